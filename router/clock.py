@@ -1,0 +1,62 @@
+"""Where time comes from, so that tests can own it."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from time import monotonic as _monotonic
+from typing import Protocol
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Clock(Protocol):
+    """What the router asks for the time. ``router.plugin.testing.FakeClock`` is the other one."""
+
+    def now(self) -> datetime:
+        """Give the wall-clock time, aware, in UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Give seconds that never go backwards, for measuring durations."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return _monotonic()
+
+
+def to_micros(moment: datetime) -> int:
+    """Give the integer microseconds since 1970 that SQLite stores. The moment must be aware."""
+    return (moment - EPOCH) // _MICROSECOND
+
+
+def from_micros(micros: int) -> datetime:
+    """Give the aware UTC moment of :func:`to_micros`."""
+    return EPOCH + timedelta(microseconds=micros)
+
+
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
+_LONGEST = 3650 * 86400.0
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def seconds(text: str) -> float:
+    """Read a duration as people write it: ``"500ms"``, ``"15s"``, ``"2m"``, ``"24h"``, ``"7d"``.
+
+    :raises ValueError: if it is none; the message says how to write one.
+    """
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        message = 'must be a duration such as "15s", "2m", "24h" or "7d"'
+        raise ValueError(message)
+    length = float(match[1]) * _SECONDS[match[2]]
+    if length > _LONGEST:
+        message = 'must be a duration of at most "3650d"'
+        raise ValueError(message)
+    return length

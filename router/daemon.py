@@ -1,0 +1,235 @@
+"""The composition root: builds everything, owns the task group, starts and stops in order."""
+
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.abc
+
+from router.clock import Clock, SystemClock
+from router.ids import Ids, new_id
+from router.logs import Redaction, configure
+from router.pipeline.ask import Asker
+from router.pipeline.configuration import Configuration
+from router.pipeline.deliver import Deliverer
+from router.pipeline.instances import Instances, LiveChannel
+from router.pipeline.intake import Intake
+from router.pipeline.triage import Triage
+from router.pipeline.worker import Worker
+from router.plugin.context import Log
+from router.plugin.loading import load_plugins
+from router.schedule.timers import Timers
+from router.settings.loading import load_settings, plugin_files
+from router.settings.model import Settings
+from router.storage.sqlite import SQLiteStore
+from router.storage.store import JOB, OUT
+
+if TYPE_CHECKING:
+    from router.web.host import WebHost
+
+SQLITE = "sqlite+aiosqlite:///"
+
+
+class Router:
+    """The router without its web server: everything between intake and delivery.
+
+    Enter it as a context manager; it works until it is left, and then gives everything back.
+
+    :param store: open already; closed by whoever opened it.
+    :param offline: channels send nothing and actions do nothing.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: SQLiteStore,
+        *,
+        log: Log,
+        clock: Clock | None = None,
+        ids: Ids = new_id,
+        offline: bool = False,
+    ) -> None:
+        self.store = store
+        self.clock = clock or SystemClock()
+        self.log = log
+        self.draining = False
+        self._ids = ids
+        instances = Instances(settings, self.clock, log, offline=offline)
+        self.configuration = Configuration(settings, instances)
+        self._triage = Triage(self.configuration, self.clock, ids, store.aliases)
+        self.intake = Intake(store, log)
+        self._knowledge = anyio.Event()
+        asker = Asker(store, lambda: self.configuration, self._knowledge, self.clock, log)
+        self._worker = Worker(store, lambda: self._triage, self.clock, log)
+        self._deliverer = Deliverer(store, lambda: self.configuration, asker, self.clock, log)
+        self._timers = Timers(store, log)
+        self._exit = AsyncExitStack()
+
+    @property
+    def settings(self) -> Settings:
+        return self.configuration.settings
+
+    def channel(self, tenant: str, name: str) -> LiveChannel | None:
+        """Give a channel that is switched on."""
+        return self.configuration.instances.channels.get((tenant, name))
+
+    def readiness(self) -> list[str]:
+        """Name what is not ready; empty is ready."""
+        return [*self.store.trouble, *self.configuration.instances.down()]
+
+    async def __aenter__(self) -> "Router":
+        try:
+            await self._begin()
+        except BaseException:
+            await self._exit.aclose()
+            raise
+        return self
+
+    async def _begin(self) -> None:
+        tasks = await self._exit.enter_async_context(anyio.create_task_group())
+        # Cancelled last, when nothing of ours calls a plugin any more.
+        self._exit.callback(tasks.cancel_scope.cancel)
+        await tasks.start(lambda *, task_status: self._instances(task_status))
+        work = await self._exit.enter_async_context(anyio.create_task_group())
+        self._exit.callback(work.cancel_scope.cancel)
+        work.start_soon(self._index)
+        work.start_soon(self._worker.run)
+        work.start_soon(self._deliverer.run, OUT)
+        work.start_soon(self._deliverer.run, JOB)
+        work.start_soon(self._timers.run)
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.drain()
+        await self._exit.aclose()
+        await self.store.release_all()
+
+    async def drain(self) -> None:
+        """Begin nothing more, and let what is under way end; what waits stays in the database."""
+        self.draining = True
+        self.store.pause()
+        with anyio.move_on_after(self.settings.server.drain):
+            await self._worker.idle()
+            await self._deliverer.idle()
+
+    async def _instances(self, task_status: anyio.abc.TaskStatus[None]) -> None:
+        await self.configuration.instances.run(task_status=task_status)
+
+    async def _index(self) -> None:
+        """Bring the articles into the index; models are asked once they are there."""
+        from router.knowledge.index import plan, sync  # here, because it brings SQLAlchemy
+
+        for tenant in self.settings.tenants.values():
+            folders = tenant.knowledge_folders
+            articles = await anyio.to_thread.run_sync(lambda: plan(folders))  # noqa: B023
+            await self.store.write(lambda tx: sync(tx, tenant.name, articles))  # noqa: B023
+        self._knowledge.set()
+
+
+@asynccontextmanager
+async def open_store(
+    settings: Settings, *, migrate: bool = True, clock: Clock | None = None
+) -> AsyncIterator[SQLiteStore]:
+    """Open the configured database, its schema brought up to date.
+
+    :raises StorageError: in words.
+    """
+    from router.storage.migrating import ensure
+
+    url = settings.router.database
+    path = Path(url.removeprefix(SQLITE))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ensure(url, migrate=migrate)
+    store = await SQLiteStore.open(path, clock or SystemClock())
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def run(
+    config: Path, *, host: str | None = None, port: int | None = None, migrate: bool = True
+) -> int:
+    """Run the daemon until it is told to stop; give the exit status.
+
+    :raises RouterError: if it cannot start, in words.
+    """
+    registry = load_plugins(plugin_files(config))
+    settings = load_settings(config, registry, run=True)
+    redaction = Redaction(settings.secrets)
+    log = configure(redaction)
+    for warning in settings.warnings:
+        log.warning(str(warning))
+    options: dict[str, Any] = {}
+    try:
+        import uvloop  # noqa: F401
+
+        options["use_uvloop"] = True
+    except ImportError:
+        pass
+    return anyio.run(
+        lambda: _serve(settings, log, host=host, port=port, migrate=migrate),
+        backend_options=options,
+    )
+
+
+async def _serve(
+    settings: Settings, log: Any, *, host: str | None, port: int | None, migrate: bool
+) -> int:
+    from router.web.app import build_app
+    from router.web.server import listen, serve
+
+    server = settings.server
+    listener = listen(host or server.host, server.port if port is None else port)
+    stop = anyio.Event()
+    async with open_store(settings, migrate=migrate) as store, Router(
+        settings, store, log=log
+    ) as router, _control(router), anyio.create_task_group() as tasks:
+        tasks.start_soon(_signals, stop, log)
+        _announce(settings, listener.getsockname())
+        log.info("serving", address=f"{listener.getsockname()[0]}:{listener.getsockname()[1]}")
+        host_: WebHost = router
+
+        async def shutdown() -> None:
+            await stop.wait()
+            router.draining = True
+
+        await serve(build_app(host_), listener, engine=server.engine, shutdown=shutdown)
+        tasks.cancel_scope.cancel()
+    log.info("stopped")
+    return 0
+
+
+@asynccontextmanager
+async def _control(router: Router) -> AsyncIterator[None]:
+    """Serve the control socket, through which commands reach the one writer."""
+    from router.pipeline.acts import ACTS
+    from router.pipeline.control import serve
+
+    async with serve(router.store, ACTS, socket_path(router.store.path), router.status):
+        yield
+
+
+async def _signals(stop: anyio.Event, log: Any) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for number in signals:
+            if stop.is_set():
+                log.warning("told to stop twice: leaving what is under way")
+                sys.exit(1)
+            log.info("stopping", signal=signal.Signals(number).name)
+            stop.set()
+
+
+def _announce(settings: Settings, address: tuple[Any, ...]) -> None:
+    """Say where to go, on standard output."""
+    host = address[0] if address[0] not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104
+    base = f"http://[{host}]:{address[1]}" if ":" in host else f"http://{host}:{address[1]}"
+    channels = [channel for tenant in settings.tenants.values() for channel in tenant.channels.values()]
+    if any(channel.kind == "simulator" and channel.enabled for channel in channels):
+        print(f"Simulator: {base}/simulator")  # noqa: T201
+    print(f"Health:    {base}/health/ready", flush=True)  # noqa: T201
+
+

@@ -1,0 +1,101 @@
+"""What an AI backend is asked, and what it gives back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class PromptTurn:
+    """One thing that was said, as the backend sees it."""
+
+    role: Literal["user", "assistant"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A piece of the business's knowledge.
+
+    :param id: what a citation names, such as ``envios#2``.
+    :param score: how well it fits the question, 0 to 1, comparable within one prompt only.
+    :param category: the triage category of questions that it answers, if its article states one.
+    """
+
+    id: str
+    title: str
+    text: str
+    score: float = 0.0
+    category: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContactCard:
+    """What a backend may know of the customer."""
+
+    name: str | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """An action that the backend may propose. It is never run without the host's decision."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """Everything a backend may use. Retrieval is the host's; a backend adds no knowledge.
+
+    :param system: the instructions.
+    :param turns: oldest first; the last is the customer's open turn.
+    :param language: the language to answer in, a BCP 47 tag.
+    :param categories: non-empty when a category is wanted.
+    """
+
+    system: str
+    turns: tuple[PromptTurn, ...]
+    passages: tuple[Passage, ...] = ()
+    contact: ContactCard = field(default_factory=ContactCard)
+    language: str | None = None
+    categories: tuple[str, ...] = ()
+    tools: tuple[Tool, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a call consumed."""
+
+    model: str | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ProposedAction:
+    """An action that a backend would like to be run."""
+
+    name: str
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A backend's answer.
+
+    :param text: empty means that the backend does not know; it is never sent.
+    :param confidence: 0 to 1. Leave it ``None`` where there is none: a guardrail treats a missing
+        confidence as below every threshold.
+    :param category: the backend's triage, if it was asked for one.
+    :param citations: ids of the passages that the text rests on.
+    """
+
+    text: str
+    confidence: float | None = None
+    category: str | None = None
+    citations: tuple[str, ...] = ()
+    proposals: tuple[ProposedAction, ...] = ()
+    usage: Usage = field(default_factory=Usage)

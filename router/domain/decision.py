@@ -1,0 +1,119 @@
+"""What was decided about an event: one outcome and any number of effects."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+from router.domain.message import Author, Template
+
+
+class Outcome(IntEnum):
+    """How an event ended, ordered by care. Guardrails and mode only ever move to the right."""
+
+    IGNORE = 0
+    REPLY = 1
+    DRAFT = 2
+    TICKET = 3
+    ESCALATE = 4
+
+    @property
+    def word(self) -> str:
+        """The word used in rules, tables and output."""
+        return self.name.lower()
+
+    @classmethod
+    def from_word(cls, word: str) -> "Outcome":
+        """Read :attr:`word` back.
+
+        :raises KeyError: if there is no such outcome.
+        """
+        return cls[word.upper()]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """One text or template for the customer. The host splits what is too long for the channel."""
+
+    text: str = ""
+    template: Template | None = None
+    author: Author = Author.RULE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftRequest:
+    """A text that waits for a person's word before it is sent."""
+
+    text: str
+    because: str
+    author: Author = Author.BOT
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketRequest:
+    """Something a person has to do."""
+
+    queue: str
+    title: str
+    priority: str = "normal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EscalationRequest:
+    """A person is called, now.
+
+    :param to: a queue or the name of an ``[actions.*]`` instance.
+    """
+
+    to: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionRequest:
+    """An action that is to be run, with parameters already checked."""
+
+    action: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskRequest:
+    """An AI backend that is to be asked, outside the lane.
+
+    :param classify: only a category is wanted; reading the rules starts again once it is known.
+    """
+
+    backend: str
+    classify: bool = False
+    prompt: str | None = None
+    knowledge: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One decision: what becomes of an event, and why.
+
+    :param because: a sentence for people.
+    :param rule: the id of the rule or guardrail that decided; ``None`` for the default.
+    """
+
+    outcome: Outcome
+    because: str
+    rule: str | None = None
+    category: str | None = None
+    risk: str | None = None
+    priority: str | None = None
+    language: str | None = None
+    replies: tuple[Reply, ...] = ()
+    draft: DraftRequest | None = None
+    ticket: TicketRequest | None = None
+    escalation: EscalationRequest | None = None
+    actions: tuple[ActionRequest, ...] = ()
+    tags: frozenset[str] = frozenset()
+    untags: frozenset[str] = frozenset()
+    contact_attributes: Mapping[str, str] = field(default_factory=dict)
+    conversation_attributes: Mapping[str, str] = field(default_factory=dict)
+    opted_out: bool | None = None
+    sources: tuple[str, ...] = ()

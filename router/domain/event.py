@@ -1,0 +1,115 @@
+"""What comes in from a channel."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import ClassVar, TypeAlias
+
+from router.domain.identity import Address
+from router.domain.message import Attachment
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReceived:
+    """A customer wrote.
+
+    :param id: the provider's id of the message; the same message always brings the same one.
+    :param sender: who wrote, exactly as answers must be addressed.
+    :param text: as written, never trimmed; may be empty beside attachments.
+    :param sent_at: the provider's time, if it gives one. Order is by arrival, not by this.
+    :param name: what the customer calls themselves at the provider.
+    :param language: a BCP 47 tag, if the provider tells.
+    :param aliases: other addresses that the provider says are the same person.
+    :param in_reply_to: the provider's id of the message that this answers.
+    :param metadata: anything else worth a rule's or a person's look: a button's payload, an ad.
+    """
+
+    kind: ClassVar[str] = "message"
+
+    id: str
+    sender: Address
+    text: str = ""
+    attachments: tuple[Attachment, ...] = ()
+    sent_at: datetime | None = None
+    name: str | None = None
+    language: str | None = None
+    aliases: tuple[Address, ...] = ()
+    in_reply_to: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def address(self) -> Address:
+        """Whose thread this belongs to."""
+        return self.sender
+
+    @property
+    def dedupe_key(self) -> str:
+        return f"message:{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageEchoed:
+    """Somebody of the business wrote to a customer outside the router.
+
+    From the phone, or in the provider's own app. Providers echo what the router itself sent, too;
+    the host tells the two apart.
+
+    :param recipient: the customer.
+    :param provider_id: the provider's id of the message where it differs from ``id``.
+    """
+
+    kind: ClassVar[str] = "echo"
+
+    id: str
+    recipient: Address
+    text: str = ""
+    attachments: tuple[Attachment, ...] = ()
+    sent_at: datetime | None = None
+    provider_id: str | None = None
+
+    @property
+    def address(self) -> Address:
+        """Whose thread this belongs to."""
+        return self.recipient
+
+    @property
+    def dedupe_key(self) -> str:
+        return f"echo:{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryReported:
+    """The provider tells how far a message got.
+
+    :param provider_id: the provider's id of the message.
+    :param recipient: the customer.
+    :param status: ``queued``, ``sent``, ``delivered``, ``read`` or ``failed``; any other word is
+        stored and changes nothing.
+    :param item: our id of the message, where the callback's URL carried it.
+    :param code: the provider's error code of a failure.
+    :param reason: its words for it.
+    """
+
+    kind: ClassVar[str] = "delivery"
+
+    provider_id: str
+    recipient: Address
+    status: str
+    item: str | None = None
+    code: str | None = None
+    reason: str | None = None
+    sent_at: datetime | None = None
+
+    @property
+    def address(self) -> Address:
+        """Whose thread this belongs to."""
+        return self.recipient
+
+    @property
+    def dedupe_key(self) -> str:
+        return f"delivery:{self.provider_id}:{self.status}"
+
+
+#: Everything a channel may report. Each kind carries ``address`` (whose thread it belongs to) and
+#: ``dedupe_key`` (equal for every delivery of the same fact).
+InboundEvent: TypeAlias = MessageReceived | MessageEchoed | DeliveryReported

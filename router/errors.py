@@ -1,0 +1,110 @@
+"""The errors of the router, one tree.
+
+RouterError
+├── ConfigError            mistakes in router.toml or in rules files, all of them at once
+├── PluginError            a plugin cannot be loaded, or breaks the contract
+├── StorageError           the database refuses
+│   ├── DatabaseLocked     another process owns the SQLite file
+│   ├── SchemaMismatch     the schema is not the one this version needs
+│   └── StorageUnavailable the database is away or full; the same call may work later
+├── ActRefused             what a person asked for cannot be done as things stand
+│   └── NotFound           what it was asked for does not exist
+├── DaemonUnreachable      the running daemon does not answer on its control socket
+├── InvalidSignature       a webhook that its provider did not sign
+└── ProviderError          what went wrong at somebody else's server
+    ├── Unavailable        certainly not taken: safe to try again
+    ├── Refused            certainly not taken, and never will be
+    └── OutcomeUnknown     may have been taken: never repeated blindly
+"""
+
+from collections.abc import Sequence
+
+
+class RouterError(Exception):
+    """Something the router expected could go wrong, in words for an operator."""
+
+
+class ConfigError(RouterError):
+    """The configuration has mistakes.
+
+    :param problems: every mistake found, in the order of files and lines. Each prints itself as
+        ``file:line:column: what is wrong. What to do``.
+    """
+
+    def __init__(self, problems: Sequence[object]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class PluginError(RouterError):
+    """A plugin cannot be loaded, or does not keep the contract."""
+
+
+class StorageError(RouterError):
+    """The database refused."""
+
+
+class DatabaseLocked(StorageError):
+    """Another process owns the database file; the message names it."""
+
+
+class SchemaMismatch(StorageError):
+    """The database's schema is not the one that this version needs."""
+
+
+class StorageUnavailable(StorageError):
+    """The database is away or full. Nothing was kept; the same call may work later."""
+
+
+class ActRefused(RouterError):
+    """What a person asked for cannot be done as things stand. Nothing was changed."""
+
+
+class NotFound(ActRefused):
+    """There is no such thing. Nothing was changed."""
+
+
+class DaemonUnreachable(RouterError):
+    """The running daemon does not answer on its control socket."""
+
+
+class InvalidSignature(RouterError):
+    """The request was not signed by the channel's provider.
+
+    The message goes to the operator's log, never to the sender: say which check failed
+    (missing header, too old, no secret matched), and never a secret or a computed signature.
+    """
+
+
+class ProviderError(RouterError):
+    """A call to a provider did not succeed.
+
+    :param reason: a sentence for the operator.
+    :param code: the provider's own error code, if it gave one.
+    """
+
+    def __init__(self, reason: str = "", *, code: str | None = None) -> None:
+        super().__init__(reason or type(self).__doc__ or "")
+        self.reason = str(self)
+        self.code = code
+
+
+class Unavailable(ProviderError):
+    """The provider certainly did not take the call. It is tried again later.
+
+    :param retry_after: seconds the provider asked us to wait, or ``None``.
+    """
+
+    def __init__(
+        self, reason: str = "", *, code: str | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(reason, code=code)
+        self.retry_after = retry_after
+
+
+class Refused(ProviderError):
+    """The provider refused the call for good. It is never tried again."""
+
+
+class OutcomeUnknown(ProviderError):
+    """Nobody can tell whether the provider took the call. It is never repeated blindly."""

@@ -1,0 +1,99 @@
+"""Structured logs: JSON lines for machines, readable lines on a terminal, no secret in either."""
+
+import logging
+import sys
+from collections.abc import Iterable, MutableMapping
+from typing import Any, TextIO
+
+import structlog
+
+#: What stands where a secret stood.
+REDACTED = "[secret]"
+#: Shorter values are too likely to be part of an innocent word.
+_SHORTEST_SECRET = 4
+
+
+class Redaction:
+    """Blanks out the values of secrets in whatever is logged."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._secrets: tuple[str, ...] = ()
+        self.add(secrets)
+
+    def add(self, secrets: Iterable[str]) -> None:
+        """Learn more values, as a reload does."""
+        known = {*self._secrets, *(text for text in secrets if len(text) >= _SHORTEST_SECRET)}
+        # The longest first, so that one secret inside another leaves nothing behind.
+        self._secrets = tuple(sorted(known, key=len, reverse=True))
+
+    def __call__(
+        self, _logger: Any, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        if self._secrets:
+            for name, value in event.items():
+                event[name] = self.clean(value)
+        return event
+
+    def clean(self, value: Any) -> Any:
+        """Give a value without secrets, whatever is inside it."""
+        if isinstance(value, str):
+            for secret in self._secrets:
+                if secret in value:
+                    value = value.replace(secret, REDACTED)
+            return value
+        if isinstance(value, dict):
+            return {self.clean(key): self.clean(item) for key, item in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self.clean(item) for item in value]
+        if value is None or isinstance(value, int | float):
+            return value
+        return self.clean(str(value))
+
+
+class _Forward(logging.Handler):
+    """Hands what libraries log to our own log."""
+
+    def __init__(self, log: Any) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = record.getMessage()
+            if record.exc_info and record.exc_info[1] is not None:
+                error = record.exc_info[1]
+                text = f"{text}: {type(error).__name__}: {error}"
+            level = "error" if record.levelno >= logging.ERROR else "warning"
+            getattr(self._log, level)(text, library=record.name)
+        except Exception:  # noqa: BLE001 - the protocol of logging.Handler
+            self.handleError(record)
+
+
+def configure(redaction: Redaction, *, stream: TextIO | None = None, debug: bool = False) -> Any:
+    """Set up logging for this process; give the logger."""
+    out = sys.stderr if stream is None else stream
+    renderer: Any
+    if out.isatty():
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=True, exception_formatter=structlog.dev.plain_traceback
+        )
+    else:
+        renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
+    log = structlog.wrap_logger(
+        structlog.WriteLogger(out),
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            redaction,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.DEBUG if debug else logging.INFO
+        ),
+        context_class=dict,
+    )
+    root = logging.getLogger()
+    root.handlers = [_Forward(log)]
+    root.setLevel(logging.WARNING)
+    return log.bind()

@@ -1,0 +1,268 @@
+"""From a decision to everything that it changes, as one commit."""
+
+import json
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from router.domain.conversation import BOT, NOBODY, Conversation, ConversationStatus
+from router.domain.decision import Decision, Outcome
+from router.domain.message import Author
+from router.domain.outbox import ItemKind
+from router.ids import Ids
+from router.pipeline.configuration import Configuration
+from router.pipeline.outgoing import message_items
+from router.storage.store import OWN_LANE, Commit, NewItem, NewMessage, NewTimer, Tx, Work
+
+Effect = Callable[[Tx], None]
+
+
+class Committer:
+    """Turns decisions into commits.
+
+    :param ids: gives the ids of what is created.
+    """
+
+    def __init__(self, configuration: Configuration, ids: Ids) -> None:
+        self._configuration = configuration
+        self._ids = ids
+
+    def commit(
+        self,
+        work: Work,
+        conversation: Conversation,
+        decision: Decision,
+        trace: Mapping[str, Any],
+        *,
+        messages: tuple[NewMessage, ...] = (),
+        timers: tuple[NewTimer, ...] = (),
+        effects: tuple[Effect, ...] = (),
+        owner: str | None = None,
+        settles: tuple[int, ...] = (),
+        outcome: str | None = None,
+        dead_error: str | None = None,
+    ) -> Commit:
+        """Give the commit of a decision about an event.
+
+        :param conversation: the thread after the event, before the decision's own effects.
+        :param owner: the new owner, where the event itself changed it.
+        :param settles: numbers of earlier events that waited for this decision.
+        :param outcome: the word kept with the event, where it is not the decision's outcome.
+        """
+        items: list[NewItem] = []
+        lines = list(messages)
+        more: list[Effect] = list(effects)
+        self._replies(work, conversation, decision, items, lines)
+        self._actions(work, conversation, decision, items)
+        if decision.draft is not None:
+            more.append(self._draft(work, conversation, decision))
+        if decision.ticket is not None:
+            more.append(self._ticket(work, conversation, decision))
+        if decision.escalation is not None:
+            more.append(self._escalation(work, conversation, decision))
+            owner = NOBODY if conversation.owner == BOT else owner
+        more.extend(self._contact(work, conversation, decision))
+        queued = [{"kind": str(item.kind), "id": item.id, "to": item.destination} for item in items]
+        return Commit(
+            work=work,
+            outcome=outcome or decision.outcome.word,
+            conversation=_after(conversation, decision),
+            owner=owner,
+            settles=settles,
+            messages=tuple(lines),
+            decision=decision,
+            trace=pack({**trace, "queued": queued} if queued else trace),
+            items=tuple(items),
+            timers=timers,
+            effects=tuple(more),
+            dead_error=dead_error,
+        )
+
+    def _replies(
+        self,
+        work: Work,
+        conversation: Conversation,
+        decision: Decision,
+        items: list[NewItem],
+        lines: list[NewMessage],
+    ) -> None:
+        max_text = self._configuration.max_text(work.tenant, conversation.channel)
+        for reply in decision.replies:
+            parts = message_items(
+                reply.text,
+                tenant=work.tenant,
+                channel=conversation.channel,
+                recipient=conversation.address,
+                template=reply.template,
+                author=reply.author,
+                max_text=max_text,
+                ids=self._ids,
+                in_reply_to=conversation.last_provider_id,
+            )
+            for item, line in parts:
+                items.append(item)
+                lines.append(line)
+
+    def _actions(
+        self, work: Work, conversation: Conversation, decision: Decision, items: list[NewItem]
+    ) -> None:
+        because = decision.because
+        for request in decision.actions:
+            items.append(self._action(request.action, dict(request.params), conversation, because))
+        for name, notice in self._notices(decision, conversation):
+            items.append(self._action(name, notice, conversation, because))
+
+    def _notices(
+        self, decision: Decision, conversation: Conversation
+    ) -> list[tuple[str, dict[str, Any]]]:
+        """Give who is to be told: the action that is called, or those that a queue names."""
+        settings = self._configuration.settings
+        who = conversation.contact.name or conversation.address.value
+        found = []
+        if decision.escalation is not None:
+            to, because = decision.escalation.to, decision.escalation.because
+            notice = {"title": f"{who}: {because}", "text": _last_text(conversation)}
+            found += [(name, notice) for name in self._told(to)]
+        elif decision.ticket is not None:
+            ticket = decision.ticket
+            notice = {"title": f"{who}: {ticket.title}", "text": _last_text(conversation)}
+            queue = settings.queues.get(ticket.queue)
+            found += [(name, notice) for name in (queue.notify if queue else ())]
+        return found
+
+    def _told(self, to: str) -> tuple[str, ...]:
+        settings = self._configuration.settings
+        if to in settings.actions:
+            return (to,)
+        queue = settings.queues.get(to)
+        return queue.notify if queue else ()
+
+    def _action(
+        self, name: str, params: dict[str, Any], conversation: Conversation, because: str
+    ) -> NewItem:
+        item_id = self._ids()
+        contact = {
+            "name": conversation.contact.name or "",
+            "address": str(conversation.address),
+            "channel": conversation.channel,
+        }
+        body = {
+            "params": params,
+            "conversation": conversation.id,
+            "contact": contact,
+            "because": because,
+        }
+        return NewItem(
+            id=item_id,
+            kind=ItemKind.ACTION,
+            lane=OWN_LANE + item_id,
+            author=Author.RULE,
+            destination=name,
+            body=json.dumps(body, ensure_ascii=False),
+        )
+
+    def _draft(self, work: Work, conversation: Conversation, decision: Decision) -> Effect:
+        draft_id, request = self._ids(), decision.draft
+
+        def open_it(tx: Tx) -> None:
+            from router.storage.drafts import open_draft  # noqa: PLC0415 - brings SQLAlchemy
+
+            assert request is not None  # noqa: S101 - for the type checker
+            open_draft(
+                tx.connection,
+                id=draft_id,
+                tenant=work.tenant,
+                conversation=conversation.id,
+                event=work.ref,
+                request=request,
+                now=tx.now,
+            )
+
+        return open_it
+
+    def _ticket(self, work: Work, conversation: Conversation, decision: Decision) -> Effect:
+        ticket_id, request = self._ids(), decision.ticket
+
+        def open_it(tx: Tx) -> None:
+            from router.storage.tickets import open_ticket  # noqa: PLC0415 - brings SQLAlchemy
+
+            assert request is not None  # noqa: S101 - for the type checker
+            open_ticket(
+                tx.connection,
+                id=ticket_id,
+                tenant=work.tenant,
+                conversation=conversation.id,
+                event=work.ref,
+                request=request,
+                author=f"rule {decision.rule}" if decision.rule else "router",
+                now=tx.now,
+            )
+
+        return open_it
+
+    def _escalation(self, work: Work, conversation: Conversation, decision: Decision) -> Effect:
+        escalation_id, request = self._ids(), decision.escalation
+
+        def open_it(tx: Tx) -> None:
+            from router.storage.tickets import open_escalation  # noqa: PLC0415 - brings SQLAlchemy
+
+            assert request is not None  # noqa: S101 - for the type checker
+            open_escalation(
+                tx.connection,
+                id=escalation_id,
+                tenant=work.tenant,
+                conversation=conversation.id,
+                event=work.ref,
+                request=request,
+                now=tx.now,
+            )
+
+        return open_it
+
+    def _contact(
+        self, work: Work, conversation: Conversation, decision: Decision
+    ) -> list[Effect]:
+        contact = conversation.contact
+        values: dict[str, Any] = {}
+        if decision.contact_attributes:
+            values["attributes"] = {**contact.attributes, **decision.contact_attributes}
+        if decision.opted_out is not None:
+            values["opted_out"] = decision.opted_out
+        if not values:
+            return []
+
+        def update(tx: Tx) -> None:
+            from router.storage.contacts import update_contact  # noqa: PLC0415
+
+            update_contact(tx.connection, work.tenant, contact.id, values)
+
+        return [update]
+
+
+def pack(trace: Mapping[str, Any]) -> bytes:
+    """Compress a trace as it is stored."""
+    text = json.dumps(trace, ensure_ascii=False, separators=(",", ":"), default=str)
+    return zlib.compress(text.encode(), 1)
+
+
+def _after(conversation: Conversation, decision: Decision) -> Conversation:
+    escalated = decision.outcome is Outcome.ESCALATE
+    answered = any(reply.author is Author.BOT for reply in decision.replies)
+    return replace(
+        conversation,
+        status=ConversationStatus.ESCALATED if escalated else conversation.status,
+        category=decision.category or conversation.category,
+        risk=decision.risk or conversation.risk,
+        priority=decision.priority or conversation.priority,
+        language=decision.language or conversation.language,
+        bot_turns=conversation.bot_turns + answered,
+        tags=(conversation.tags | decision.tags) - decision.untags,
+        attributes={**conversation.attributes, **decision.conversation_attributes}
+        if decision.conversation_attributes
+        else conversation.attributes,
+    )
+
+
+def _last_text(conversation: Conversation) -> str:
+    return conversation.turn.text[-1000:]

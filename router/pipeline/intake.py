@@ -1,0 +1,135 @@
+"""Intake: verify, parse, store once, acknowledge. Nothing else happens before the answer."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from router.domain.event import InboundEvent
+from router.domain.host_event import Unparsed
+from router.domain.identity import thread_key
+from router.errors import InvalidSignature, StorageUnavailable
+from router.pipeline.instances import LiveChannel
+from router.plugin.channel import WebhookAnswer, WebhookRequest
+from router.plugin.context import Log
+from router.storage.store import NewEvent, Store
+
+#: Seconds after which a provider should try again while the database is away.
+_STORAGE_PATIENCE = 5
+
+#: Headers of an unparsed request that are kept: what its channel may need to read it later.
+_KEPT_HEADERS = ("content-type", "content-encoding")
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeResult:
+    """What the sender of a webhook gets.
+
+    :param retry_after: seconds.
+    """
+
+    status: int
+    answer: WebhookAnswer | None = None
+    retry_after: int | None = None
+
+
+class Intake:
+    """Takes webhooks in.
+
+    A signed request is stored before it is acknowledged, even if it cannot be parsed. One request
+    is one transaction: all its events are stored, or none.
+    """
+
+    def __init__(self, store: Store, log: Log) -> None:
+        self._store = store
+        self._log = log
+
+    async def receive(self, channel: LiveChannel, request: WebhookRequest) -> IntakeResult:
+        """Take a request in. Raises for nothing that a provider may send."""
+        plugin = channel.plugin
+        try:
+            plugin.verify(request)
+        except InvalidSignature as error:
+            self._log.warning("webhook refused", channel=channel.label, reason=str(error))
+            return IntakeResult(403)
+        except Exception as error:  # noqa: BLE001 - a plugin's call; it fails closed
+            self._log.error("verify broke", channel=channel.label, error=repr(error))
+            return IntakeResult(403)
+        if request.method == "POST":
+            events = self._events(channel, request)
+            if events:
+                try:
+                    await self._store.enqueue(events)
+                except StorageUnavailable as error:
+                    self._log.error("webhook not stored", channel=channel.label, error=str(error))
+                    return IntakeResult(503, retry_after=_STORAGE_PATIENCE)
+        return self._acknowledge(channel, request)
+
+    def _events(self, channel: LiveChannel, request: WebhookRequest) -> list[NewEvent]:
+        source = f"{channel.tenant}/{channel.name}"
+        if request.endpoint:
+            source = f"{source}/{request.endpoint}"
+        try:
+            parsed = channel.plugin.parse(request)
+            return self.keyed(channel, source, parsed, request)
+        except Exception as error:  # noqa: BLE001 - a plugin's call; the request is kept
+            reason = f"{type(error).__name__}: {error}"
+            self._log.warning("webhook kept unparsed", channel=channel.label, reason=reason)
+            return [_unparsed(channel, source, request, reason)]
+
+    def keyed(
+        self,
+        channel: LiveChannel,
+        source: str,
+        parsed: Sequence[InboundEvent],
+        request: WebhookRequest,
+    ) -> list[NewEvent]:
+        """Give events the lane they are worked in: the one of the person they are about."""
+        aliases, tenant = self._store.aliases, channel.tenant
+        events = []
+        for event in parsed:
+            key = thread_key(event.address)
+            key = aliases.get((tenant, key), key) if aliases else key
+            events.append(
+                NewEvent(
+                    lane=f"{tenant}/{key}",
+                    tenant=tenant,
+                    source=source,
+                    external_id=event.dedupe_key,
+                    event=event,
+                    received_at=request.received_at,
+                )
+            )
+        return events
+
+    def _acknowledge(self, channel: LiveChannel, request: WebhookRequest) -> IntakeResult:
+        try:
+            answer = channel.plugin.acknowledge(request)
+        except Exception as error:  # noqa: BLE001 - a plugin's call; the events are stored
+            self._log.error("acknowledge broke", channel=channel.label, error=repr(error))
+            return IntakeResult(200)
+        if answer is None:
+            return IntakeResult(405)
+        return IntakeResult(answer.status, answer)
+
+
+def _unparsed(
+    channel: LiveChannel, source: str, request: WebhookRequest, reason: str
+) -> NewEvent:
+    digest = hashlib.sha256(request.body).hexdigest()
+    headers = {name: request.headers[name] for name in _KEPT_HEADERS if name in request.headers}
+    event = Unparsed(
+        channel=channel.name,
+        endpoint=request.endpoint,
+        body=base64.b64encode(request.body).decode("ascii"),
+        headers=headers,
+        error=reason[:500],
+    )
+    return NewEvent(
+        lane=f"{channel.tenant}/raw:{channel.name}",
+        tenant=channel.tenant,
+        source=source,
+        external_id=f"raw:{digest}",
+        event=event,
+        received_at=request.received_at,
+    )

@@ -1,0 +1,56 @@
+"""What a person's acts need to know besides the database."""
+
+import base64
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from router.domain.event import InboundEvent
+from router.domain.host_event import Unparsed
+from router.errors import ActRefused
+from router.pipeline.configuration import Configuration
+from router.plugin.channel import WebhookRequest
+
+
+class Surroundings(Protocol):
+    """The channels, as acts see them."""
+
+    def max_text(self, tenant: str, channel: str) -> int:
+        """Give the longest text of one message, in characters."""
+        ...
+
+    def parse(self, tenant: str, event: Unparsed, received_at: datetime) -> Sequence[InboundEvent]:
+        """Read a request again that could not be read when it came.
+
+        :raises ActRefused: if it still cannot be read.
+        """
+        ...
+
+
+class Configured:
+    """The surroundings that a configuration gives.
+
+    :param configuration: gives the configuration in force; asked for each act.
+    """
+
+    def __init__(self, configuration: Callable[[], Configuration]) -> None:
+        self._configuration = configuration
+
+    def max_text(self, tenant: str, channel: str) -> int:
+        return self._configuration().max_text(tenant, channel)
+
+    def parse(self, tenant: str, event: Unparsed, received_at: datetime) -> Sequence[InboundEvent]:
+        live = self._configuration().instances.channels.get((tenant, event.channel))
+        if live is None:
+            raise ActRefused(f'there is no channel "{event.channel}" any more that could read it')
+        request = WebhookRequest(
+            url=live.context.webhook_url(event.endpoint),
+            headers=event.headers,
+            body=base64.b64decode(event.body),
+            received_at=received_at,
+            endpoint=event.endpoint,
+        )
+        try:
+            return live.plugin.parse(request)
+        except Exception as error:  # a plugin's call; nothing is changed
+            raise ActRefused(f"it still cannot be read: {type(error).__name__}: {error}") from error

@@ -1,0 +1,157 @@
+"""The worker: takes events that are leased to this node, decides, commits.
+
+Deciding is quick and waits for nothing, so one loop does it for all lanes, in batches; commits of
+several batches may be on their way to the disk at once. One lane's events never overlap, because
+the next one is offered only by the commit of the one before.
+"""
+
+import random
+import traceback
+from collections.abc import Callable
+from datetime import timedelta
+
+import anyio
+import anyio.abc
+
+from router.clock import Clock
+from router.domain.outbox import Backoff
+from router.errors import StorageUnavailable
+from router.pipeline.busy import Busy
+from router.pipeline.triage import Triage
+from router.plugin.context import Log
+from router.storage.store import Commit, Store, Work
+
+#: Tries before an event is a dead letter.
+MAX_ATTEMPTS = 5
+#: Crashes around one event before it is a dead letter. The first only makes it a suspect.
+MAX_CRASHES = 4
+
+_BATCH = 256
+#: Batches whose commits may be under way at once.
+_DEPTH = 4
+_BACKOFF = Backoff(base=2.0, cap=300.0)
+#: Seconds to wait while the database is away.
+_STORAGE_PAUSE = 1.0
+
+
+class Worker:
+    """Works events until cancelled.
+
+    :param triage: gives the triage of the configuration in force; asked for each batch.
+    """
+
+    def __init__(
+        self, store: Store, triage: Callable[[], Triage], clock: Clock, log: Log
+    ) -> None:
+        self._store = store
+        self._triage = triage
+        self._clock = clock
+        self._log = log
+        self._depth = anyio.Semaphore(_DEPTH)
+        self._busy = Busy()
+
+    async def idle(self) -> None:
+        """Wait until no event is being worked."""
+        await self._busy.idle()
+
+    async def run(self) -> None:
+        async with anyio.create_task_group() as tasks:
+            while True:
+                await self._depth.acquire()
+                try:
+                    works = await self._store.claim(_BATCH)
+                except StorageUnavailable as error:
+                    self._depth.release()
+                    self._log.error("the database is away", error=str(error))
+                    await anyio.sleep(_STORAGE_PAUSE)
+                    continue
+                except BaseException:
+                    self._depth.release()
+                    raise
+                tasks.start_soon(self._batch, works)
+
+    async def _batch(self, works: list[Work]) -> None:
+        try:
+            with self._busy.one():
+                await self._work(works)
+        finally:
+            self._depth.release()
+
+    async def _work(self, works: list[Work]) -> None:
+        triage = self._triage()
+        commits: list[Commit] = []
+        for work in works:
+            if work.crashes:
+                await self._suspect(triage, work)
+            else:
+                commit = await self._decide(triage, work)
+                if commit is not None:
+                    commits.append(commit)
+        if commits:
+            await self._complete(triage, commits)
+
+    async def _decide(self, triage: Triage, work: Work) -> Commit | None:
+        try:
+            return triage.decide(work)
+        except Exception as error:  # noqa: BLE001 - a worker turn: one bad event fails alone
+            await self._failed(triage, work, error)
+            return None
+
+    async def _suspect(self, triage: Triage, work: Work) -> None:
+        """Work an event around which a process died: alone, and counted before it is touched."""
+        crashes = await self._store.suspect(work)
+        if crashes > MAX_CRASHES:
+            error = f"the process died {crashes - 1} times while it was worked"
+            await self._store.complete([triage.give_up(work, error)])
+            return
+        commit = await self._decide(triage, work)
+        if commit is not None:
+            await self._complete(triage, [commit])
+
+    async def _complete(self, triage: Triage, commits: list[Commit]) -> None:
+        try:
+            await self._store.complete(commits)
+        except StorageUnavailable as error:
+            self._log.error("decisions not stored", error=str(error))
+            await self._give_back(commits)
+        except Exception:  # noqa: BLE001 - a worker turn: find out which of them it was
+            for commit in commits:
+                try:
+                    await self._store.complete([commit])
+                except Exception as error:  # noqa: BLE001
+                    await self._failed(triage, commit.work, error)
+
+    async def _give_back(self, commits: list[Commit]) -> None:
+        """Wait for the database, then let the events be worked again."""
+        while True:
+            await anyio.sleep(_STORAGE_PAUSE)
+            try:
+                await self._store.release([commit.work for commit in commits])
+            except StorageUnavailable:
+                continue
+            return
+
+    async def _failed(self, triage: Triage, work: Work, error: Exception) -> None:
+        reason = f"{type(error).__name__}: {error}"
+        self._log.error(
+            "event failed",
+            ref=str(work.ref),
+            attempt=work.attempts + 1,
+            error=reason,
+            where=_where(error),
+        )
+        if work.attempts + 1 < MAX_ATTEMPTS:
+            wait = _BACKOFF.delay(work.attempts, random.random())  # noqa: S311
+            await self._store.fail(work, reason, self._clock.now() + timedelta(seconds=wait))
+            return
+        try:
+            commit = triage.give_up(work, reason)
+        except Exception:  # noqa: BLE001 - not even the apology: the dead letter must stand
+            commit = Commit(work=work, outcome="dead", dead_error=reason)
+        await self._store.complete([commit])
+
+
+def _where(error: BaseException) -> str:
+    """Give the place of an error of ours for whoever mends it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return " > ".join(f"{frame.name}:{frame.lineno}" for frame in frames[-4:])

@@ -1,0 +1,154 @@
+"""Channel: what brings customers' messages in and takes answers out."""
+
+import json
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from router.domain.event import InboundEvent
+from router.domain.message import OutboundMessage, SendReceipt, SentMessage
+from router.plugin.instance import ConfigT, Instance
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookRequest:
+    """One HTTP request as the provider made it.
+
+    :param method: upper case.
+    :param url: built from ``[router] public_url`` with the path and query exactly as sent, never
+        from a ``Host`` header: it is what providers sign.
+    :param headers: names lower case; a repeated header is joined with ``", "``.
+    :param body: the raw bytes, at most ``[server] max_body``.
+    :param received_at: when the host took it, so that age limits need no clock.
+    :param endpoint: the last part of ``/hooks/{channel}/{endpoint}``; empty where the path ends
+        with the channel.
+    """
+
+    method: str = "POST"
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    received_at: datetime
+    endpoint: str = ""
+
+    def header(self, name: str) -> str | None:
+        """Give a header whatever the case of its name, or ``None``."""
+        return self.headers.get(name.lower())
+
+    @cached_property
+    def query(self) -> tuple[tuple[str, str], ...]:
+        """The URL's query, decoded, in order, empty values kept."""
+        return tuple(parse_qsl(urlsplit(self.url).query, keep_blank_values=True))
+
+    @cached_property
+    def form(self) -> tuple[tuple[str, str], ...]:
+        """The body as a form, decoded, in order, empty values kept.
+
+        :raises ValueError: if it is not UTF-8.
+        """
+        text = self.body.decode("utf-8")
+        return tuple(parse_qsl(text, keep_blank_values=True, max_num_fields=1000, errors="strict"))
+
+    def json(self) -> Any:
+        """Give the body as JSON.
+
+        :raises ValueError: if it is none.
+        """
+        try:
+            return json.loads(self.body)
+        except RecursionError:
+            raise ValueError("the body is nested too deeply") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookAnswer:
+    """What the provider gets back."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a channel can do. The conformance suite tests exactly what is claimed here.
+
+    :param max_text: the longest text of one message, in characters; the host splits longer ones.
+    :param media: attachments may be sent.
+    :param receipts: delivery reports come in.
+    :param idempotent_send: the provider ignores a repeat of the same ``message.id``, so that an
+        unknown outcome may simply be sent again.
+    :param find_sent: :meth:`Channel.find_sent` is implemented.
+    :param complete_listing: what ``find_sent`` does not list was certainly not sent.
+    :param local_only: the host serves its webhooks to this machine (or a logged-in person) only.
+    """
+
+    max_text: int = 4096
+    media: bool = False
+    receipts: bool = False
+    idempotent_send: bool = False
+    find_sent: bool = False
+    complete_listing: bool = False
+    local_only: bool = False
+
+
+class Channel(Instance[ConfigT]):
+    """A way to customers and back.
+
+    .. versionadded:: 1.0
+    """
+
+    capabilities: Capabilities = Capabilities()
+
+    @abstractmethod
+    def verify(self, request: WebhookRequest) -> None:
+        """Make sure that the provider sent this request. Synchronous and pure.
+
+        The host SHALL call this before anything else, for every method and endpoint; nothing is
+        stored or parsed if it raises. Compare in constant time, accept several secrets
+        (rotation). A provider that signs nothing is checked by a secret in the URL.
+
+        :raises InvalidSignature: and nothing else; the sender gets 403.
+        """
+
+    @abstractmethod
+    def parse(self, request: WebhookRequest) -> Sequence[InboundEvent]:
+        """Read the events in a verified request. Synchronous and pure: no I/O, no clock.
+
+        It may run again years later, on the stored body. An empty sequence means that there is
+        nothing in it for the router; the host then stores nothing.
+
+        :raises ValueError: if the request is malformed. The host keeps it as *unparsed*.
+        """
+
+    def acknowledge(self, request: WebhookRequest) -> WebhookAnswer | None:
+        """Give the HTTP answer to a verified request; ``None`` means none for this method.
+
+        For a POST it is called after the events are stored. A GET (a challenge, say) stores
+        nothing; the default has no answer to it, and the host says 405.
+        """
+        return WebhookAnswer() if request.method == "POST" else None
+
+    @abstractmethod
+    async def send(self, message: OutboundMessage) -> SendReceipt:
+        """Make one attempt to send one message.
+
+        The host retries; a plugin never does. At most one attempt per recipient is under way at a
+        time. A 200 that carries an error is an error. httpx's errors may escape, they are
+        classified by the host; see :func:`router.plugin.classify`.
+
+        :raises Unavailable: certainly not taken.
+        :raises Refused: certainly not taken, and never will be.
+        :raises OutcomeUnknown: what any other exception counts as, too.
+        """
+
+    async def find_sent(self, message: OutboundMessage, since: datetime) -> Sequence[SentMessage]:
+        """List what the provider sent since then that could be this message.
+
+        Optional; declare ``capabilities.find_sent``. Recipient and text must match.
+        """
+        raise NotImplementedError

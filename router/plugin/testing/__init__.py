@@ -1,0 +1,39 @@
+"""The conformance kit: what a plugin's author tests a plugin with.
+
+Subclass a suite, fill in rows; every promise of the contract becomes a test. It works under
+pytest, and by itself in ``router plugins check``. ``plugins/README.md`` shows it at work.
+
+.. versionadded:: 1.0
+"""
+
+from router.plugin.testing.actions import ActionSuite
+from router.plugin.testing.backends import AIBackendSuite
+from router.plugin.testing.cases import CheckFailedError
+from router.plugin.testing.channels import ChannelSuite
+from router.plugin.testing.clock import FakeClock
+from router.plugin.testing.conformance import CheckResult, conformance
+from router.plugin.testing.context import PUBLIC_URL, FakeContext, LogEntry, RecordingLog, Reply
+from router.plugin.testing.network import no_network
+from router.plugin.testing.rows import Complete, Expected, Find, Receive, Run, Send
+
+__all__ = [
+    "PUBLIC_URL",
+    "AIBackendSuite",
+    "ActionSuite",
+    "ChannelSuite",
+    "CheckFailedError",
+    "CheckResult",
+    "Complete",
+    "Expected",
+    "FakeClock",
+    "FakeContext",
+    "Find",
+    "LogEntry",
+    "Receive",
+    "RecordingLog",
+    "Reply",
+    "Run",
+    "Send",
+    "conformance",
+    "no_network",
+]

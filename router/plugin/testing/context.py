@@ -1,0 +1,119 @@
+"""A plugin context for tests: scripted replies, a recorded log, a fake clock."""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Self, TypeAlias
+
+import httpx
+
+from router.domain.identity import MAIN_TENANT
+from router.plugin.host import webhook_url
+from router.plugin.testing.clock import FakeClock
+
+#: What a provider does with one request: answers, breaks the connection, or computes an answer.
+Reply: TypeAlias = httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]
+
+#: Where the tests' router is reached.
+PUBLIC_URL = "https://router.example"
+
+_FRAMING = {"content-encoding", "content-length", "transfer-encoding"}
+
+
+class UnexpectedRequestError(AssertionError):
+    """A plugin made a request for which no reply was scripted."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One call of the log."""
+
+    level: str
+    event: str
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+class RecordingLog:
+    """A :class:`router.plugin.Log` that keeps what it is told in :attr:`entries`."""
+
+    def __init__(self) -> None:
+        self.entries: list[LogEntry] = []
+
+    def debug(self, event: str, /, **values: Any) -> None:
+        self.entries.append(LogEntry("debug", event, values))
+
+    def info(self, event: str, /, **values: Any) -> None:
+        self.entries.append(LogEntry("info", event, values))
+
+    def warning(self, event: str, /, **values: Any) -> None:
+        self.entries.append(LogEntry("warning", event, values))
+
+    def error(self, event: str, /, **values: Any) -> None:
+        self.entries.append(LogEntry("error", event, values))
+
+
+class FakeContext:
+    """A :class:`router.plugin.PluginContext` whose provider is a script.
+
+    Each request takes the next reply. One request too many raises
+    :class:`UnexpectedRequestError` and stays visible in :attr:`unexpected`; a reply that nobody
+    asked for stays in :attr:`unused`. Use it as an async context manager, or call ``aclose()``.
+
+    .. versionadded:: 1.0
+    """
+
+    def __init__(
+        self,
+        *replies: Reply,
+        name: str = "test",
+        tenant: str = MAIN_TENANT,
+        clock: FakeClock | None = None,
+    ) -> None:
+        self.name = name
+        self.tenant = tenant
+        self.clock = clock or FakeClock()
+        self.log = RecordingLog()
+        self.requests: list[httpx.Request] = []
+        self.unexpected: list[httpx.Request] = []
+        self._replies = deque(replies)
+        self.http = httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
+
+    @property
+    def unused(self) -> tuple[Reply, ...]:
+        """The replies that no request has taken yet."""
+        return tuple(self._replies)
+
+    def script(self, replies: Iterable[Reply]) -> None:
+        """Add replies at the end of the script."""
+        self._replies.extend(replies)
+
+    def webhook_url(self, endpoint: str = "", **query: str) -> str:
+        return webhook_url(PUBLIC_URL, self.tenant, self.name, endpoint, query)
+
+    async def aclose(self) -> None:
+        await self.http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.aclose()
+
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        if not self._replies:
+            self.unexpected.append(request)
+            message = f"no reply is scripted for {request.method} {request.url}"
+            raise UnexpectedRequestError(message)
+        reply = self._replies.popleft()
+        if isinstance(reply, Exception):
+            raise reply
+        if isinstance(reply, httpx.Response):
+            return _copy(reply)
+        return reply(request)
+
+
+def _copy(response: httpx.Response) -> httpx.Response:
+    """Give a fresh response: one object cannot be the answer of two requests."""
+    headers = [(name, value) for name, value in response.headers.items() if name not in _FRAMING]
+    return httpx.Response(response.status_code, headers=headers, content=response.content)

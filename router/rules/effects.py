@@ -1,0 +1,396 @@
+"""``then`` as written in a file, and ``[default]``: checked, and made into effects and verdicts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from router.domain.ticket import PRIORITIES
+from router.rules.fields import RISKS
+from router.rules.model import (
+    DEFAULT_QUEUE,
+    AskAnswer,
+    CallPerson,
+    Decider,
+    Effects,
+    GuardStage,
+    Ignore,
+    KeepDraft,
+    NoAI,
+    OpenTicket,
+    OptOut,
+    Replace,
+    RunAction,
+    SayReply,
+    Verdict,
+)
+from router.rules.source import Source
+from router.rules.texts import Text, check
+from router.toml import KeyPath, suggest
+
+DECIDING = ("reply", "answer", "draft", "ticket", "escalate", "ignore")
+ADDING = ("tag", "untag", "set", "run", "classify", "use")
+DEFAULTS = ("answer", "reply", "ticket", "escalate", "ignore")
+#: Verdicts of guardrails by stage, and what an input guardrail may add.
+VERDICTS = {
+    GuardStage.INPUT: ("ignore", "escalate", "ticket", "opt_out", "no_ai"),
+    GuardStage.ANSWER: ("draft", "ticket", "escalate", "replace"),
+}
+GUARD_ADDING = ("tag", "set")
+
+_SET = ("category", "risk", "priority", "language", "contact", "conversation")
+
+
+@dataclass(slots=True)
+class Consequences:
+    """Reads what rules, guardrails and the default lead to."""
+
+    source: Source
+
+    def rule(self, then: object, path: KeyPath) -> tuple[Effects, Decider | None] | None:
+        """Read a rule's ``then``."""
+        table = self._then(then, path, (*ADDING, *DECIDING), '"then" of a rule')
+        if table is None:
+            return None
+        deciding = [key for key in table if key in DECIDING]
+        self._once(path, deciding)
+        decider = None
+        if deciding:
+            decider = self.decider(deciding[0], table[deciding[0]], (*path, deciding[0]))
+        return self.effects(table, path), decider
+
+    def guardrail(
+        self, then: object, path: KeyPath, stage: GuardStage
+    ) -> tuple[Effects, Verdict] | None:
+        """Read a guardrail's ``then``."""
+        verdicts = VERDICTS[stage]
+        adding = GUARD_ADDING if stage is GuardStage.INPUT else ()
+        if isinstance(then, dict) and self._careless(then, path, stage):
+            return None
+        what = f'"then" of a guardrail at stage "{stage}"'
+        table = self._then(then, path, (*adding, *verdicts), what)
+        if table is None:
+            return None
+        found = [key for key in table if key in verdicts]
+        self._once(path, found)
+        if not found:
+            if any(key in adding for key in table):
+                self.source.problem(
+                    path, "a guardrail needs a verdict", f"It is one of: {', '.join(verdicts)}"
+                )
+            return None
+        verdict = self._verdict(found[0], table[found[0]], (*path, found[0]), stage)
+        return None if verdict is None else (self.effects(table, path), verdict)
+
+    def default(self, table: Mapping[str, Any], path: KeyPath) -> tuple[Decider | None, str | None]:
+        """Read ``[default]``: what decides, and which backend classifies first."""
+        if self.source.table(path, table, (*DEFAULTS, "classify"), '"[default]"') is None:
+            return None, None
+        deciding = [key for key in table if key in DEFAULTS]
+        self._once(path, deciding)
+        classify = None
+        if "classify" in table:
+            classify = self.source.backend((*path, "classify"), table["classify"])
+        if not deciding:
+            self.source.problem(
+                path,
+                '"[default]" does not say what happens when no rule decides',
+                'Add answer = "…" with the name of an [ai.*] table.',
+            )
+            return None, classify
+        decider = self.decider(deciding[0], table[deciding[0]], (*path, deciding[0]))
+        return decider, classify
+
+    # The shape of `then` ──────────────────────────────────────────────────────────────────────
+
+    def _then(
+        self, then: object, path: KeyPath, keys: tuple[str, ...], what: str
+    ) -> Mapping[str, Any] | None:
+        table = self.source.table(path, then, keys, what)
+        if table is not None and not table:
+            self.source.problem(path, '"then" is empty', f"Add one of: {', '.join(keys)}")
+            return None
+        return table
+
+    def _once(self, path: KeyPath, deciding: list[str]) -> None:
+        for extra in deciding[1:]:
+            self.source.problem(
+                (*path, extra),
+                f'"{deciding[0]}" and "{extra}" both decide',
+                'Keep one; a ticket or an escalation may "say" something to the customer.',
+            )
+
+    def _careless(self, then: Mapping[str, Any], path: KeyPath, stage: GuardStage) -> bool:
+        """Note verdicts that would make an outcome less careful, or belong to the other stage."""
+        other = GuardStage.ANSWER if stage is GuardStage.INPUT else GuardStage.INPUT
+        noted = False
+        for key in then:
+            if key in VERDICTS[stage]:
+                continue
+            if key in VERDICTS[other] and (key != "ignore"):
+                self.source.problem(
+                    (*path, key),
+                    f'a guardrail at stage "{stage}" cannot "{key}"',
+                    f'Add stage = "{other}", or choose from: {", ".join(VERDICTS[stage])}',
+                )
+            elif key in DECIDING or key in {"classify", "use"}:
+                self.source.problem(
+                    (*path, key),
+                    f'a guardrail cannot "{key}": it can only make an outcome more careful',
+                    f"Choose from: {', '.join(VERDICTS[stage])}",
+                )
+            elif key in GUARD_ADDING and stage is GuardStage.ANSWER:
+                self.source.problem(
+                    (*path, key),
+                    f'a guardrail at stage "answer" cannot "{key}": its order must not matter',
+                    "Do it in a rule.",
+                )
+            else:
+                continue
+            noted = True
+        return noted
+
+    # What decides ────────────────────────────────────────────────────────────────────────────
+
+    def decider(self, key: str, value: object, path: KeyPath) -> Decider | None:
+        """Read one deciding effect."""
+        if key == "reply":
+            text = self._only_text(path, value)
+            return None if text is None else SayReply(text=text)
+        if key == "answer":
+            backend = self.source.backend(path, value)
+            return None if backend is None else AskAnswer(backend=backend)
+        if key == "draft":
+            return self._draft(path, value)
+        if key == "ticket":
+            return self._ticket(path, value)
+        if key == "escalate":
+            return self._escalate(path, value)
+        because = self.source.string(path, value)
+        return None if because is None else Ignore(because=because)
+
+    def _verdict(self, key: str, value: object, path: KeyPath, stage: GuardStage) -> Verdict | None:
+        if key == "ticket":
+            return self._ticket(path, value)
+        if key == "escalate":
+            return self._escalate(path, value)
+        if key == "replace":
+            text = self._only_text(path, value)
+            return None if text is None else Replace(text=text)
+        if key in {"draft", "ignore"}:
+            because = self.source.string(path, value)
+            if because is None:
+                return None
+            return KeepDraft(because=because) if key == "draft" else Ignore(because=because)
+        make = OptOut if key == "opt_out" else NoAI
+        if value is True:
+            return make()
+        if not isinstance(value, dict):
+            self.source.wrong(path, key, 'true or { say = "…" }', value)
+            return None
+        table = self.source.table(path, value, ("say",), f'"{key}"')
+        say = self._say(path, table or {})
+        return make(say=say)
+
+    def _only_text(self, path: KeyPath, value: object) -> Text | None:
+        if isinstance(value, str):
+            self.source.problem(
+                path,
+                f'"{path[-1]}" takes a table',
+                f'Write {path[-1]} = {{ text = "…" }}.',
+                part="value",
+            )
+            return None
+        table = self.source.table(path, value, ("text",), f'"{path[-1]}"')
+        if table is None:
+            return None
+        if "text" not in table:
+            self.source.problem(path, f'"{path[-1]}" has no text', 'Add text = "…".')
+            return None
+        return self.source.text((*path, "text"), table["text"])
+
+    def _draft(self, path: KeyPath, value: object) -> Decider | None:
+        keys = ("text", "answer", "because")
+        table = self.source.table(path, value, keys, '"draft"')
+        if table is None:
+            return None
+        because = "a rule wants a person's word"
+        if "because" in table:
+            because = self.source.string((*path, "because"), table["because"]) or because
+        if ("text" in table) is ("answer" in table):
+            self.source.problem(
+                path,
+                '"draft" takes either a text or the backend that writes it',
+                'Write draft = { answer = "…" }, or draft = { text = "…" }.',
+            )
+            return None
+        if "answer" in table:
+            backend = self.source.backend((*path, "answer"), table["answer"])
+            return None if backend is None else AskAnswer(backend=backend, draft=because)
+        text = self.source.text((*path, "text"), table["text"])
+        return None if text is None else KeepDraft(because=because, text=text)
+
+    def _ticket(self, path: KeyPath, value: object) -> OpenTicket | None:
+        keys = ("queue", "title", "priority", "say")
+        table = self.source.table(path, value, keys, '"ticket"')
+        if table is None:
+            return None
+        queue: str | None = DEFAULT_QUEUE
+        if "queue" in table:
+            queue = self.source.queue((*path, "queue"), table["queue"])
+        title = None
+        if "title" in table:
+            title = self.source.text((*path, "title"), table["title"])
+        priority = None
+        if "priority" in table:
+            priority = self.source.choice(
+                (*path, "priority"), table["priority"], PRIORITIES, "priority"
+            )
+        say = self._say(path, table)
+        return (
+            None
+            if queue is None
+            else OpenTicket(queue=queue, title=title, priority=priority, say=say)
+        )
+
+    def _escalate(self, path: KeyPath, value: object) -> CallPerson | None:
+        table = self.source.table(path, value, ("to", "because", "say"), '"escalate"')
+        if table is None:
+            return None
+        missing = [key for key in ("to", "because") if key not in table]
+        for key in missing:
+            self.source.problem(path, f'"escalate" does not say "{key}"', f'Add {key} = "…".')
+        if missing:
+            return None
+        to = self.source.whom((*path, "to"), table["to"])
+        because = self.source.string((*path, "because"), table["because"])
+        say = self._say(path, table)
+        if to is None or because is None:
+            return None
+        return CallPerson(to=to, because=because, say=say)
+
+    def _say(self, path: KeyPath, table: Mapping[str, Any]) -> Text | None:
+        return self.source.text((*path, "say"), table["say"]) if "say" in table else None
+
+    # What does not decide ────────────────────────────────────────────────────────────────────
+
+    def effects(self, table: Mapping[str, Any], path: KeyPath) -> Effects:
+        """Read what is added without deciding."""
+        values: dict[str, Any] = {}
+        for key, name in (("tag", "tags"), ("untag", "untags")):
+            if key in table:
+                values[name] = frozenset(self.source.strings((*path, key), table[key]) or ())
+        if "set" in table:
+            values |= self._set((*path, "set"), table["set"])
+        if "run" in table:
+            values["actions"] = self._run((*path, "run"), table["run"])
+        if "classify" in table:
+            values["classify"] = self.source.backend((*path, "classify"), table["classify"])
+        if "use" in table:
+            values["use"] = self._use((*path, "use"), table["use"])
+        return Effects(**values)
+
+    def _set(self, path: KeyPath, value: object) -> dict[str, Any]:
+        table = self.source.table(path, value, _SET, '"set"')
+        if table is None:
+            return {}
+        if not table:
+            self.source.problem(path, '"set" is empty', f"Add one of: {', '.join(_SET)}")
+        found: dict[str, Any] = {}
+        for key, each in table.items():
+            here = (*path, key)
+            if key == "category":
+                found[key] = self.source.category(here, each)
+            elif key == "risk":
+                found[key] = self.source.choice(here, each, RISKS, "risk")
+            elif key == "priority":
+                found[key] = self.source.choice(here, each, PRIORITIES, "priority")
+            elif key == "language":
+                found[key] = self.source.language(here, each)
+            elif key in _SET:
+                found[f"{key}_attributes"] = self._attributes(here, each, key)
+        return found
+
+    def _attributes(self, path: KeyPath, value: object, whose: str) -> dict[str, str]:
+        table = self.source.table(path, value, ("attribute",), f'"set.{whose}"')
+        here = (*path, "attribute")
+        stated = (table or {}).get("attribute", {})
+        if not isinstance(stated, dict):
+            self.source.wrong(here, "attribute", "a table", stated)
+            return {}
+        found: dict[str, str] = {}
+        for name, each in stated.items():
+            text = self.source.string((*here, name), each)
+            if text is not None:
+                self._fills_in((*here, name), text)
+                found[name] = text
+        return found
+
+    def _fills_in(self, path: KeyPath, text: str) -> None:
+        reason = check(text)
+        if reason is not None:
+            self.source.problem(path, reason, part="value")
+
+    def _use(self, path: KeyPath, value: object) -> str | None:
+        table = self.source.table(path, value, ("backend",), '"use"')
+        if table is None:
+            return None
+        if "backend" not in table:
+            self.source.problem(path, '"use" names no backend', 'Add backend = "…".')
+            return None
+        return self.source.backend((*path, "backend"), table["backend"])
+
+    def _run(self, path: KeyPath, value: object) -> tuple[RunAction, ...]:
+        found: list[RunAction] = []
+        for here, table in self.source.tables(path, value):
+            if "action" not in table:
+                self.source.problem(here, "this run names no action", 'Add action = "…".')
+                continue
+            name = self.source.action((*here, "action"), table["action"])
+            if name is None:
+                continue
+            params = {key: each for key, each in table.items() if key != "action"}
+            if self._takes(name, params, here):
+                found.append(RunAction(action=name, params=params))
+        return tuple(found)
+
+    def _takes(self, name: str, params: dict[str, Any], path: KeyPath) -> bool:
+        """Check an action's parameters with its own model."""
+        from pydantic import ValidationError
+
+        for place, text in _texts(params, path):
+            self._fills_in(place, text)
+        model = self.source.known.names.actions[name]
+        if model is None:
+            return True
+        try:
+            model.model_validate(params)
+        except ValidationError as error:
+            fields = {info.alias or field for field, info in model.model_fields.items()}
+            for each in error.errors(include_url=False):
+                self._wrong_param(name, each, path, fields)
+            return False
+        return True
+
+    def _wrong_param(self, action: str, error: Any, path: KeyPath, fields: set[str]) -> None:
+        where: KeyPath = (*path, *error["loc"])
+        called = ".".join(str(part) for part in error["loc"])
+        known = f"The action takes: {', '.join(sorted(fields)) or 'no parameters'}"
+        if error["type"] == "extra_forbidden":
+            message = f'the action "{action}" has no parameter "{called}"'
+            self.source.problem(where, message, suggest(called, fields) or known)
+        elif error["type"] == "missing":
+            message = f'the action "{action}" needs the parameter "{called}"'
+            self.source.problem(where, message, "Add it.")
+        else:
+            message = f'the parameter "{called}" of the action "{action}" is wrong'
+            self.source.problem(where, message, f"{error['msg']}.", part="value")
+
+
+def _texts(value: object, path: KeyPath) -> list[tuple[KeyPath, str]]:
+    if isinstance(value, str):
+        return [(path, value)]
+    if isinstance(value, dict):
+        return [found for key, each in value.items() for found in _texts(each, (*path, key))]
+    if isinstance(value, list):
+        return [found for i, each in enumerate(value) for found in _texts(each, (*path, i))]
+    return []

@@ -1,0 +1,94 @@
+"""Facts: what is known about a turn when the rules are read."""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, Final
+
+from router.rules.text import PhraseSet, fold, squeeze, words
+
+
+class Missing(Enum):
+    """The type of :data:`MISSING`."""
+
+    MISSING = "missing"
+
+
+#: What :meth:`Facts.get` gives for a value that is not there.
+MISSING: Final = Missing.MISSING
+
+_ATTRIBUTES = ("contact.attribute", "conversation.attribute")
+
+
+class Facts:
+    """What rules may look at: values by the path of their field, such as ``contact.name``.
+
+    Immutable. Folded forms of texts, and which of the rules' phrases are in them, are worked out
+    at the first question and kept, so that a text costs its folding once however many rules look
+    at it. ``fields.py`` says which type each value has; a value of ``None`` is a missing one.
+    Attributes may be given one by one (``contact.attribute.city``) or as one mapping under
+    ``contact.attribute``.
+    """
+
+    __slots__ = ("_folded", "_words", "found", "values")
+
+    def __init__(self, values: Mapping[str, object]) -> None:
+        known: dict[str, object] = {}
+        for path, value in values.items():
+            if value is None:
+                continue
+            if path in _ATTRIBUTES and isinstance(value, Mapping):
+                known.update({f"{path}.{name}": each for name, each in value.items()})
+            else:
+                known[path] = value
+        #: Every value that is there. Conditions look here themselves: a call each would cost
+        #: more than the rest of the condition.
+        self.values: Mapping[str, Any] = known
+        #: What :meth:`hits` gave, by :meth:`PhraseSet.key`.
+        self.found: dict[str, frozenset[int]] = {}
+        self._folded: dict[str, str] = {}
+        self._words: dict[str, str] = {}
+
+    def get(self, path: str) -> Any:
+        """Give a value, or :data:`MISSING`."""
+        return self.values.get(path, MISSING)
+
+    def with_(self, changes: Mapping[str, object] | None = None, /, **more: object) -> "Facts":
+        """Give these facts with some values changed; ``None`` takes a value away."""
+        changed = {**(changes or {}), **more}
+        values = {k: v for k, v in self.values.items() if k not in changed}
+        facts = Facts({**values, **changed})
+        facts._folded = {k: v for k, v in self._folded.items() if k in values}
+        facts._words = {k: v for k, v in self._words.items() if k in values}
+        facts.found = {k: v for k, v in self.found.items() if k.split()[0] in values}
+        return facts
+
+    def folded(self, path: str) -> str | None:
+        """Give a text without case, accents and doubled spaces, or ``None`` if it is missing."""
+        folded = self._folded.get(path)
+        if folded is None:
+            value = self.values.get(path)
+            if value is None:
+                return None
+            folded = self._folded[path] = squeeze(fold(str(value)))
+        return folded
+
+    def words(self, path: str) -> str | None:
+        """Give a text's folded words between single spaces, or ``None`` if it is missing."""
+        found = self._words.get(path)
+        if found is None:
+            folded = self.folded(path)
+            if folded is None:
+                return None
+            found = self._words[path] = words(folded)
+        return found
+
+    def hits(self, path: str, phrases: PhraseSet) -> frozenset[int] | None:
+        """Give the numbers of the phrases that are in a text, or ``None`` if it is missing."""
+        key = phrases.key(path)
+        hits = self.found.get(key)
+        if hits is None:
+            text = self.words(path)
+            if text is None:
+                return None
+            hits = self.found[key] = phrases.hits(text)
+        return hits

@@ -1,0 +1,326 @@
+"""A rules file while it is read: typed values out of it, or problems with their places."""
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from router.rules.model import OTHER, Names, Place
+from router.rules.text import PhraseSet
+from router.rules.texts import Text, check
+from router.toml import Document, KeyPath, Part, Problem, suggest
+
+#: What may stand at the top of a rules file.
+TABLES = ("lexicon", "category", "default", "rule", "guardrail", "example")
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+
+@dataclass(slots=True)
+class Known:
+    """What is defined, in the files and outside them, and what the rules turn out to use."""
+
+    names: Names
+    lexicons: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    categories: dict[str, str] = field(default_factory=lambda: {OTHER: "low"})
+    phrases: PhraseSet = field(default_factory=PhraseSet)
+    fields: set[str] = field(default_factory=set)
+
+
+def parse_duration(text: str) -> timedelta | None:
+    """Read ``"90s"``, ``"15m"``, ``"24h"`` or ``"7d"``; ``None`` if it is no duration."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        return None
+    try:
+        return timedelta(seconds=float(match[1]) * _SECONDS[match[2]])
+    except OverflowError:
+        return None
+
+
+def sort_of(value: object) -> str:
+    """Say what sort of TOML value this is."""
+    if isinstance(value, bool):
+        return "true or false"
+    for types, word in (
+        (str, "a text"),
+        (int | float, "a number"),
+        (list, "a list"),
+        (Mapping, "a table"),
+    ):
+        if isinstance(value, types):
+            return word
+    return "a date or time"
+
+
+def listing(names: Iterable[str]) -> str:
+    """Give names in alphabetical order, or say that there are none."""
+    return ", ".join(sorted(names)) or "nothing"
+
+
+class Source:
+    """One file, and the problems found in it so far."""
+
+    def __init__(self, document: Document, known: Known, problems: list[Problem]) -> None:
+        self.document = document
+        self.known = known
+        self.problems = problems
+
+    def problem(
+        self,
+        path: KeyPath,
+        message: str,
+        remedy: str = "",
+        *,
+        part: Part = "key",
+        notes: Sequence[str] = (),
+    ) -> None:
+        """Note a problem."""
+        self.problems.append(
+            self.document.problem(path, message, remedy, part=part, notes=tuple(notes))
+        )
+
+    def place(self, path: KeyPath) -> Place:
+        return Place(self.document, path)
+
+    def wrong(self, path: KeyPath, name: str, takes: str, value: object) -> None:
+        """Note that a value is of the wrong sort."""
+        message = f'"{name}" takes {takes}, not {sort_of(value)}'
+        self.problem(path, message, part="value")
+
+    def unknown(
+        self, path: KeyPath, sort: str, word: str, known: Iterable[str], where: str
+    ) -> None:
+        """Note a name that nothing has."""
+        names = sorted(known)
+        remedy = suggest(word, names) or f"Known: {listing(names)}"
+        self.problem(path, f'no {sort} "{word}" in {where}', remedy, part="value")
+
+    # Values ──────────────────────────────────────────────────────────────────────────────────
+
+    def table(
+        self, path: KeyPath, value: object, keys: Collection[str], what: str
+    ) -> dict[str, Any] | None:
+        """Give a table after noting each key that it may not have."""
+        if not isinstance(value, dict):
+            self.wrong(path, str(path[-1]), "a table", value)
+            return None
+        for key in value:
+            if key not in keys:
+                remedy = suggest(key, keys)
+                if key in TABLES:
+                    # In TOML everything below a [header] belongs to it.
+                    remedy = f"It belongs above the first [table], or below a [{key}] of its own."
+                self.problem(
+                    (*path, key),
+                    f'unknown key "{key}" in {what}',
+                    remedy,
+                    notes=[f"{what} has: {', '.join(keys)}"],
+                )
+        return value
+
+    def tables(self, path: KeyPath, value: object) -> list[tuple[KeyPath, dict[str, Any]]]:
+        """Give the tables of a list with their paths."""
+        if not isinstance(value, list):
+            self.wrong(path, str(path[-1]), "a list of tables", value)
+            return []
+        found: list[tuple[KeyPath, dict[str, Any]]] = []
+        for index, each in enumerate(value):
+            if isinstance(each, dict):
+                found.append(((*path, index), each))
+            else:
+                self.wrong((*path, index), str(path[-1]), "a list of tables", each)
+        return found
+
+    def string(self, path: KeyPath, value: object, name: str | None = None) -> str | None:
+        """Give a text that says something."""
+        if isinstance(value, str) and value.strip():
+            return value
+        if value == "":
+            self.problem(path, f'"{name or path[-1]}" is empty', "Say something.", part="value")
+        else:
+            self.wrong(path, name or str(path[-1]), "a text", value)
+        return None
+
+    def strings(self, path: KeyPath, value: object, name: str | None = None) -> list[str] | None:
+        """Give one text or several as a list."""
+        called = name or str(path[-1])
+        if isinstance(value, str):
+            text = self.string(path, value, called)
+            return None if text is None else [text]
+        if not isinstance(value, list):
+            self.wrong(path, called, "a text or a list of texts", value)
+            return None
+        if not value:
+            self.problem(
+                path, f'the list of "{called}" is empty', "Name at least one.", part="value"
+            )
+            return None
+        found = [self.string((*path, i), each, called) for i, each in enumerate(value)]
+        return [text for text in found if text is not None] if None not in found else None
+
+    def flag(self, path: KeyPath, value: object, name: str | None = None) -> bool | None:
+        if isinstance(value, bool):
+            return value
+        self.wrong(path, name or str(path[-1]), "true or false", value)
+        return None
+
+    def choice(
+        self, path: KeyPath, value: object, choices: Collection[str], sort: str
+    ) -> str | None:
+        """Give a text that is one of these."""
+        word = self.string(path, value)
+        if word is None or word in choices:
+            return word
+        remedy = suggest(word, choices) or f"It is one of: {', '.join(choices)}"
+        self.problem(path, f'unknown {sort} "{word}"', remedy, part="value")
+        return None
+
+    def choices(
+        self, path: KeyPath, value: object, choices: Collection[str], sort: str
+    ) -> frozenset[str] | None:
+        """Give one text or several, each of which is one of these."""
+        words = self.strings(path, value)
+        if words is None:
+            return None
+        if isinstance(value, str):
+            return None if self.choice(path, value, choices, sort) is None else frozenset(words)
+        found = [self.choice((*path, i), each, choices, sort) for i, each in enumerate(words)]
+        return None if None in found else frozenset(words)
+
+    def language(self, path: KeyPath, value: object) -> str | None:
+        """Give a language that the tenant serves."""
+        tag = self.string(path, value)
+        if tag is None or not self.serves(tag):
+            if tag is not None:
+                self.unknown_language(path, tag)
+            return None
+        return tag
+
+    def serves(self, tag: str) -> bool:
+        """Say whether a language is served; ``pt-BR`` is where ``pt`` is, and the reverse."""
+        served = {each.casefold().split("-")[0] for each in self.known.names.languages}
+        return not served or tag.casefold().split("-")[0] in served
+
+    def unknown_language(self, path: KeyPath, tag: str, part: Part = "value") -> None:
+        languages = self.known.names.languages
+        remedy = suggest(tag, languages) or f"Configured: {listing(languages)}"
+        self.problem(path, f'no language "{tag}" in router.toml', remedy, part=part)
+
+    def text(self, path: KeyPath, value: object) -> Text | None:
+        """Give a text, stated once or by language."""
+        if not isinstance(value, dict):
+            stated = self.string(path, value)
+            if stated is None or not self._fills_in(path, stated):
+                return None
+            return Text.of(stated)
+        if not value:
+            self.problem(path, f'"{path[-1]}" states no text', 'Add one, such as es = "…".')
+            return None
+        good = True
+        for tag, each in value.items():
+            if not self.serves(tag):
+                self.unknown_language((*path, tag), tag, "key")
+                good = False
+                continue
+            stated = self.string((*path, tag), each)
+            good &= stated is not None and self._fills_in((*path, tag), stated)
+        return Text.of(value) if good else None
+
+    def _fills_in(self, path: KeyPath, text: str) -> bool:
+        reason = check(text)
+        if reason is not None:
+            self.problem(path, reason, part="value")
+        return reason is None
+
+    # Names ───────────────────────────────────────────────────────────────────────────────────
+
+    def backend(self, path: KeyPath, value: object) -> str | None:
+        return self._configured(path, value, "backend", self.known.names.backends)
+
+    def action(self, path: KeyPath, value: object) -> str | None:
+        return self._configured(path, value, "action", self.known.names.actions)
+
+    def _configured(
+        self, path: KeyPath, value: object, sort: str, configured: Collection[str]
+    ) -> str | None:
+        name = self.string(path, value)
+        if name is None or name in configured:
+            return name
+        remedy = suggest(name, configured) or f"Configured: {listing(configured)}"
+        self.problem(path, f'no {sort} "{name}" in router.toml', remedy, part="value")
+        return None
+
+    def category(self, path: KeyPath, value: object) -> str | None:
+        name = self.string(path, value)
+        if name is None or name in self.known.categories:
+            return name
+        self.unknown_category(path, name)
+        return None
+
+    def unknown_category(self, path: KeyPath, name: str) -> None:
+        remedy = suggest(name, self.known.categories) or f'Add [category.{name}] risk = "high".'
+        self.problem(path, f'no category "{name}" in the rules files', remedy, part="value")
+
+    def queue(self, path: KeyPath, value: object) -> str | None:
+        """Give a queue's name; while none are declared, any that is no misspelt action."""
+        name = self.string(path, value)
+        if name is None:
+            return None
+        queues, actions = self.known.names.queues, self.known.names.actions
+        if queues is not None and name not in queues:
+            self.unknown(path, "queue", name, queues, "router.toml")
+            return None
+        if queues is None and name in actions:
+            self.problem(
+                path,
+                f'"{name}" is an action, not a queue',
+                f'Escalate to it, or run it: run = [{{ action = "{name}" }}].',
+                part="value",
+            )
+            return None
+        return name
+
+    def whom(self, path: KeyPath, value: object) -> str | None:
+        """Give what can be escalated to: a queue, or an action that takes a notice."""
+        name = self.string(path, value)
+        if name is None:
+            return None
+        names = self.known.names
+        if name in names.actions:
+            model = names.actions[name]
+            if model is None or _takes_notice(model):
+                return name
+            self.problem(
+                path,
+                f'the action "{name}" takes no title and text, so nothing is escalated to it',
+                'Escalate to a queue or to another action, and run this one with "run".',
+                part="value",
+            )
+            return None
+        queues = names.queues
+        if queues is None:
+            # Nothing declares queues, so every name is one, except what looks like a slip.
+            hint = suggest(name, names.actions, likeness=0.75)
+            if not hint:
+                return name
+            self.problem(path, f'no action "{name}" in router.toml', hint, part="value")
+            return None
+        if name in queues:
+            return name
+        known = [*names.actions, *queues]
+        remedy = suggest(name, known) or f"Configured: {listing(known)}"
+        self.problem(path, f'no queue or action "{name}" in router.toml', remedy, part="value")
+        return None
+
+
+def _takes_notice(model: Any) -> bool:
+    from pydantic import ValidationError
+
+    try:
+        model.model_validate({"title": "x", "text": "y"})
+    except ValidationError:
+        return False
+    return True

@@ -1,0 +1,282 @@
+"""The last steps of a decision: mode, ownership, opt-out. They only ever hold back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from router.domain.conversation import BOT
+from router.domain.decision import (
+    ActionRequest,
+    Decision,
+    DraftRequest,
+    EscalationRequest,
+    Outcome,
+    Reply,
+    TicketRequest,
+)
+from router.domain.message import Author
+from router.rules.facts import MISSING, Facts
+from router.rules.model import (
+    OTHER,
+    CallPerson,
+    Effects,
+    OpenTicket,
+    RuleSet,
+)
+from router.rules.policy import Policy
+from router.rules.texts import Text, TextError, is_template, render
+
+_TITLE = 80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """What matching rules added to the decision, without deciding."""
+
+    category: str | None = None
+    risk: str | None = None
+    priority: str | None = None
+    language: str | None = None
+    tags: frozenset[str] = frozenset()
+    untags: frozenset[str] = frozenset()
+    contact_attributes: Mapping[str, str] = field(default_factory=dict)
+    conversation_attributes: Mapping[str, str] = field(default_factory=dict)
+    actions: tuple[ActionRequest, ...] = ()
+    use: str | None = None
+    #: True once a rule stated the risk itself; the category's default no longer counts.
+    risk_stated: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Plan:
+    """A decision in the making.
+
+    :param say: fixed texts for the customer.
+    :param draft: what waits for a person's word.
+    """
+
+    outcome: Outcome
+    because: str
+    rule: str | None = None
+    say: list[str] = field(default_factory=list)
+    author: Author = Author.RULE
+    draft: DraftRequest | None = None
+    ticket: TicketRequest | None = None
+    escalation: EscalationRequest | None = None
+    opted_out: bool | None = None
+    sources: tuple[str, ...] = ()
+    steps: list[str] = field(default_factory=list)
+
+    def raise_to(self, outcome: Outcome, because: str) -> None:
+        """Make it more careful, if it is not already."""
+        if outcome > self.outcome:
+            self.outcome, self.because = outcome, because
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What every step looks at: the rules, the policy, and what is known."""
+
+    rules: RuleSet
+    policy: Policy
+    facts: Facts
+
+    @property
+    def owned(self) -> bool:
+        """Whether somebody else than the bot answers."""
+        return self.facts.get("conversation.owner") not in (MISSING, BOT)
+
+    @property
+    def opted_out(self) -> bool:
+        return self.facts.get("contact.opted_out") is True
+
+    @property
+    def languages(self) -> tuple[str | None, ...]:
+        """The turn's language, the contact's, the tenant's."""
+        known = (self.facts.get(path) for path in ("language", "contact.language"))
+        return (*(str(v) if v is not MISSING else None for v in known), self.policy.language)
+
+    def text(self, plan: Plan, text: Text | None) -> str:
+        """Fill in a text; one that cannot be is a ticket, never a broken sentence."""
+        if text is None:
+            return ""
+        return self.filled(plan, text.pick(*self.languages))
+
+    def filled(self, plan: Plan, text: str) -> str:
+        try:
+            return render(text, self.facts)
+        except TextError as error:
+            because = f"a text of the rules cannot be filled in: {error}"
+            plan.steps.append(because)
+            if plan.ticket is None:
+                plan.ticket = TicketRequest(queue="default", title=self.title())
+            plan.raise_to(Outcome.TICKET, because)
+            return ""
+
+    def title(self) -> str:
+        """Give the beginning of what the customer wrote, for a ticket without a title."""
+        for path in ("turn.text", "text", "category", "event.kind"):
+            value = self.facts.get(path)
+            if value is not MISSING and (lines := str(value).strip().splitlines()):
+                first = lines[0]
+                return first if len(first) <= _TITLE else f"{first[: _TITLE - 1]}…"
+        return "message"
+
+    def ticket(self, plan: Plan, ticket: OpenTicket) -> None:
+        """Make it a ticket."""
+        priority = self.facts.get("priority")
+        stated = ticket.priority or ("normal" if priority is MISSING else str(priority))
+        title = self.text(plan, ticket.title).strip() or self.title()
+        plan.ticket = TicketRequest(queue=ticket.queue, title=title, priority=stated)
+        self.tell(plan, ticket.say)
+
+    def escalation(self, plan: Plan, call: CallPerson) -> None:
+        """Make it an escalation."""
+        plan.escalation = EscalationRequest(to=call.to, because=call.because)
+        self.tell(plan, call.say)
+
+    def tell(self, plan: Plan, text: Text | None) -> None:
+        """Say something to the customer."""
+        if said := self.text(plan, text):
+            plan.say.append(said)
+
+
+def risk_of(rules: RuleSet, category: str | None) -> str | None:
+    """Give the risk of a category; an undeclared one has OTHER's."""
+    if category is None:
+        return None
+    return rules.categories.get(category, rules.categories[OTHER])
+
+
+def add(added: Added, effects: Effects, rules: RuleSet, facts: Facts, failures: list[str]) -> Added:
+    """Add what one matching rule adds; what is stated later wins."""
+    category = effects.category or added.category
+    stated = added.risk_stated or effects.risk is not None
+    risk = effects.risk or added.risk
+    if not stated and effects.category:
+        risk = risk_of(rules, effects.category)
+    actions = tuple(
+        ActionRequest(action=each.action, params=_filled(each.params, facts, failures))
+        for each in effects.actions
+    )
+    return replace(
+        added,
+        category=category,
+        risk=risk,
+        risk_stated=stated,
+        priority=effects.priority or added.priority,
+        language=effects.language or added.language,
+        tags=(added.tags | effects.tags) - effects.untags,
+        untags=(added.untags | effects.untags) - effects.tags,
+        contact_attributes={
+            **added.contact_attributes,
+            **_filled(effects.contact_attributes, facts, failures),
+        },
+        conversation_attributes={
+            **added.conversation_attributes,
+            **_filled(effects.conversation_attributes, facts, failures),
+        },
+        actions=(*added.actions, *actions),
+        use=effects.use or added.use,
+    )
+
+
+def _filled(value: Mapping[str, Any], facts: Facts, failures: list[str]) -> dict[str, Any]:
+    return {key: _fill(each, facts, failures) for key, each in value.items()}
+
+
+def _fill(value: Any, facts: Facts, failures: list[str]) -> Any:
+    if isinstance(value, str) and is_template(value):
+        try:
+            return render(value, facts)
+        except TextError as error:
+            failures.append(f"a text of the rules cannot be filled in: {error}")
+            return ""
+    if isinstance(value, dict):
+        return {key: _fill(each, facts, failures) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_fill(each, facts, failures) for each in value]
+    return value
+
+
+def apply_mode(setting: Setting, category: str, risk: str) -> str | None:
+    """Say why a model's text may not go out by itself, or ``None`` if it may."""
+    policy = setting.policy
+    if policy.mode == "assisted":
+        return "assisted: a person approves what a model wrote"
+    if category not in policy.autopilot_categories:
+        return f"autopilot does not answer {category} by itself"
+    if risk != "low":
+        return f"autopilot answers low risk only, and {category} is of {risk} risk here"
+    return None
+
+
+def settle(setting: Setting, added: Added, plan: Plan) -> Decision:
+    """Hold back what policy, ownership and opt-out hold back, and make the decision."""
+    _review(setting, plan)
+    if setting.owned:
+        _owned(setting, plan)
+    if setting.opted_out:
+        _opted_out(plan)
+    return Decision(
+        outcome=plan.outcome,
+        because=plan.because,
+        rule=plan.rule,
+        category=added.category,
+        risk=added.risk,
+        priority=added.priority,
+        language=added.language,
+        replies=tuple(Reply(text=text, author=plan.author) for text in plan.say),
+        draft=plan.draft,
+        ticket=plan.ticket if plan.outcome >= Outcome.TICKET else None,
+        escalation=plan.escalation if plan.outcome is Outcome.ESCALATE else None,
+        actions=added.actions,
+        tags=added.tags,
+        untags=added.untags,
+        contact_attributes=added.contact_attributes,
+        conversation_attributes=added.conversation_attributes,
+        opted_out=plan.opted_out,
+        sources=plan.sources,
+    )
+
+
+def _hold(plan: Plan, because: str) -> None:
+    """Keep for a person what would have been said."""
+    text = "\n\n".join(plan.say)
+    plan.say = []
+    if text and plan.draft is None:
+        plan.draft = DraftRequest(
+            text=text, because=because, author=plan.author, sources=plan.sources
+        )
+
+
+def _review(setting: Setting, plan: Plan) -> None:
+    if setting.policy.review_fixed_texts and plan.say and plan.author is Author.RULE:
+        because = "policy.review_fixed_texts: a person approves fixed texts, too"
+        plan.steps.append(because)
+        _hold(plan, because)
+        plan.raise_to(Outcome.DRAFT, because)
+
+
+def _owned(setting: Setting, plan: Plan) -> None:
+    because = "a person owns the conversation"
+    if setting.policy.while_owned == "notify":
+        if plan.say or plan.outcome in {Outcome.REPLY, Outcome.DRAFT}:
+            plan.steps.append(f"{because}: nothing is sent")
+        plan.say = []
+        if plan.outcome in {Outcome.REPLY, Outcome.DRAFT}:
+            plan.outcome, plan.because, plan.draft = Outcome.IGNORE, because, None
+        return
+    if plan.say:
+        plan.steps.append(f"{because}: nothing is sent")
+        _hold(plan, because)
+        plan.raise_to(Outcome.DRAFT, because)
+
+
+def _opted_out(plan: Plan) -> None:
+    because = "the contact opted out"
+    if plan.say or plan.draft or plan.outcome in {Outcome.REPLY, Outcome.DRAFT}:
+        plan.steps.append(f"{because}: nothing is sent")
+    plan.say, plan.draft = [], None
+    if plan.outcome in {Outcome.REPLY, Outcome.DRAFT}:
+        plan.outcome, plan.because = Outcome.IGNORE, because

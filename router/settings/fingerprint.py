@@ -1,0 +1,73 @@
+"""The fingerprint of a configuration: what a decision's trace names it by."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from router.settings.model import InstanceSettings, Settings
+
+
+def digest(text: str) -> str:
+    """Give 16 hex digits that stand for a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def fingerprint(settings: "Settings", references: Mapping[str, str]) -> str:
+    """Give 16 hex digits that stand for the meaning of a configuration.
+
+    Defaults count as if they were written. Secrets count by what they refer to, never by value.
+    """
+    folder = settings.path.resolve().parent
+
+    def plain(path: Path) -> str:
+        try:
+            return path.resolve().relative_to(folder).as_posix()
+        except ValueError:
+            return path.as_posix()
+
+    def instance(table: "InstanceSettings") -> dict[str, Any]:
+        return {
+            "kind": table.kind,
+            "enabled": table.enabled,
+            "required": table.required,
+            "timeout": table.timeout,
+            "on_unknown": table.on_unknown,
+            "region": table.region,
+            "prompt": table.prompt.hash if table.prompt else None,
+            "config": table.config.model_dump(mode="json"),
+        }
+
+    router, server = settings.router, settings.server
+    meaning = {
+        "router": [
+            router.public_url,
+            router.language,
+            router.timezone,
+            sorted(router.trusted_proxies),
+            [plain(path) for path in router.plugins],
+        ],
+        "server": [server.host, server.port, server.engine, server.max_body, server.drain],
+        "ai": {name: instance(table) for name, table in settings.ai.items()},
+        "actions": {name: instance(table) for name, table in settings.actions.items()},
+        "queues": {name: [queue.title, queue.notify] for name, queue in settings.queues.items()},
+        "tenants": {
+            name: {
+                "channels": {key: instance(table) for key, table in tenant.channels.items()},
+                "policy": {
+                    key: sorted(value) if isinstance(value, frozenset) else value
+                    for key, value in asdict(tenant.policy).items()
+                },
+                "rules": tenant.rules.hash,
+                "knowledge": [plain(path) for path in tenant.knowledge_folders],
+                "timezone": tenant.timezone,
+                "language": tenant.language,
+            }
+            for name, tenant in settings.tenants.items()
+        },
+        "references": dict(references),
+    }
+    return digest(json.dumps(meaning, sort_keys=True, default=str))

@@ -1,0 +1,147 @@
+"""What router.toml means, once everything in it is right: frozen values, no TOML, no references."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from router.plugin.config import PluginConfig
+from router.plugin.registry import Registration
+from router.settings.sources import Place
+from router.toml import Problem
+
+if TYPE_CHECKING:
+    from router.rules.model import RuleSet
+    from router.rules.policy import Policy
+
+Group: TypeAlias = Literal["channels", "ai", "actions"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouterSettings:
+    """``[router]``.
+
+    :param public_url: how the world reaches this router, without a slash at the end.
+    :param database: a SQLAlchemy URL with an async driver and, for SQLite, an absolute path. May
+        hold a password.
+    :param rules: the shared rules files, in reading order.
+    :param trusted_proxies: addresses or networks whose ``X-Forwarded-For`` is believed.
+    """
+
+    public_url: str
+    database: str = field(repr=False)
+    rules: tuple[Path, ...]
+    language: str
+    timezone: str
+    trusted_proxies: tuple[str, ...]
+    plugins: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """``[server]``.
+
+    :param max_body: the largest request body that is taken, in bytes.
+    :param drain: how long a stop waits for what is under way, in seconds.
+    """
+
+    host: str
+    port: int
+    engine: Literal["hypercorn", "uvicorn"]
+    max_body: int
+    drain: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptText:
+    """The instructions of an AI backend, read from the file that ``prompt`` names."""
+
+    path: Path
+    text: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceSettings:
+    """One ``[channels.X]``, ``[ai.X]`` or ``[actions.X]`` table.
+
+    :param tenant: whose channel it is; ``main`` for the shared AI backends and actions.
+    :param kind: the table's ``type``.
+    :param required: the router is not ready while this instance is down.
+    :param timeout: the limit of one call, in seconds.
+    :param on_unknown: what becomes of a message of which nobody knows whether it was sent: a
+        person is asked, or it is sent again. Channels only.
+    :param prompt: AI backends only.
+    :param region: channels only: the country whose telephone numbers come without their code.
+    :param config: the plugin's validated table. In ``load_settings(…, run=False)`` a secret that
+        is not set has a placeholder here.
+    :param position: where the table stands; prints itself as ``file:line:column``.
+    """
+
+    name: str
+    tenant: str
+    group: Group
+    kind: str
+    enabled: bool
+    required: bool
+    timeout: float
+    config: PluginConfig
+    registration: Registration[Any]
+    position: Place
+    on_unknown: Literal["ask", "resend"] = "ask"
+    prompt: PromptText | None = None
+    region: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueSettings:
+    """``[queues.X]``: where tickets wait for people.
+
+    :param notify: names of the actions that tell somebody of a new ticket.
+    """
+
+    name: str
+    title: str
+    notify: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantSettings:
+    """One client business; ``main`` for what stands at the top level of router.toml.
+
+    :param rule_files: shared files first, then the tenant's own.
+    :param knowledge_folders: where the tenant's articles are; folders are never shared.
+    """
+
+    name: str
+    channels: Mapping[str, InstanceSettings]
+    policy: "Policy"
+    rules: "RuleSet"
+    rule_files: tuple[Path, ...]
+    knowledge_folders: tuple[Path, ...]
+    timezone: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that the configuration says.
+
+    :param path: the router.toml that was read.
+    :param hash: 16 hex digits of the meaning. Comments, the order of tables, where the files lie
+        and the values of secrets do not change it.
+    :param tenants: by name; always has ``main``.
+    :param secrets: the value of every secret that was resolved, for blanking them out of logs.
+    :param warnings: what is doubtful, but stops nothing.
+    """
+
+    path: Path
+    hash: str
+    router: RouterSettings
+    server: ServerSettings
+    tenants: Mapping[str, TenantSettings]
+    ai: Mapping[str, InstanceSettings]
+    actions: Mapping[str, InstanceSettings]
+    queues: Mapping[str, QueueSettings]
+    secrets: frozenset[str] = field(repr=False)
+    warnings: tuple[Problem, ...] = ()

@@ -1,0 +1,164 @@
+"""The host's keys in router.toml, one model a table. config/README.md is their reference."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from router.plugin.config import Duration
+from router.settings.values import (
+    DurationOrNever,
+    Language,
+    Network,
+    PublicUrl,
+    Region,
+    Size,
+    Texts,
+    Timezone,
+)
+
+
+class HostTable(BaseModel):
+    """A table of which the host knows every key. Nothing is guessed: "80" is no number."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class RouterTable(HostTable):
+    """What the router is, and where its files are."""
+
+    public_url: PublicUrl | None = Field(
+        None,
+        description="The address at which providers reach this router; it is what they sign. "
+        "Default: the server's host and port.",
+    )
+    database: Annotated[
+        Any,
+        WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "string", "format": "password"}]}),
+    ] = Field(
+        "sqlite+aiosqlite:///data/router.db",
+        description="A SQLite file or a PostgreSQL URL; with a password only as a reference.",
+    )
+    rules: list[str] = Field([], description="Rules files, in reading order.")
+    language: Language = Field("es", description="The language of tenants that name none.")
+    timezone: Timezone = Field("UTC", description="The time zone of tenants that name none.")
+    trusted_proxies: list[Network] = Field(
+        [], description="Proxies whose X-Forwarded-For header is believed."
+    )
+    plugins: list[str] = Field([], description="Plugins that are a single Python file.")
+
+
+class ServerTable(HostTable):
+    """Where the router listens."""
+
+    host: str = Field("127.0.0.1", description="The address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="The port; 0 takes any free one.")
+    engine: Literal["hypercorn", "uvicorn"] = Field(
+        "hypercorn", description="uvicorn is faster, and comes with the extra of that name."
+    )
+    max_body: Size = Field(1 << 20, description='The largest request, such as "1 MiB".')
+    drain: Duration = Field(20.0, description="How long a stop waits for what is under way.")
+
+
+class PolicyTable(HostTable):
+    """How much the router may do by itself. A tenant's table overrides it key by key."""
+
+    mode: Literal["assisted", "autopilot"] = Field(
+        "assisted",
+        description="assisted: a person approves what a model wrote. autopilot: it is sent where "
+        "the guardrails let it through.",
+    )
+    autopilot_categories: list[str] = Field(
+        ["INFO", "TRACKING"], description="The categories that autopilot answers by itself."
+    )
+    confidence_threshold: float | None = Field(
+        None, ge=0, le=1, description="Answers below it become tickets. Default: no threshold."
+    )
+    debounce: Duration = Field(
+        2.0, description="How long the customer must be quiet before a model is asked."
+    )
+    debounce_cap: Duration = Field(10.0, description="The longest wait for that quiet.")
+    review_fixed_texts: bool = Field(
+        False, description="true: texts that a rule states wait for a person, too."
+    )
+    while_owned: Literal["draft", "notify"] = Field(
+        "draft", description="What becomes of an answer while a person owns the conversation."
+    )
+    handback_after: DurationOrNever = Field(
+        86400.0,
+        description="How long after a person's last word the bot answers again.",
+    )
+    idle_close: Duration = Field(
+        86400.0, gt=0, description="A conversation quiet for so long is closed."
+    )
+    silence_alarm: DurationOrNever = Field(
+        600.0, description="An event without an outcome for so long is an alarm."
+    )
+    apology: Texts = Field(
+        "", description="What the customer is told, once, when answering failed for good."
+    )
+
+
+class KnowledgeTable(HostTable):
+    """Where a tenant's articles are."""
+
+    folders: list[str] = Field([], description="Folders of Markdown articles.")
+
+
+class TenantTable(HostTable):
+    """A client business: its own channels, rules, policy and knowledge."""
+
+    language: Language | None = Field(None, description="Default: that of [router].")
+    timezone: Timezone | None = Field(None, description="Default: that of [router].")
+    rules: list[str] = Field([], description="Rules files, read after the shared ones.")
+    policy: dict[str, Any] = Field({}, description="The keys of [policy], to override.")
+    knowledge: dict[str, Any] = Field({}, description="The keys of [knowledge].")
+    channels: dict[str, Any] = Field({}, description="The tenant's channels, by name.")
+
+
+class QueueTable(HostTable):
+    """A queue in which tickets wait for people."""
+
+    title: str | None = Field(None, description="What people see. Default: the queue's name.")
+    notify: list[str] = Field([], description="Actions that tell somebody of a new ticket.")
+
+
+class InstanceTable(HostTable):
+    """The host's keys of a table that a plugin serves; every other key is the plugin's."""
+
+    type: str = Field(description="A kind that a plugin registered; `router plugins` lists them.")
+    enabled: bool = Field(True, description="false switches it off, and keeps its table.")
+    required: bool = Field(False, description="true: the router is not ready while this is down.")
+
+
+class ChannelTable(InstanceTable):
+    """The host's keys of a channel."""
+
+    timeout: Duration = Field(15.0, gt=0, description="The limit of one call to the provider.")
+    on_unknown: Literal["ask", "resend"] = Field(
+        "ask",
+        description="When nobody knows whether a message was sent: ask a person, or send it again.",
+    )
+    region: Region | None = Field(
+        None, description="The country whose telephone numbers come without their code."
+    )
+
+
+class AITable(InstanceTable):
+    """The host's keys of an AI backend."""
+
+    timeout: Duration = Field(60.0, gt=0, description="The limit of one answer.")
+    prompt: str | None = Field(None, description="A file with the backend's instructions.")
+
+
+class ActionTable(InstanceTable):
+    """The host's keys of an action."""
+
+    timeout: Duration = Field(30.0, gt=0, description="The limit of one run.")
+
+
+#: The model of the host's keys in each group of tables that plugins serve.
+INSTANCES: dict[str, type[ChannelTable | AITable | ActionTable]] = {
+    "channels": ChannelTable,
+    "ai": AITable,
+    "actions": ActionTable,
+}

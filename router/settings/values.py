@@ -1,0 +1,172 @@
+"""Kinds of values in router.toml: what may be written, and what becomes of it."""
+
+import ipaddress
+import re
+from typing import Annotated, TypeAlias
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from router.clock import seconds
+
+#: The form of every name that the deployer chooses; names stand in URLs and rules.
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+NAME_FORM = "Use lower-case letters, digits, _ and -, and begin with a letter or digit."
+#: The endpoint at which every channel tests itself; no channel or tenant may be called so.
+RESERVED = "test"
+
+_SIZE = re.compile(r"([0-9]+) ?(B|KiB|MiB|GiB)")
+_UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+_REGION = re.compile(r"[A-Z]{2}")
+
+
+def _schema(pattern: re.Pattern[str], *, examples: list[str]) -> WithJsonSchema:
+    """Tell editors the form that the validator checks."""
+    return WithJsonSchema(
+        {"type": "string", "pattern": f"^{pattern.pattern}$", "examples": examples}
+    )
+
+
+def _size(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        message = 'must be a size such as "512 KiB" or "1 MiB"'
+        raise ValueError(message)
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def _duration_or_never(value: object) -> object:
+    if value == "never":
+        return None
+    try:
+        return seconds(value) if isinstance(value, str) else seconds("")
+    except ValueError as error:
+        message = f'{error}, or "never"'
+        raise ValueError(message) from None
+
+
+def duration_text(length: float) -> str:
+    """Write a number of seconds as it is written in a file, such as ``"24h"``."""
+    for unit, size in (("h", 3600), ("m", 60)):
+        if length >= size and length % size == 0:
+            return f"{length / size:g}{unit}"
+    return f"{length:g}s"
+
+
+def _texts(value: object) -> object:
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        message = 'must be a text, or a table of texts by language such as { es = "…", pt = "…" }'
+        raise ValueError(message)
+    for tag in value:
+        if not _LANGUAGE.fullmatch(tag):
+            message = f'must have language tags for keys, and "{tag}" is none'
+            raise ValueError(message)
+    return value
+
+
+def _language(value: str) -> str:
+    if not _LANGUAGE.fullmatch(value):
+        message = 'must be a language tag such as "es" or "pt-BR"'
+        raise ValueError(message)
+    return value
+
+
+def _timezone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, OSError, ValueError):
+        message = 'must be a time zone such as "America/Bogota"'
+        raise ValueError(message) from None
+    return value
+
+
+def _region(value: str) -> str:
+    if not _REGION.fullmatch(value):
+        message = 'must be a country\'s two letters such as "CO"'
+        raise ValueError(message)
+    return value
+
+
+def _network(value: str) -> str:
+    try:
+        ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        message = 'must be an address or network such as "10.0.0.0/8"'
+        raise ValueError(message) from None
+    return value
+
+
+def _public_url(value: str) -> str:
+    message = 'must be an address such as "https://desk.example.org"'
+    try:
+        parts = urlsplit(value)
+        parts.port  # noqa: B018  reading it checks it
+    except ValueError:
+        raise ValueError(message) from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError(message)
+    return value.rstrip("/")
+
+
+#: A number of bytes, written ``"1 MiB"`` or as the number itself.
+Size: TypeAlias = Annotated[
+    int,
+    BeforeValidator(_size),
+    Field(gt=0),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1},
+                {"type": "string", "pattern": "^[0-9]+ ?(B|KiB|MiB|GiB)$"},
+            ],
+            "examples": ["1 MiB"],
+        }
+    ),
+]
+#: Seconds, or ``None`` for never; written as a duration or ``"never"``.
+DurationOrNever: TypeAlias = Annotated[
+    float | None,
+    BeforeValidator(_duration_or_never),
+    WithJsonSchema({"type": "string", "pattern": r"^(never|[0-9]+(\.[0-9]+)?(ms|s|m|h|d))$"}),
+]
+#: One text, or texts by language.
+Texts: TypeAlias = Annotated[
+    str | dict[str, str],
+    BeforeValidator(_texts),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string"},
+                {
+                    "type": "object",
+                    "propertyNames": {"pattern": f"^{_LANGUAGE.pattern}$"},
+                    "additionalProperties": {"type": "string"},
+                },
+            ]
+        }
+    ),
+]
+#: A BCP 47 tag.
+Language: TypeAlias = Annotated[
+    str, AfterValidator(_language), _schema(_LANGUAGE, examples=["es", "pt-BR"])
+]
+#: A name of the IANA time zone database.
+Timezone: TypeAlias = Annotated[
+    str, AfterValidator(_timezone), Field(examples=["America/Bogota", "Europe/Madrid"])
+]
+#: An ISO 3166 code.
+Region: TypeAlias = Annotated[str, AfterValidator(_region), _schema(_REGION, examples=["CO", "ES"])]
+#: An IP address or network.
+Network: TypeAlias = Annotated[str, AfterValidator(_network), Field(examples=["10.0.0.0/8"])]
+#: An http or https address without a query; a slash at its end is dropped.
+PublicUrl: TypeAlias = Annotated[
+    str,
+    AfterValidator(_public_url),
+    _schema(re.compile(r"https?://[^?#]+"), examples=["https://desk.example.org"]),
+]

@@ -1,0 +1,209 @@
+"""Conversations as people look them up, and their handing over and back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from router.domain.conversation import BOT, NOBODY, ConversationStatus
+from router.domain.outbox import ItemKind, ItemState
+from router.errors import ActRefused, NotFound
+from router.storage.codec import encode_attachments
+from router.storage.fence import raise_epoch
+from router.storage.store import EventRef, NewMessage
+from router.storage.tables import contact, conversation, message, outbox
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationView:
+    """One thread with one customer, and where it stands.
+
+    :param key: the contact's thread key.
+    :param contact: the customer's name, if one is known.
+    :param owner: ``bot``, ``nobody`` (waits for a person) or a person's name.
+    :param asking: a backend has been asked and has not answered yet.
+    """
+
+    id: str
+    tenant: str
+    status: str
+    owner: str
+    epoch: int
+    channel: str
+    address: str
+    key: str
+    contact: str | None
+    opted_out: bool
+    category: str | None
+    priority: str | None
+    tags: tuple[str, ...]
+    open_ticket: str | None
+    asking: bool
+    created_at: datetime
+    owner_since: datetime | None
+    last_in_at: datetime | None
+    last_activity_at: datetime
+    last_provider_id: str | None
+
+
+def list_conversations(
+    connection: "Connection",
+    tenant: str,
+    *,
+    statuses: Sequence[str] = (),
+    owners: Sequence[str] = (),
+    limit: int = 50,
+) -> list[ConversationView]:
+    """Give conversations, the last active first."""
+    statement = _select(tenant)
+    if statuses:
+        statement = statement.where(conversation.c.status.in_(statuses))
+    if owners:
+        statement = statement.where(conversation.c.owner.in_(owners))
+    newest = (conversation.c.last_activity_at.desc(), conversation.c.id.desc())
+    return [_view(row) for row in connection.execute(statement.order_by(*newest).limit(limit))]
+
+
+def show_conversation(connection: "Connection", tenant: str, name: str) -> ConversationView:
+    """Give one conversation.
+
+    :param name: its id, or the customer's address (``tel:+573001234567``): then their newest one.
+    :raises NotFound: if the tenant has none of this name.
+    """
+    which = sa.or_(conversation.c.id == name, conversation.c.address == name, contact.c.key == name)
+    row = connection.execute(
+        _select(tenant).where(which).order_by(conversation.c.last_activity_at.desc()).limit(1)
+    ).first()
+    if row is None:
+        raise NotFound(f'there is no conversation "{name}"')
+    return _view(row)
+
+
+def take_conversation(
+    connection: "Connection", tenant: str, name: str, *, by: str, now: datetime
+) -> tuple[ConversationView, int]:
+    """Give a conversation to a person: its epoch rises, what the bot has not sent is withdrawn.
+
+    Attempts that have begun cannot be called back; ``outbox.under_way`` names them.
+
+    :return: the conversation, and how many messages were withdrawn.
+    :raises NotFound: if the tenant has none of this name.
+    :raises ActRefused: if it is closed, or the person's already, or the name is no person's.
+    """
+    view = show_conversation(connection, tenant, name)
+    if by in (BOT, NOBODY):
+        raise ActRefused(f'"{by}" is not a person. Say who takes it over')
+    if view.status == ConversationStatus.CLOSED:
+        raise ActRefused(f'conversation "{view.id}" is closed')
+    if view.owner == by:
+        raise ActRefused(f'conversation "{view.id}" is {by}\'s already')
+    waiting = sa.select(sa.func.count()).where(
+        outbox.c.conversation == view.id,
+        outbox.c.tenant == tenant,
+        outbox.c.kind == ItemKind.MESSAGE,
+        outbox.c.state == ItemState.WITHDRAWN,
+    )
+    before: int = connection.execute(waiting).scalar_one()
+    raise_epoch(connection, tenant, view.id, by, now)
+    withdrawn: int = connection.execute(waiting).scalar_one() - before
+    return show_conversation(connection, tenant, view.id), withdrawn
+
+
+def release_conversation(
+    connection: "Connection", tenant: str, name: str, *, now: datetime
+) -> ConversationView:
+    """Hand a conversation back to the bot. Its epoch stays: what was withdrawn stays withdrawn.
+
+    :raises NotFound: if the tenant has none of this name.
+    :raises ActRefused: if it is closed, or the bot's already.
+    """
+    view = show_conversation(connection, tenant, name)
+    if view.status == ConversationStatus.CLOSED:
+        raise ActRefused(f'conversation "{view.id}" is closed')
+    if view.owner == BOT:
+        raise ActRefused(f'conversation "{view.id}" is the bot\'s already')
+    connection.execute(
+        sa.update(conversation)
+        .where(conversation.c.id == view.id, conversation.c.tenant == tenant)
+        .values(owner=BOT, owner_since=now, status=ConversationStatus.ACTIVE)
+    )
+    return show_conversation(connection, tenant, view.id)
+
+
+def add_line(
+    connection: "Connection",
+    tenant: str,
+    conversation_id: str,
+    line: NewMessage,
+    *,
+    event: EventRef | None,
+    now: datetime,
+) -> None:
+    """Add a message to a thread as people read it."""
+    lane, seq = event or (None, None)
+    connection.execute(
+        sa.insert(message).values(
+            id=line.id,
+            tenant=tenant,
+            conversation=conversation_id,
+            direction=line.direction,
+            author=line.author,
+            text=line.text,
+            attachments=encode_attachments(line.attachments) if line.attachments else None,
+            channel=line.channel,
+            address=str(line.address),
+            event_lane=lane,
+            event_seq=seq,
+            provider_id=line.provider_id,
+            status=line.status,
+            created_at=now,
+        )
+    )
+    connection.execute(
+        sa.update(conversation)
+        .where(conversation.c.id == conversation_id, conversation.c.tenant == tenant)
+        .values(last_activity_at=now)
+    )
+
+
+def _select(tenant: str) -> sa.Select[Any]:
+    return (
+        sa.select(
+            conversation,
+            contact.c.key.label("thread_key"),
+            contact.c.name.label("contact_name"),
+            contact.c.opted_out,
+        )
+        .join(contact, contact.c.id == conversation.c.contact)
+        .where(conversation.c.tenant == tenant, contact.c.tenant == tenant)
+    )
+
+
+def _view(row: sa.Row[Any]) -> ConversationView:
+    return ConversationView(
+        id=row.id,
+        tenant=row.tenant,
+        status=row.status,
+        owner=row.owner,
+        epoch=row.epoch,
+        channel=row.channel,
+        address=row.address,
+        key=row.thread_key,
+        contact=row.contact_name,
+        opted_out=row.opted_out,
+        category=row.category,
+        priority=row.priority,
+        tags=tuple(row.tags or ()),
+        open_ticket=row.open_ticket,
+        asking=row.pending_ask is not None,
+        created_at=row.created_at,
+        owner_since=row.owner_since,
+        last_in_at=row.last_in_at,
+        last_activity_at=row.last_activity_at,
+        last_provider_id=row.last_provider_id,
+    )

@@ -1,0 +1,127 @@
+"""Delivery reports: how far a message got, whatever the order in which it is told."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from router.domain.event import DeliveryReported
+from router.domain.message import DeliveryStatus
+from router.domain.outbox import ItemKind, ItemState
+from router.storage.fence import wake_lane
+from router.storage.tables import early_report, message, outbox
+
+_FAILED = ("failed", "undelivered")
+
+
+def apply_report(
+    connection: sa.Connection, tenant: str, channel: str, event: DeliveryReported, now: datetime
+) -> str | None:
+    """Move a message forward; give its id, or ``None`` if it is not known yet.
+
+    A report of a message whose sending is not settled proves that the provider has it. One that
+    comes before our own commit of the provider's id is kept and applied with that commit.
+    """
+    item = _find(connection, tenant, channel, event)
+    failure = _failure(event)
+    if item is None:
+        _keep(connection, tenant, channel, event, failure, now)
+        return None
+    found: str = item["id"]
+    shown = connection.execute(
+        sa.select(message.c.status, message.c.failure)
+        .where(message.c.id == found, message.c.tenant == tenant)
+        .with_for_update()
+    ).one_or_none()
+    if item["state"] in (ItemState.STARTED, ItemState.UNKNOWN):
+        connection.execute(
+            sa.update(outbox)
+            .where(outbox.c.id == found, outbox.c.tenant == tenant)
+            .values(
+                state=ItemState.DONE,
+                finished_at=now,
+                error=None,
+                provider_ref=sa.func.coalesce(outbox.c.provider_ref, event.provider_id),
+            )
+        )
+        if item["state"] == ItemState.UNKNOWN:
+            wake_lane(connection, tenant, item["lane"], now)
+    if shown is not None:
+        connection.execute(
+            sa.update(message)
+            .where(message.c.id == found, message.c.tenant == tenant)
+            .values(
+                status=advance(shown.status, event.status),
+                failure=failure or shown.failure,
+                provider_id=sa.func.coalesce(message.c.provider_id, event.provider_id),
+            )
+        )
+    return found
+
+
+def advance(current: str | None, reported: str) -> str | None:
+    """Give the later of two states of delivery; words that are none change nothing."""
+    if reported in _FAILED:
+        return "failed" if current in (None, "waiting", "unknown", "queued", "sent") else current
+    if reported not in set(DeliveryStatus):
+        return current
+    if current not in set(DeliveryStatus):
+        # Waiting, unknown, or failed: whatever got through got through.
+        return reported
+    return DeliveryStatus(current).advance(DeliveryStatus(reported))
+
+
+def _failure(event: DeliveryReported) -> str | None:
+    if event.status not in _FAILED:
+        return None
+    return ": ".join(part for part in (event.code, event.reason) if part) or "failed"
+
+
+def _find(
+    connection: sa.Connection, tenant: str, channel: str, event: DeliveryReported
+) -> sa.RowMapping | None:
+    columns = sa.select(outbox.c.id, outbox.c.lane, outbox.c.state).where(
+        outbox.c.tenant == tenant,
+        outbox.c.kind == ItemKind.MESSAGE,
+        outbox.c.destination == channel,
+    )
+    if event.item is not None:
+        found = connection.execute(columns.where(outbox.c.id == event.item)).mappings().first()
+        if found is not None:
+            return found
+    by_ref = columns.where(outbox.c.provider_ref == event.provider_id)
+    return connection.execute(by_ref).mappings().first()
+
+
+def _keep(
+    connection: sa.Connection,
+    tenant: str,
+    channel: str,
+    event: DeliveryReported,
+    failure: str | None,
+    now: datetime,
+) -> None:
+    key = (
+        early_report.c.tenant == tenant,
+        early_report.c.channel == channel,
+        early_report.c.provider_id == event.provider_id,
+    )
+    before = connection.execute(sa.select(early_report).where(*key)).first()
+    if before is None:
+        connection.execute(
+            sa.insert(early_report).values(
+                tenant=tenant,
+                channel=channel,
+                provider_id=event.provider_id,
+                status=advance(None, event.status),
+                failure=failure,
+                received_at=now,
+            )
+        )
+    else:
+        connection.execute(
+            sa.update(early_report)
+            .where(*key)
+            .values(
+                status=advance(before.status, event.status), failure=failure or before.failure
+            )
+        )

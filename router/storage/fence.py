@@ -1,0 +1,173 @@
+"""The handover fence: what happens the moment it is accepted that a person spoke.
+
+An echo of a person changes owner and epoch in the very transaction that stores it, before its
+turn comes, so that nothing the bot decided earlier can leave after it.
+"""
+
+import json
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from router.domain.conversation import SOMEBODY
+from router.domain.event import MessageEchoed
+from router.domain.host_event import OwnEcho
+from router.domain.outbox import ItemKind, ItemState
+from router.ids import new_id
+from router.rules.text import fold
+from router.storage.store import OUT
+from router.storage.tables import contact, conversation, lane, message, outbox
+
+#: How long after its sending an echo may still be our own.
+OWN_ECHO_WINDOW = timedelta(minutes=10)
+
+
+def accept_echo(
+    connection: sa.Connection, tenant: str, key: str, channel: str, event: MessageEchoed, now: datetime
+) -> MessageEchoed | OwnEcho:
+    """Tell our own echo from a person's; a person's takes the conversation over, now.
+
+    :param key: the contact's thread key.
+    :return: the event as it is to be stored.
+    """
+    own = _own(connection, tenant, key, event, now)
+    if own is not None:
+        return OwnEcho(item=own, provider_id=event.provider_id or event.id)
+    _open(connection, tenant, key, channel, event, now)
+    row = connection.execute(_open_conversation(tenant, key)).one()
+    raise_epoch(connection, tenant, row.id, SOMEBODY, now)
+    return event
+
+
+def raise_epoch(
+    connection: sa.Connection, tenant: str, conversation_id: str, owner: str, now: datetime
+) -> int:
+    """Give a conversation to a person: raise its epoch and withdraw what the bot has not sent.
+
+    :return: the new epoch.
+    """
+    epoch: int = connection.execute(
+        sa.update(conversation)
+        .where(conversation.c.id == conversation_id, conversation.c.tenant == tenant)
+        .values(owner=owner, owner_since=now, last_person_at=now, epoch=conversation.c.epoch + 1)
+        .returning(conversation.c.epoch)
+    ).scalar_one()
+    stale = sa.and_(
+        outbox.c.conversation == conversation_id,
+        outbox.c.tenant == tenant,
+        outbox.c.kind == ItemKind.MESSAGE,
+        outbox.c.state == ItemState.WAITING,
+        outbox.c.author != "person",
+        outbox.c.epoch < epoch,
+    )
+    why = f"{owner} took the conversation over before it was sent"
+    withdrawn = connection.execute(
+        sa.update(outbox)
+        .where(stale)
+        .values(state=ItemState.WITHDRAWN, finished_at=now, error=why)
+        .returning(outbox.c.id)
+    ).scalars()
+    ids = list(withdrawn)
+    if ids:
+        connection.execute(
+            sa.update(message)
+            .where(message.c.id.in_(ids), message.c.tenant == tenant)
+            .values(status=ItemState.WITHDRAWN, failure=why)
+        )
+    return epoch
+
+
+def wake_lane(connection: sa.Connection, tenant: str, key: str, now: datetime) -> None:
+    """Let an out lane that was parked behind an unknown outcome be claimed again."""
+    connection.execute(
+        sa.update(lane)
+        .where(lane.c.kind == OUT, lane.c.key == key, lane.c.tenant == tenant)
+        .where(lane.c.lease_owner.is_(None), lane.c.done_seq < lane.c.last_seq)
+        .values(parked=False, ready_at=now)
+    )
+
+
+def _open_conversation(tenant: str, key: str) -> sa.Select[tuple[str]]:
+    return (
+        sa.select(conversation.c.id)
+        .join(contact, contact.c.id == conversation.c.contact)
+        .where(contact.c.tenant == tenant, contact.c.key == key)
+        .where(conversation.c.status != "closed")
+    )
+
+
+def _own(
+    connection: sa.Connection, tenant: str, key: str, event: MessageEchoed, now: datetime
+) -> str | None:
+    rows = connection.execute(
+        sa.select(
+            outbox.c.id, outbox.c.lane, outbox.c.body, outbox.c.state, outbox.c.provider_ref
+        )
+        .join(conversation, conversation.c.id == outbox.c.conversation)
+        .join(contact, contact.c.id == conversation.c.contact)
+        .where(
+            contact.c.tenant == tenant,
+            contact.c.key == key,
+            outbox.c.tenant == tenant,
+            outbox.c.kind == ItemKind.MESSAGE,
+            outbox.c.state.in_([ItemState.STARTED, ItemState.UNKNOWN, ItemState.DONE]),
+            outbox.c.echo.is_(None),
+            outbox.c.started_at >= now - OWN_ECHO_WINDOW,
+        )
+        .order_by(outbox.c.created_at)
+    ).all()
+    ids = {event.id, event.provider_id}
+    text = fold(event.text)
+    by_id = [row for row in rows if row.provider_ref in ids]
+    by_text = [row for row in rows if fold(json.loads(row.body).get("text", "")) == text]
+    for row in (*by_id, *by_text):
+        values: dict[str, str | None] = {"echo": event.id}
+        if row.state == ItemState.UNKNOWN:
+            # The provider shows it as sent: that settles it.
+            values |= {"state": ItemState.DONE, "error": None}
+            connection.execute(
+                sa.update(message)
+                .where(message.c.id == row.id, message.c.tenant == tenant)
+                .values(status="sent", failure=None)
+            )
+            wake_lane(connection, tenant, row.lane, now)
+        connection.execute(
+            sa.update(outbox).where(outbox.c.id == row.id, outbox.c.tenant == tenant).values(values)
+        )
+        found: str = row.id
+        return found
+    return None
+
+
+def _open(
+    connection: sa.Connection, tenant: str, key: str, channel: str, event: MessageEchoed, now: datetime
+) -> None:
+    """Open what is missing, so that there is a conversation to own."""
+    if connection.execute(_open_conversation(tenant, key)).first() is not None:
+        return
+    found = connection.execute(
+        sa.select(contact.c.id).where(contact.c.tenant == tenant, contact.c.key == key)
+    ).scalar_one_or_none()
+    if found is None:
+        found = new_id()
+        connection.execute(
+            sa.insert(contact).values(
+                id=found, tenant=tenant, key=key, tags=[], attributes={}, created_at=now
+            )
+        )
+    connection.execute(
+        sa.insert(conversation).values(
+            id=new_id(),
+            tenant=tenant,
+            contact=found,
+            channel=channel,
+            address=str(event.recipient),
+            status="active",
+            source="manual",
+            owner=SOMEBODY,
+            tags=[],
+            attributes={},
+            created_at=now,
+            last_activity_at=now,
+        )
+    )

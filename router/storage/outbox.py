@@ -1,0 +1,303 @@
+"""The outbox as people look into it, and what they may decide about what stands in it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from router.domain.message import DeliveryStatus
+from router.domain.outbox import ItemKind, ItemState
+from router.errors import ActRefused, NotFound
+from router.storage.store import JOB, OUT, OWN_LANE, EventRef
+from router.storage.tables import Moment, conversation, lane, message, outbox
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_RETRYABLE = (ItemState.DEAD, ItemState.REFUSED)
+_KINDS_FOR_PEOPLE = (ItemKind.MESSAGE, ItemKind.ACTION)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemView:
+    """Something that was decided to leave, and how far it got.
+
+    :param event: the event whose decision it is; ``None`` for what no event decided.
+    :param destination: the instance that does it.
+    :param text: what a message says, what an action is told.
+    :param attempt: attempts begun.
+    :param provider_ref: the provider's name for it.
+    :param code: the provider's own error code.
+    """
+
+    id: str
+    tenant: str
+    kind: str
+    state: str
+    destination: str
+    text: str
+    author: str
+    lane: str
+    seq: int
+    conversation: str | None
+    event: EventRef | None
+    epoch: int
+    attempt: int
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    provider_ref: str | None = None
+    code: str | None = None
+    error: str | None = None
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+
+def list_items(
+    connection: "Connection",
+    tenant: str,
+    *,
+    states: Sequence[str] = (),
+    kinds: Sequence[str] = (),
+    conversation: str | None = None,
+    limit: int = 50,
+) -> list[ItemView]:
+    """Give outbox items, the newest first."""
+    statement = sa.select(outbox).where(outbox.c.tenant == tenant)
+    if states:
+        statement = statement.where(outbox.c.state.in_(states))
+    if kinds:
+        statement = statement.where(outbox.c.kind.in_(kinds))
+    if conversation is not None:
+        statement = statement.where(outbox.c.conversation == conversation)
+    newest = (outbox.c.created_at.desc(), outbox.c.id.desc())
+    return [_view(row) for row in connection.execute(statement.order_by(*newest).limit(limit))]
+
+
+def items_of(connection: "Connection", tenant: str, event: EventRef) -> list[ItemView]:
+    """Give what the decision about an event queued, in order."""
+    statement = (
+        sa.select(outbox)
+        .where(
+            outbox.c.tenant == tenant,
+            outbox.c.decided_lane == event.lane,
+            outbox.c.decided_seq == event.seq,
+        )
+        .order_by(outbox.c.created_at, outbox.c.seq)
+    )
+    return [_view(row) for row in connection.execute(statement)]
+
+
+def show_item(connection: "Connection", tenant: str, id: str) -> ItemView:
+    """Give one item.
+
+    :raises NotFound: if the tenant has none of this id.
+    """
+    row = connection.execute(
+        sa.select(outbox).where(outbox.c.id == id, outbox.c.tenant == tenant)
+    ).first()
+    if row is None:
+        raise NotFound(f'there is no outbox item "{id}"')
+    return _view(row)
+
+
+def under_way(connection: "Connection", tenant: str, conversation: str) -> list[str]:
+    """Give the ids of the messages of a conversation that have left, their result unknown yet."""
+    statement = sa.select(outbox.c.id).where(
+        outbox.c.tenant == tenant,
+        outbox.c.conversation == conversation,
+        outbox.c.kind == ItemKind.MESSAGE,
+        outbox.c.state == ItemState.STARTED,
+        outbox.c.author != "person",
+    )
+    return list(connection.execute(statement).scalars())
+
+
+def resolve_item(
+    connection: "Connection", tenant: str, id: str, *, sent: bool, by: str, now: datetime
+) -> ItemView:
+    """Settle an item of which nobody knew whether it was sent.
+
+    :param sent: it was: it is done. It was not: it waits again, at its old place in its lane.
+    :raises NotFound: if the tenant has none of this id.
+    :raises ActRefused: if its outcome is known.
+    """
+    item = show_item(connection, tenant, id)
+    if item.state != ItemState.UNKNOWN:
+        raise ActRefused(
+            f'outbox item "{id}" is {item.state}: there is nothing to settle. '
+            "Only an item that is unknown can be resolved"
+        )
+    found = "it was sent" if sent else "it was not sent"
+    values: dict[str, Any] = {"error": f"{by} says that {found}"}
+    if sent:
+        values |= {"state": ItemState.DONE, "finished_at": now}
+    else:
+        values |= {"state": ItemState.WAITING, "finished_at": None, "code": None}
+    _update(connection, tenant, id, values)
+    if item.kind == ItemKind.MESSAGE:
+        status = DeliveryStatus.SENT if sent else DeliveryStatus.QUEUED
+        _set_status(connection, tenant, id, status)
+    if sent and item.lane.startswith(OWN_LANE):
+        _forget_lane(connection, tenant, item.lane)
+    _wake_lane(connection, tenant, item, now)
+    return show_item(connection, tenant, id)
+
+
+def retry_item(
+    connection: "Connection", tenant: str, id: str, *, by: str, now: datetime
+) -> ItemView:
+    """Let an item that was refused or given up wait again, at the end of its lane.
+
+    It stays the same item, with the same idempotency key: it can be waiting or done, never both.
+    A person asked for it, so a takeover since its decision does not withdraw it.
+
+    :raises NotFound: if the tenant has none of this id.
+    :raises ActRefused: if it may have been taken, may still leave, or is no message or action.
+    """
+    item = show_item(connection, tenant, id)
+    if item.kind not in _KINDS_FOR_PEOPLE:
+        raise ActRefused(
+            f'outbox item "{id}" is to {item.kind}, and its thread has moved on since. '
+            "Retry its event instead: router events retry"
+        )
+    if item.state not in _RETRYABLE:
+        raise ActRefused(f'outbox item "{id}" is {item.state}: {_WHY_NOT[item.state]}')
+    epoch = item.epoch
+    if item.conversation is not None:
+        epoch = connection.execute(
+            sa.select(conversation.c.epoch).where(
+                conversation.c.id == item.conversation, conversation.c.tenant == tenant
+            )
+        ).scalar_one()
+    values = {
+        "state": ItemState.WAITING,
+        "seq": _next_number(connection, tenant, item, now),
+        "epoch": epoch,
+        "attempt": 0,
+        "started_at": None,
+        "finished_at": None,
+        "code": None,
+        "error": f"{by} asked for another try; before: {item.error or item.state}",
+    }
+    _update(connection, tenant, id, values)
+    if item.kind == ItemKind.MESSAGE:
+        _set_status(connection, tenant, id, DeliveryStatus.QUEUED)
+    return show_item(connection, tenant, id)
+
+
+_WHY_NOT: Mapping[str, str] = {
+    ItemState.WAITING: "it will leave by itself",
+    ItemState.STARTED: "it is leaving just now",
+    ItemState.DONE: "it was sent, and sending it again would double it",
+    ItemState.UNKNOWN: "it may have been sent. Say what became of it: router outbox resolve",
+    ItemState.WITHDRAWN: "a person took the conversation over before it left. Write to the "
+    "customer, or hand the conversation back: router conversations release",
+}
+
+
+def _lane_kind(item: ItemView) -> str:
+    return OUT if item.kind == ItemKind.MESSAGE else JOB
+
+
+def _lane_of(tenant: str, item: ItemView) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        lane.c.kind == _lane_kind(item), lane.c.key == item.lane, lane.c.tenant == tenant
+    )
+
+
+def _wake_lane(connection: "Connection", tenant: str, item: ItemView, now: datetime) -> None:
+    connection.execute(
+        sa.update(lane)
+        .where(_lane_of(tenant, item), lane.c.lease_owner.is_(None))
+        .where(lane.c.done_seq < lane.c.last_seq)
+        .values(parked=False, ready_at=now)
+    )
+
+
+def _next_number(connection: "Connection", tenant: str, item: ItemView, now: datetime) -> int:
+    """Take the next number of an item's lane, and see to it that the lane is claimed."""
+    ready_at = sa.func.coalesce(lane.c.ready_at, sa.literal(now, Moment()))
+    number: int | None = connection.execute(
+        sa.update(lane)
+        .where(_lane_of(tenant, item))
+        .values(last_seq=lane.c.last_seq + 1, ready_at=ready_at)
+        .returning(lane.c.last_seq)
+    ).scalar_one_or_none()
+    if number is not None:
+        return number
+    # The lane of an item that waits for nobody is removed when it ends.
+    connection.execute(
+        sa.insert(lane).values(
+            kind=_lane_kind(item),
+            key=item.lane,
+            tenant=tenant,
+            last_seq=item.seq + 1,
+            done_seq=item.seq,
+            ready_at=now,
+        )
+    )
+    return item.seq + 1
+
+
+def _forget_lane(connection: "Connection", tenant: str, key: str) -> None:
+    connection.execute(
+        sa.delete(lane).where(
+            lane.c.kind == JOB,
+            lane.c.key == key,
+            lane.c.tenant == tenant,
+            lane.c.lease_owner.is_(None),
+        )
+    )
+
+
+def _update(connection: "Connection", tenant: str, id: str, values: Mapping[str, Any]) -> None:
+    connection.execute(
+        sa.update(outbox).where(outbox.c.id == id, outbox.c.tenant == tenant).values(**values)
+    )
+
+
+def _set_status(connection: "Connection", tenant: str, id: str, status: str) -> None:
+    connection.execute(
+        sa.update(message)
+        .where(message.c.id == id, message.c.tenant == tenant)
+        .values(status=status, failure=None)
+    )
+
+
+def _view(row: sa.Row[Any]) -> ItemView:
+    body = json.loads(row.body)
+    return ItemView(
+        id=row.id,
+        tenant=row.tenant,
+        kind=row.kind,
+        state=row.state,
+        destination=row.destination,
+        text=_text(row.kind, body),
+        author=row.author,
+        lane=row.lane,
+        seq=row.seq,
+        conversation=row.conversation,
+        event=None if row.decided_lane is None else EventRef(row.decided_lane, row.decided_seq),
+        epoch=row.epoch,
+        attempt=row.attempt,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        provider_ref=row.provider_ref,
+        code=row.code,
+        error=row.error,
+        body=body,
+    )
+
+
+def _text(kind: str, body: Mapping[str, Any]) -> str:
+    if kind == ItemKind.MESSAGE:
+        template = body.get("template")
+        return str(body.get("text") or (template and f"template {template['ref']}") or "")
+    if kind == ItemKind.ACTION:
+        params = body.get("params") or {}
+        return str(params.get("title") or params.get("text") or body.get("because") or "")
+    return ""

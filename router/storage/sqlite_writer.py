@@ -1,0 +1,217 @@
+"""The one thread that writes to SQLite, and how it commits for many at once.
+
+Operations queue up while a commit is on its way to the disk; the next transaction takes all of
+them. A group is first run without savepoints, which is nearly always right; if any operation
+fails, the group is rolled back and run again with a SAVEPOINT around each, so that a bad one
+fails alone. That is why operations may run twice.
+"""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from router.errors import StorageUnavailable
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+Result = TypeVar("Result")
+
+#: The most operations in one transaction.
+_GROUP = 512
+
+
+class Transaction:
+    """What an operation works with.
+
+    :ivar raw: the writer's connection. BEGIN, SAVEPOINT and COMMIT are the writer's to speak.
+    :ivar published: what to hand out once the commit is on disk.
+    """
+
+    def __init__(self, raw: sqlite3.Connection) -> None:
+        self.raw = raw
+        self.published: list[Any] = []
+        self._sql: Connection | None = None
+
+    @property
+    def sql(self) -> "Connection":
+        """The same connection through SQLAlchemy. Only in operations queued with ``sql=True``."""
+        if self._sql is None:
+            message = "this operation was not queued with sql=True"
+            raise RuntimeError(message)
+        return self._sql
+
+
+class _Operation:
+    __slots__ = ("error", "function", "future", "result", "sql")
+
+    def __init__(
+        self, function: Callable[[Transaction], Any], future: "asyncio.Future[Any]", sql: bool
+    ) -> None:
+        self.function = function
+        self.future = future
+        self.sql = sql
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the database as its writer."""
+    raw = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, cached_statements=512
+    )
+    raw.execute("PRAGMA journal_mode = WAL")
+    # FULL: a commit that was answered survives a power cut, not only a crash of the process.
+    raw.execute("PRAGMA synchronous = FULL")
+    # A checkpoint in this thread keeps the WAL at 16 MB. A checkpoint from a thread of its own
+    # never catches a busy writer and lets it grow without end.
+    raw.execute("PRAGMA wal_autocheckpoint = 4000")
+    raw.execute("PRAGMA busy_timeout = 5000")
+    raw.execute("PRAGMA foreign_keys = ON")
+    raw.execute("PRAGMA cache_size = -65536")
+    raw.execute("PRAGMA temp_store = MEMORY")
+    return raw
+
+
+class Writer:
+    """The writer thread.
+
+    :param publish: called in the event loop after each commit with what operations published.
+    """
+
+    def __init__(self, path: Path, publish: Callable[[list[Any]], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._publish = publish
+        self._queue: SimpleQueue[_Operation | None] = SimpleQueue()
+        self._transaction = Transaction(connect(path))
+        self._closed = False
+        #: Why the last group could not be committed; ``None`` once one could.
+        self.error: str | None = None
+        self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
+        self._thread.start()
+
+    async def run(
+        self, function: Callable[[Transaction], Result], *, sql: bool = False
+    ) -> Result:
+        """Run an operation in the next group; return after its commit is on disk.
+
+        Once queued it is run and committed even if the caller is cancelled.
+
+        :param sql: the operation uses :attr:`Transaction.sql`.
+        :raises StorageUnavailable: if the disk or the database refuses; nothing was kept.
+        """
+        if self._closed:
+            message = "the database is closed"
+            raise StorageUnavailable(message)
+        operation = _Operation(function, self._loop.create_future(), sql)
+        self._queue.put(operation)
+        result: Result = await operation.future
+        return result
+
+    async def close(self) -> None:
+        """Finish what is queued and let go of the file."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+            await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        running = True
+        while running:
+            group: list[_Operation] = []
+            operation = self._queue.get()
+            while operation is not None:
+                group.append(operation)
+                if len(group) >= _GROUP or self._queue.empty():
+                    break
+                operation = self._queue.get()
+            if operation is None:
+                running = False
+            if group:
+                self._work(group)
+        self._transaction.raw.close()
+
+    def _work(self, group: list[_Operation]) -> None:
+        transaction = self._transaction
+        transaction.published = []
+        try:
+            if any(operation.sql for operation in group):
+                self._open_sql()
+            self._together(group)
+            self.error = None
+        except BaseException:  # noqa: BLE001 - whatever it was, each operation gets its own answer
+            self._rollback()
+            transaction.published = []
+            self._one_by_one(group)
+        published = transaction.published
+        self._loop.call_soon_threadsafe(self._settle, group, published)
+
+    def _open_sql(self) -> None:
+        # SQLAlchemy's first connect rolls back an open transaction, so it comes before BEGIN.
+        if self._transaction._sql is None:  # noqa: SLF001
+            from router.storage.sqlite_sql import wrap  # noqa: PLC0415 - heavy, and often unused
+
+            self._transaction._sql = wrap(self._transaction.raw)  # noqa: SLF001
+
+    def _together(self, group: list[_Operation]) -> None:
+        transaction = self._transaction
+        transaction.raw.execute("BEGIN IMMEDIATE")
+        for operation in group:
+            operation.result = operation.function(transaction)
+        transaction.raw.execute("COMMIT")
+
+    def _one_by_one(self, group: list[_Operation]) -> None:
+        transaction = self._transaction
+        raw = transaction.raw
+        try:
+            raw.execute("BEGIN IMMEDIATE")
+            for operation in group:
+                kept = len(transaction.published)
+                raw.execute("SAVEPOINT operation")
+                try:
+                    operation.result = operation.function(transaction)
+                    raw.execute("RELEASE operation")
+                except BaseException as error:  # noqa: BLE001
+                    operation.error = _in_words(error)
+                    if isinstance(operation.error, StorageUnavailable):
+                        self.error = str(operation.error)
+                    del transaction.published[kept:]
+                    raw.execute("ROLLBACK TO operation")
+                    raw.execute("RELEASE operation")
+            raw.execute("COMMIT")
+            if all(operation.error is None for operation in group):
+                self.error = None
+        except BaseException as error:  # noqa: BLE001 - a failed COMMIT fails every waiter
+            self._rollback()
+            transaction.published = []
+            self.error = str(_in_words(error))
+            for operation in group:
+                operation.error = operation.error or _in_words(error)
+
+    def _rollback(self) -> None:
+        if self._transaction.raw.in_transaction:
+            self._transaction.raw.execute("ROLLBACK")
+
+    def _settle(self, group: list[_Operation], published: list[Any]) -> None:
+        # Hand out first: whoever awaits may look at what its operation set in motion.
+        if published:
+            self._publish(published)
+        for operation in group:
+            if operation.future.done():
+                continue
+            if operation.error is not None:
+                operation.future.set_exception(operation.error)
+            else:
+                operation.future.set_result(operation.result)
+
+
+def _in_words(error: BaseException) -> BaseException:
+    """Say which errors are the database's and pass with time; others are mistakes of ours."""
+    cause = getattr(error, "orig", None) or error
+    if isinstance(cause, sqlite3.OperationalError):
+        return StorageUnavailable(f"SQLite: {cause}")
+    return error

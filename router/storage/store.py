@@ -1,0 +1,389 @@
+"""The seam: what the pipeline asks of a database, and all that hides SQLite from PostgreSQL.
+
+Everything else in this package is plain functions over a ``sqlalchemy.Connection``, written once.
+A lane is a numbered log with a cursor. Lanes of kind ``in`` hold customers' threads, ``out`` hold
+what goes to one address through one channel, ``job`` hold everything slow.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
+
+from router.domain.conversation import Contact, Conversation
+from router.domain.decision import Decision
+from router.domain.event import InboundEvent
+from router.domain.host_event import HostEvent
+from router.domain.identity import Address
+from router.domain.message import Attachment, Author, Direction
+from router.domain.outbox import ItemKind, ItemState
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+Result = TypeVar("Result")
+
+#: Whatever can stand in a thread's lane.
+Event: TypeAlias = InboundEvent | HostEvent
+
+IN: Final = "in"
+OUT: Final = "out"
+JOB: Final = "job"
+
+#: Start of the lane of an item that waits for nobody. Such a lane is removed with its item.
+OWN_LANE: Final = "item/"
+
+
+class EventRef(NamedTuple):
+    """An event's name: its lane and its number there. People see ``lane#seq``."""
+
+    lane: str
+    seq: int
+
+    def __str__(self) -> str:
+        return f"{self.lane}#{self.seq}"
+
+    @classmethod
+    def from_text(cls, text: str) -> "EventRef":
+        """Read ``lane#seq`` back.
+
+        :raises ValueError: if it is no such name.
+        """
+        lane, mark, seq = text.rpartition("#")
+        if not mark or not lane or not seq.isdecimal():
+            message = f"{text!r} is not an event; write LANE#NUMBER"
+            raise ValueError(message)
+        return cls(lane, int(seq))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewEvent:
+    """An event that is to be stored.
+
+    :param lane: ``<tenant>/<thread key>``, aliases already applied.
+    :param source: ``<tenant>/<channel>[/<endpoint>]``; with ``external_id`` the idempotency key.
+    """
+
+    lane: str
+    tenant: str
+    source: str
+    external_id: str
+    event: Event
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of one event that was offered.
+
+    :param new: ``False`` for a duplicate; ``ref`` then names the one stored before.
+    """
+
+    ref: EventRef
+    new: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """The next event of a lane, leased to this node, and the thread as it stood when it was read.
+
+    :param contact: ``None`` where nobody of this address is known yet.
+    :param conversation: ``None`` where the contact has no open conversation.
+    :param attempts: how often working this event has failed.
+    :param crashes: above 0 if a process died while it held the lane.
+    """
+
+    ref: EventRef
+    tenant: str
+    source: str
+    event: Event
+    received_at: datetime
+    contact: Contact | None
+    conversation: Conversation | None
+    attempts: int = 0
+    crashes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewMessage:
+    """A line of the conversation as people read it."""
+
+    id: str
+    direction: Direction
+    author: Author
+    text: str
+    channel: str
+    address: Address
+    attachments: tuple[Attachment, ...] = ()
+    provider_id: str | None = None
+    status: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewItem:
+    """Something that is to leave, once.
+
+    :param lane: the order it keeps: ``<tenant>/<channel>/<address>`` for messages, the
+        conversation for asks, ``item/<id>`` for what waits for nobody.
+    :param destination: the instance that does it.
+    :param body: JSON; what it holds depends on the kind.
+    """
+
+    id: str
+    kind: ItemKind
+    lane: str
+    author: Author
+    destination: str
+    body: str
+
+    @property
+    def lane_kind(self) -> str:
+        return OUT if self.kind is ItemKind.MESSAGE else JOB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTimer:
+    """A timer that is to be set; it replaces one of the same kind and key.
+
+    :param due_at: ``None`` takes the timer away.
+    """
+
+    kind: str
+    key: str
+    due_at: datetime | None
+    generation: int
+    payload: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """Everything that working one event changes, written in one transaction with the cursor.
+
+    :param outcome: the word kept with the event: an outcome's, or ``waiting``, ``asking``,
+        ``superseded``, ``recorded``, ``dead``.
+    :param conversation: the thread after the event. Written only while its epoch is still the one
+        that was read: else the work is offered again with the thread as it is now.
+    :param owner: the new owner, if the event changes it.
+    :param settles: numbers of earlier events of the lane that waited for this decision; they get
+        its outcome.
+    :param effects: rarer writes, plain functions run inside the transaction.
+    """
+
+    work: Work
+    outcome: str
+    conversation: Conversation | None = None
+    owner: str | None = None
+    settles: tuple[int, ...] = ()
+    messages: tuple[NewMessage, ...] = ()
+    decision: Decision | None = None
+    trace: bytes | None = None
+    items: tuple[NewItem, ...] = ()
+    timers: tuple[NewTimer, ...] = ()
+    effects: tuple[Callable[["Tx"], None], ...] = ()
+    dead_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """The next outbox item of a lane, leased to this node.
+
+    :param state: ``started`` means that a process died between the start and its result.
+    :param attempt: attempts begun so far.
+    """
+
+    id: str
+    tenant: str
+    lane: str
+    seq: int
+    kind: ItemKind
+    conversation: str | None
+    decided: EventRef | None
+    author: Author
+    epoch: int
+    destination: str
+    body: str
+    state: ItemState
+    attempt: int
+    started_at: datetime | None = None
+
+    @property
+    def lane_kind(self) -> str:
+        return OUT if self.kind is ItemKind.MESSAGE else JOB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptResult:
+    """How an attempt ended.
+
+    :param state: ``done``, ``refused``, ``unknown``, ``dead``, or ``waiting`` for another try.
+    :param retry_at: when to try again, with ``waiting``.
+    :param provider_ref: the provider's name for what it took.
+    :param events: what it brought back, stored in the same transaction.
+    """
+
+    state: ItemState
+    retry_at: datetime | None = None
+    provider_ref: str | None = None
+    code: str | None = None
+    error: str | None = None
+    events: tuple[NewEvent, ...] = ()
+    effects: tuple[Callable[["Tx"], None], ...] = ()
+
+
+class Tx(Protocol):
+    """One transaction, as functions that write see it. They do no I/O but SQL, and never commit.
+
+    They may run twice: keep no state outside.
+    """
+
+    @property
+    def connection(self) -> "Connection": ...
+
+    @property
+    def now(self) -> datetime: ...
+
+    def enqueue(self, events: Sequence[NewEvent]) -> list[Accepted]:
+        """Store events and wake their lanes, as part of this transaction."""
+        ...
+
+    def send(
+        self,
+        items: Sequence[NewItem],
+        *,
+        tenant: str,
+        conversation: str | None,
+        epoch: int,
+        decided: EventRef | None = None,
+    ) -> None:
+        """Put items into the outbox and wake their lanes, as part of this transaction."""
+        ...
+
+    def learn_alias(self, tenant: str, address: str, key: str) -> None:
+        """Let events of another address of a person go to the person's lane from now on.
+
+        :param address: the address's thread key.
+        :param key: the key it counts as.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something was committed that a page may show."""
+
+    tenant: str
+    conversation: str
+
+
+#: What a lane's claim waits for.
+LaneKind: TypeAlias = Literal["in", "out", "job"]
+
+
+class Store(ABC):
+    """A database of the router, opened by one node.
+
+    Every method that writes returns after the commit is on disk, or raises and has kept nothing.
+
+    :raises StorageUnavailable: from any method, when the database is away or full.
+    """
+
+    @property
+    @abstractmethod
+    def aliases(self) -> Mapping[tuple[str, str], str]:
+        """Learnt addresses, in memory: (tenant, thread key) → the key it counts as."""
+
+    @abstractmethod
+    async def enqueue(self, events: Sequence[NewEvent]) -> list[Accepted]:
+        """Store the events of one request: all of them, or none.
+
+        An event whose ``(source, external_id)`` is stored already changes nothing. An echo of a
+        person, when new, raises the conversation's epoch in this same transaction.
+        """
+
+    @abstractmethod
+    async def claim(self, limit: int) -> list[Work]:
+        """Wait for events to work, and lease at most ``limit`` lanes to this node."""
+
+    @abstractmethod
+    async def claim_items(self, kind: LaneKind, limit: int) -> list[Item]:
+        """Wait for outbox items to do, and lease at most ``limit`` lanes to this node."""
+
+    @abstractmethod
+    async def complete(self, commits: Sequence[Commit]) -> None:
+        """Write what working events changed, each event alone or not at all.
+
+        A lane with more to do stays leased and its next event is claimed from this node. What was
+        worked under a lost lease is dropped.
+        """
+
+    @abstractmethod
+    async def fail(self, work: Work, error: str, retry_at: datetime) -> None:
+        """Give a lane back after an event could not be worked; its head is tried again then."""
+
+    @abstractmethod
+    async def suspect(self, work: Work) -> int:
+        """Note, before working it, that a process died around this event; give the new count."""
+
+    @abstractmethod
+    async def start_attempt(self, item: Item) -> bool:
+        """Note that an item is about to leave. ``False``: it must not.
+
+        It must not when the lease is lost, or when the bot or a rule decided it under an older
+        epoch of its conversation: then it becomes ``withdrawn`` right here.
+        """
+
+    @abstractmethod
+    async def finish_attempt(self, item: Item, result: AttemptResult) -> None:
+        """Note how an attempt ended, and store what it brought back."""
+
+    @abstractmethod
+    async def release(self, items: Sequence[Item | Work]) -> None:
+        """Give back lanes that were claimed and not begun, as a drain does."""
+
+    @abstractmethod
+    def pause(self) -> None:
+        """Give out nothing more: every claim waits from now on."""
+
+    @abstractmethod
+    async def release_all(self) -> None:
+        """Give back everything that is leased to this node and was not begun."""
+
+    @property
+    @abstractmethod
+    def trouble(self) -> list[str]:
+        """What is wrong with the database right now, in words; empty if nothing is known."""
+
+    @abstractmethod
+    async def fire_timers(self, limit: int = 500) -> int:
+        """Turn the timers that are due into events of their lanes; give how many there were."""
+
+    @abstractmethod
+    async def wait_timers(self) -> None:
+        """Wait until a timer may be due; a few seconds at most."""
+
+    @abstractmethod
+    async def write(self, function: Callable[[Tx], Result]) -> Result:
+        """Run a synchronous function in a transaction of its own and commit it."""
+
+    @abstractmethod
+    async def read(self, function: "Callable[[Connection], Result]") -> Result:
+        """Run a synchronous function on a read-only connection. Keep it short."""
+
+    @abstractmethod
+    def subscribe(self) -> "Subscription":
+        """Listen to what this node commits, from now on. May drop under load; never blocks."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Finish what is being written, then let go of the database."""
+
+
+class Subscription(Protocol):
+    """Changes, as they are committed. Close it when done."""
+
+    def __aiter__(self) -> "Subscription": ...
+
+    async def __anext__(self) -> Change: ...
+
+    def close(self) -> None: ...

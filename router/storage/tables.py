@@ -1,0 +1,410 @@
+"""The schema, once for SQLite and PostgreSQL. migrations/ builds it; a test compares the two."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from router.clock import from_micros, to_micros
+
+
+class Moment(sa.types.TypeDecorator[datetime]):
+    """An aware UTC moment: microseconds since 1970 on SQLite, timestamptz on PostgreSQL."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(sa.DateTime(timezone=True))
+        return dialect.type_descriptor(sa.BigInteger())
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> Any:
+        if value is None or dialect.name == "postgresql":
+            return value
+        return to_micros(value)
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        moment: datetime = value if dialect.name == "postgresql" else from_micros(value)
+        return moment
+
+
+def _json() -> sa.types.TypeEngine[Any]:
+    return sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+
+
+# A bare INTEGER is what makes SQLite number rows by itself; PostgreSQL wants 64 bits.
+_Number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# A lane is a numbered log with a cursor. last_seq is the newest number given out, done_seq the
+# cursor. ready_at is null while nothing waits, else the earliest moment of the next claim.
+# lease_owner (a node's id, never reused) is both the lease and the fencing token.
+lane = sa.Table(
+    "lane",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("last_seq", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("done_seq", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("ready_at", Moment),
+    sa.Column("lease_owner", sa.BigInteger),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("crashes", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("last_error", sa.Text),
+    sa.Column("parked", sa.Boolean, nullable=False, server_default=sa.false()),
+    sqlite_with_rowid=False,
+    postgresql_with={"fillfactor": "70", "autovacuum_vacuum_scale_factor": "0.02"},
+)
+_claimable = sa.and_(
+    lane.c.ready_at.is_not(None), lane.c.lease_owner.is_(None), sa.not_(lane.c.parked)
+)
+sa.Index(
+    "lane_ready",
+    lane.c.kind,
+    lane.c.ready_at,
+    sqlite_where=_claimable,
+    postgresql_where=_claimable,
+)
+sa.Index(
+    "lane_owner",
+    lane.c.lease_owner,
+    sqlite_where=lane.c.lease_owner.is_not(None),
+    postgresql_where=lane.c.lease_owner.is_not(None),
+)
+
+inbox_event = sa.Table(
+    "inbox_event",
+    metadata,
+    sa.Column("lane", sa.Text, primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("external_id", sa.Text, nullable=False),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("conversation", sa.Text),
+    sa.Column("payload", sa.Text, nullable=False),
+    sa.Column("received_at", Moment, nullable=False),
+    sa.Column("outcome", sa.Text),
+    # The later event of this lane whose decision settled this one: the answer, say.
+    sa.Column("settled_seq", sa.BigInteger),
+    sa.Column("dead_at", Moment),
+    sa.Column("dead_error", sa.Text),
+    sa.UniqueConstraint("source", "external_id"),
+)
+sa.Index("inbox_event_received", inbox_event.c.tenant, inbox_event.c.received_at)
+sa.Index(
+    "inbox_event_dead",
+    inbox_event.c.dead_at,
+    sqlite_where=inbox_event.c.dead_at.is_not(None),
+    postgresql_where=inbox_event.c.dead_at.is_not(None),
+)
+
+contact = sa.Table(
+    "contact",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("name", sa.Text),
+    sa.Column("language", sa.Text),
+    sa.Column("opted_out", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("tags", _json(), nullable=False, server_default="[]"),
+    sa.Column("attributes", _json(), nullable=False, server_default="{}"),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.UniqueConstraint("tenant", "key"),
+)
+
+# Other addresses of a person, learnt from providers: thread key → the key it counts as.
+alias = sa.Table(
+    "alias",
+    metadata,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("address", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+)
+
+conversation = sa.Table(
+    "conversation",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("contact", sa.Text, sa.ForeignKey("contact.id"), nullable=False),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("owner_since", Moment),
+    sa.Column("epoch", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("category", sa.Text),
+    sa.Column("risk", sa.Text),
+    sa.Column("priority", sa.Text),
+    sa.Column("language", sa.Text),
+    sa.Column("bot_turns", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("tags", _json(), nullable=False, server_default="[]"),
+    sa.Column("attributes", _json(), nullable=False, server_default="{}"),
+    sa.Column("pending_ask", sa.Text),
+    sa.Column("turn_from", sa.BigInteger),
+    sa.Column("turn_generation", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("open_ticket", sa.Text),
+    sa.Column("last_provider_id", sa.Text),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("last_in_at", Moment),
+    sa.Column("last_person_at", Moment),
+    sa.Column("last_activity_at", Moment, nullable=False),
+)
+_open = conversation.c.status != "closed"
+sa.Index(
+    "conversation_open",
+    conversation.c.contact,
+    unique=True,
+    sqlite_where=_open,
+    postgresql_where=_open,
+)
+sa.Index("conversation_recent", conversation.c.tenant, conversation.c.last_activity_at)
+
+# The conversation as people read it. An outgoing message has the id of its outbox item.
+message = sa.Table(
+    "message",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("conversation", sa.Text, sa.ForeignKey("conversation.id"), nullable=False),
+    sa.Column("direction", sa.Text, nullable=False),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("attachments", _json()),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("event_lane", sa.Text),
+    sa.Column("event_seq", sa.BigInteger),
+    sa.Column("provider_id", sa.Text),
+    sa.Column("status", sa.Text),
+    sa.Column("failure", sa.Text),
+    sa.Column("created_at", Moment, nullable=False),
+)
+sa.Index("message_thread", message.c.conversation, message.c.created_at)
+
+decision = sa.Table(
+    "decision",
+    metadata,
+    sa.Column("lane", sa.Text, primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("conversation", sa.Text),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("rule", sa.Text),
+    sa.Column("body", _json(), nullable=False),
+    sa.Column("trace", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+)
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("lane", sa.Text, nullable=False),
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("conversation", sa.Text),
+    sa.Column("decided_lane", sa.Text),
+    sa.Column("decided_seq", sa.BigInteger),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("destination", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("started_at", Moment),
+    sa.Column("finished_at", Moment),
+    sa.Column("provider_ref", sa.Text),
+    sa.Column("code", sa.Text),
+    sa.Column("error", sa.Text),
+    # The id of the provider's echo of this item: each item matches one echo.
+    sa.Column("echo", sa.Text),
+    sa.UniqueConstraint("lane", "seq"),
+)
+sa.Index("outbox_decided", outbox.c.decided_lane, outbox.c.decided_seq)
+sa.Index("outbox_conversation", outbox.c.conversation, outbox.c.created_at)
+_unsettled = outbox.c.state.not_in(["done", "withdrawn"])
+sa.Index(
+    "outbox_unsettled",
+    outbox.c.state,
+    outbox.c.created_at,
+    sqlite_where=_unsettled,
+    postgresql_where=_unsettled,
+)
+sa.Index(
+    "outbox_provider_ref",
+    outbox.c.provider_ref,
+    sqlite_where=outbox.c.provider_ref.is_not(None),
+    postgresql_where=outbox.c.provider_ref.is_not(None),
+)
+
+# Delivery reports that came before our own commit of the send's result; consumed by it.
+early_report = sa.Table(
+    "early_report",
+    metadata,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("channel", sa.Text, primary_key=True),
+    sa.Column("provider_id", sa.Text, primary_key=True),
+    sa.Column("status", sa.Text),
+    sa.Column("failure", sa.Text),
+    sa.Column("received_at", Moment, nullable=False),
+)
+
+timer = sa.Table(
+    "timer",
+    metadata,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("lane", sa.Text, nullable=False),
+    sa.Column("due_at", Moment, nullable=False),
+    sa.Column("generation", sa.BigInteger, nullable=False),
+    sa.Column("payload", _json(), nullable=False, server_default="{}"),
+)
+sa.Index("timer_due", timer.c.due_at)
+
+draft = sa.Table(
+    "draft",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("conversation", sa.Text, sa.ForeignKey("conversation.id"), nullable=False),
+    sa.Column("event_lane", sa.Text, nullable=False),
+    sa.Column("event_seq", sa.BigInteger, nullable=False),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("sources", _json(), nullable=False, server_default="[]"),
+    sa.Column("because", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("resolved_at", Moment),
+    sa.Column("resolved_by", sa.Text),
+    sa.Column("sent_text", sa.Text),
+)
+sa.Index("draft_state", draft.c.tenant, draft.c.state, draft.c.created_at)
+sa.Index("draft_conversation", draft.c.conversation)
+
+ticket = sa.Table(
+    "ticket",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("number", sa.BigInteger, nullable=False),
+    sa.Column("conversation", sa.Text, sa.ForeignKey("conversation.id")),
+    sa.Column("event_lane", sa.Text),
+    sa.Column("event_seq", sa.BigInteger),
+    sa.Column("queue", sa.Text, nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("priority", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("assignee", sa.Text),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.UniqueConstraint("tenant", "number"),
+)
+sa.Index("ticket_state", ticket.c.tenant, ticket.c.state, ticket.c.updated_at)
+
+ticket_entry = sa.Table(
+    "ticket_entry",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("ticket", sa.Text, sa.ForeignKey("ticket.id"), nullable=False),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("what", sa.Text, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+)
+sa.Index("ticket_entry_ticket", ticket_entry.c.ticket, ticket_entry.c.created_at)
+
+escalation = sa.Table(
+    "escalation",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("conversation", sa.Text, sa.ForeignKey("conversation.id")),
+    sa.Column("event_lane", sa.Text, nullable=False),
+    sa.Column("event_seq", sa.BigInteger, nullable=False),
+    sa.Column("to", sa.Text, nullable=False),
+    sa.Column("because", sa.Text, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("acknowledged_at", Moment),
+    sa.Column("acknowledged_by", sa.Text),
+)
+sa.Index("escalation_open", escalation.c.tenant, escalation.c.acknowledged_at)
+
+usage = sa.Table(
+    "usage",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("conversation", sa.Text),
+    sa.Column("event_lane", sa.Text),
+    sa.Column("event_seq", sa.BigInteger),
+    sa.Column("instance", sa.Text, nullable=False),
+    sa.Column("model", sa.Text),
+    sa.Column("input_tokens", sa.BigInteger, nullable=False),
+    sa.Column("output_tokens", sa.BigInteger, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+)
+sa.Index("usage_tenant", usage.c.tenant, usage.c.created_at)
+
+node = sa.Table(
+    "node",
+    metadata,
+    sa.Column("id", _Number, primary_key=True, autoincrement=True),
+    sa.Column("started_at", Moment, nullable=False),
+    sa.Column("expires_at", Moment, nullable=False),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("version", sa.Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+article = sa.Table(
+    "article",
+    metadata,
+    sa.Column("id", _Number, primary_key=True, autoincrement=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("category", sa.Text),
+    sa.Column("language", sa.Text),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.UniqueConstraint("tenant", "path"),
+)
+
+# title_terms and text_terms hold what the full-text index sees: folded and stemmed words.
+passage = sa.Table(
+    "passage",
+    metadata,
+    sa.Column("id", _Number, primary_key=True, autoincrement=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("article", _Number, sa.ForeignKey("article.id"), nullable=False),
+    sa.Column("ref", sa.Text, nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("title_terms", sa.Text, nullable=False),
+    sa.Column("text_terms", sa.Text, nullable=False),
+    sa.UniqueConstraint("tenant", "ref"),
+)
+sa.Index("passage_article", passage.c.article)

@@ -1,0 +1,1 @@
+"""HTTP: webhooks in, health out, and the pages for people."""

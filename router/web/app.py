@@ -1,0 +1,67 @@
+"""The one ASGI app: webhooks and health first and bare, the pages behind them when asked for."""
+
+from typing import TYPE_CHECKING
+
+from router.web import asgi
+from router.web.access import LocalOnly
+from router.web.health import PREFIX as HEALTH
+from router.web.health import Health
+from router.web.host import WebHost
+from router.web.webhooks import PREFIX as HOOKS
+from router.web.webhooks import Webhooks
+
+if TYPE_CHECKING:
+    from router.web.asgi import ASGIApp
+
+
+def build_app(host: WebHost, *, patience: float = asgi.PATIENCE) -> "ASGIApp":
+    """Give the ASGI app of a daemon.
+
+    What a webhook needs is made now; Starlette and the templates are loaded when the first page
+    is asked for, so that a start is not slower for them.
+
+    :param patience: how long a client may take to send a webhook, in seconds.
+    """
+    return App(host, patience)
+
+
+class App:
+    """Hands each request to the part that answers it."""
+
+    def __init__(self, host: WebHost, patience: float) -> None:
+        self._host = host
+        self._local_only = LocalOnly(lambda: host.settings.router.trusted_proxies)
+        self._webhooks = Webhooks(host, self._local_only, patience)
+        self._health = Health(host)
+        self._pages: ASGIApp | None = None
+
+    async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            if path.startswith(HOOKS):
+                await self._webhooks(scope, receive, send)
+            elif path.startswith(HEALTH):
+                await self._health(scope, receive, send)
+            else:
+                await self._page(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        else:  # no page speaks over a websocket
+            await receive()
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _page(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        if self._pages is None:
+            from router.web.pages import build_pages
+
+            self._pages = build_pages(self._host, self._local_only)
+        await self._pages(scope, receive, send)
+
+
+async def _lifespan(receive: asgi.Receive, send: asgi.Send) -> None:
+    """Tell the server that there is nothing to wait for: the daemon opens and closes things."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,43 @@
+"""``/health/live`` and ``/health/ready``, for whoever restarts or balances the daemon."""
+
+import json
+from typing import Final
+
+from router.web import asgi
+from router.web.host import WebHost
+
+PREFIX: Final = "/health/"
+
+_LIVE: Final[dict[str, object]] = {"status": "live"}
+
+
+class Health:
+    """The ASGI app under ``/health/``."""
+
+    def __init__(self, host: WebHost) -> None:
+        self._host = host
+
+    async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        path, method = scope["path"], scope["method"]
+        if path not in ("/health/live", "/health/ready"):
+            await asgi.sentence(send, 404, "Ask for /health/live or /health/ready.")
+            return
+        if method not in ("GET", "HEAD"):
+            headers = ((b"allow", b"GET, HEAD"),)
+            await asgi.sentence(send, 405, "Health is asked for by GET.", headers=headers)
+            return
+        # Whoever gets the answer to /health/live knows that the event loop runs.
+        status, body = (200, _LIVE) if path == "/health/live" else self._ready()
+        await asgi.answer(
+            send,
+            status,
+            json.dumps(body).encode(),
+            content_type=asgi.JSON,
+            without_body=method == "HEAD",
+        )
+
+    def _ready(self) -> tuple[int, dict[str, object]]:
+        missing = [*(["draining"] if self._host.draining else []), *self._host.readiness()]
+        if missing:
+            return 503, {"status": "not ready", "because": missing}
+        return 200, {"status": "ready", "because": []}

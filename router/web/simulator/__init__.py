@@ -1,0 +1,1 @@
+"""The page ``/simulator``: a phone, and beside it what was decided and why."""
