@@ -1,23 +1,28 @@
 """The composition root: builds everything, owns the task group, starts and stops in order."""
 
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 import anyio.abc
 
+from router import __version__
 from router.clock import Clock, SystemClock
 from router.ids import Ids, new_id
 from router.logs import Redaction, configure
 from router.pipeline.ask import Asker
 from router.pipeline.configuration import Configuration
+from router.pipeline.control import commands, serve, socket_path
 from router.pipeline.deliver import Deliverer
 from router.pipeline.instances import Instances, LiveChannel
 from router.pipeline.intake import Intake
+from router.pipeline.surroundings import Configured
 from router.pipeline.triage import Triage
 from router.pipeline.worker import Worker
 from router.plugin.context import Log
@@ -57,7 +62,7 @@ class Router:
         self.clock = clock or SystemClock()
         self.log = log
         self.draining = False
-        self._ids = ids
+        self._since = self.clock.now()
         instances = Instances(settings, self.clock, log, offline=offline)
         self.configuration = Configuration(settings, instances)
         self._triage = Triage(self.configuration, self.clock, ids, store.aliases)
@@ -67,7 +72,7 @@ class Router:
         self._worker = Worker(store, lambda: self._triage, self.clock, log)
         self._deliverer = Deliverer(store, lambda: self.configuration, asker, self.clock, log)
         self._timers = Timers(store, log)
-        self._exit = AsyncExitStack()
+        self._running = self._run()
 
     @property
     def settings(self) -> Settings:
@@ -81,30 +86,54 @@ class Router:
         """Name what is not ready; empty is ready."""
         return [*self.store.trouble, *self.configuration.instances.down()]
 
-    async def __aenter__(self) -> "Router":
-        try:
-            await self._begin()
-        except BaseException:
-            await self._exit.aclose()
-            raise
+    def status(self) -> dict[str, Any]:
+        """Give what only the living process knows, as values for JSON."""
+        return {
+            "pid": os.getpid(),
+            "version": __version__,
+            "since": self._since.isoformat(),
+            "draining": self.draining,
+            "trouble": self.readiness(),
+            "settings": {"path": str(self.settings.path), "hash": self.settings.hash},
+            "instances": [
+                {
+                    "name": live.label,
+                    "kind": live.kind,
+                    "up": live.up,
+                    "required": live.settings.required,
+                    "error": live.error,
+                }
+                for live in self.configuration.instances.all()
+            ],
+        }
+
+    async def __aenter__(self) -> Self:
+        await self._running.__aenter__()
         return self
 
-    async def _begin(self) -> None:
-        tasks = await self._exit.enter_async_context(anyio.create_task_group())
-        # Cancelled last, when nothing of ours calls a plugin any more.
-        self._exit.callback(tasks.cancel_scope.cancel)
-        await tasks.start(lambda *, task_status: self._instances(task_status))
-        work = await self._exit.enter_async_context(anyio.create_task_group())
-        self._exit.callback(work.cancel_scope.cancel)
-        work.start_soon(self._index)
-        work.start_soon(self._worker.run)
-        work.start_soon(self._deliverer.run, OUT)
-        work.start_soon(self._deliverer.run, JOB)
-        work.start_soon(self._timers.run)
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        return await self._running.__aexit__(kind, error, traceback)
 
-    async def __aexit__(self, *error: object) -> None:
-        await self.drain()
-        await self._exit.aclose()
+    @asynccontextmanager
+    async def _run(self) -> AsyncIterator[None]:
+        async with anyio.create_task_group() as plugins:
+            await plugins.start(self._instances)
+            async with anyio.create_task_group() as work:
+                work.start_soon(self._index)
+                work.start_soon(self._worker.run)
+                work.start_soon(self._deliverer.run, OUT)
+                work.start_soon(self._deliverer.run, JOB)
+                work.start_soon(self._timers.run)
+                yield
+                await self.drain()
+                work.cancel_scope.cancel()
+            # Only now, when nothing of ours calls a plugin any more.
+            plugins.cancel_scope.cancel()
         await self.store.release_all()
 
     async def drain(self) -> None:
@@ -115,7 +144,7 @@ class Router:
             await self._worker.idle()
             await self._deliverer.idle()
 
-    async def _instances(self, task_status: anyio.abc.TaskStatus[None]) -> None:
+    async def _instances(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         await self.configuration.instances.run(task_status=task_status)
 
     async def _index(self) -> None:
@@ -179,15 +208,18 @@ def run(
 async def _serve(
     settings: Settings, log: Any, *, host: str | None, port: int | None, migrate: bool
 ) -> int:
+    from router.web import server as http
     from router.web.app import build_app
-    from router.web.server import listen, serve
 
     server = settings.server
-    listener = listen(host or server.host, server.port if port is None else port)
+    listener = http.listen(host or server.host, server.port if port is None else port)
     stop = anyio.Event()
-    async with open_store(settings, migrate=migrate) as store, Router(
-        settings, store, log=log
-    ) as router, _control(router), anyio.create_task_group() as tasks:
+    async with (
+        open_store(settings, migrate=migrate) as store,
+        Router(settings, store, log=log) as router,
+        _control(router),
+        anyio.create_task_group() as tasks,
+    ):
         tasks.start_soon(_signals, stop, log)
         _announce(settings, listener.getsockname())
         log.info("serving", address=f"{listener.getsockname()[0]}:{listener.getsockname()[1]}")
@@ -197,7 +229,7 @@ async def _serve(
             await stop.wait()
             router.draining = True
 
-        await serve(build_app(host_), listener, engine=server.engine, shutdown=shutdown)
+        await http.serve(build_app(host_), listener, engine=server.engine, shutdown=shutdown)
         tasks.cancel_scope.cancel()
     log.info("stopped")
     return 0
@@ -206,10 +238,9 @@ async def _serve(
 @asynccontextmanager
 async def _control(router: Router) -> AsyncIterator[None]:
     """Serve the control socket, through which commands reach the one writer."""
-    from router.pipeline.acts import ACTS
-    from router.pipeline.control import serve
-
-    async with serve(router.store, ACTS, socket_path(router.store.path), router.status):
+    path = socket_path(router.store.path)
+    around = Configured(lambda: router.configuration)
+    async with serve(path, commands(router.store, around, router.status), router.log):
         yield
 
 
@@ -227,9 +258,9 @@ def _announce(settings: Settings, address: tuple[Any, ...]) -> None:
     """Say where to go, on standard output."""
     host = address[0] if address[0] not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104
     base = f"http://[{host}]:{address[1]}" if ":" in host else f"http://{host}:{address[1]}"
-    channels = [channel for tenant in settings.tenants.values() for channel in tenant.channels.values()]
+    channels = [
+        channel for tenant in settings.tenants.values() for channel in tenant.channels.values()
+    ]
     if any(channel.kind == "simulator" and channel.enabled for channel in channels):
         print(f"Simulator: {base}/simulator")  # noqa: T201
     print(f"Health:    {base}/health/ready", flush=True)  # noqa: T201
-
-

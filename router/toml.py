@@ -296,7 +296,7 @@ class _Walk:
 
     def table(self, path: KeyPath, nodes: Iterable["Node"]) -> None:
         for pair in nodes:
-            if pair.type != "pair":
+            if pair.type != "pair" or len(pair.named_children) < 2:
                 continue
             # A comment behind the value belongs to the pair, too.
             key, value = pair.named_children[:2]

@@ -17,7 +17,7 @@ class AnswersConfig(plugin.PluginConfig):
     """The table of an ``answers`` backend."""
 
     threshold: float = Field(
-        0.45,
+        0.5,
         ge=0,
         le=1,
         description="How well a passage has to fit the question, 0 to 1. Below it, the backend "

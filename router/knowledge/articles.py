@@ -130,8 +130,8 @@ def _pieces(lines: list[str], start: int, end: int, blocks: list[int]) -> Iterat
 def _blocks(body: str) -> Iterator[Any]:
     """Give the tokens that open a block of the document itself; headings with their plain text."""
     tokens = _markdown().parse(body)
-    for token, following in zip(tokens, [*tokens[1:], None], strict=True):
-        if token.level or token.map is None or token.nesting < 0:
+    for token, following in pairwise((*tokens, None)):
+        if token is None or token.level or token.map is None or token.nesting < 0:
             continue
         if token.type == "heading_open" and following is not None:
             words = [child.content for child in following.children or () if child.content]

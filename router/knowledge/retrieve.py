@@ -29,6 +29,9 @@ _LATER = 0.01
 #: What a passage in another language keeps of its score.
 _FOREIGN = 0.8
 
+#: A handful of articles says little about which words are rare: count so many passages more.
+_COMMON_GROUND = 20
+
 #: A word that no article holds may be chatter as well as the point of the question.
 _UNKNOWN = 0.5
 
@@ -84,19 +87,20 @@ def search(
     :param language: the customer's. Passages in it go before others that fit as well; if the
         question's own small words tell another language, that one counts.
     """
-    spoken_language = spoken(query) or base(language)
-    terms = question_terms(query, _languages(connection, tenant))
-    if not terms:
+    languages = _languages(connection, tenant)
+    terms = question_terms(query, languages)
+    if not languages or not terms:
         return ()
     candidates = _candidates(connection, tenant, terms)
     if not candidates:
         return ()
     worth = _worth(connection, tenant, terms)
     total = sum(worth.values())
+    preferred = spoken(query) or base(language)
     scored = []
     for candidate in candidates:
         held = sum(worth[term] * _share(term, candidate) for term in terms)
-        foreign = spoken_language and base(candidate.row.language) not in {"", spoken_language}
+        foreign = preferred and base(candidate.row.language) not in {"", preferred}
         score = held / total * (_FOREIGN if foreign else 1.0) * _general(candidate.row.ref)
         scored.append((score, candidate.row))
     # The sort is stable: the index's own order decides among equals.
@@ -114,7 +118,7 @@ def search(
     )
 
 
-def _languages(connection: sa.Connection, tenant: str) -> Iterable[str | None]:
+def _languages(connection: sa.Connection, tenant: str) -> Sequence[str | None]:
     article = tables.article
     return connection.scalars(
         sa.select(article.c.language).where(article.c.tenant == tenant).distinct()
@@ -152,7 +156,7 @@ def _worth(connection: sa.Connection, tenant: str, terms: Sequence[Term]) -> Map
     for term in terms:
         values = {"query": _any_of([term], sqlite=sqlite), "tenant": tenant}
         holding = connection.scalar(statement, values) or 0
-        rarity = math.log(1 + ((size or 0) - holding + 0.5) / (holding + 0.5))
+        rarity = math.log(1 + ((size or 0) + _COMMON_GROUND - holding + 0.5) / (holding + 0.5))
         if not holding:
             rarity *= _UNKNOWN
         worth[term] = term.weight * rarity
@@ -173,13 +177,8 @@ def _share(term: Term, candidate: _Candidate) -> float:
 
 
 def _count(term: Term, words: Sequence[str]) -> int:
-    count = 0
-    for form in term.forms:
-        if len(form) >= _PREFIX:
-            count += sum(word.startswith(form) for word in words)
-        else:
-            count += words.count(form)
-    return count
+    beginnings = tuple(form for form in term.forms if len(form) >= _PREFIX)
+    return sum(word in term.forms or word.startswith(beginnings) for word in words)
 
 
 def _any_of(terms: Iterable[Term], *, sqlite: bool) -> str:

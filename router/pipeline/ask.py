@@ -12,6 +12,7 @@ from router.domain.answer import Completion, ContactCard, Passage, Prompt, Promp
 from router.domain.host_event import AnswerArrived
 from router.domain.outbox import ItemKind, ItemState
 from router.errors import ProviderError, Refused, Unavailable
+from router.failpoints import reach
 from router.pipeline.attempts import Patience, judge
 from router.pipeline.configuration import Configuration
 from router.plugin.context import Log
@@ -60,6 +61,7 @@ class Asker:
         await self._knowledge.wait()
         if not await self._store.start_attempt(item):
             return
+        reach("ask.started")
         question = json.loads(item.body)
         began = self._clock.monotonic()
         passages: tuple[Passage, ...] = ()
@@ -67,6 +69,7 @@ class Asker:
             prompt = await self._prompt(item, question)
             passages = prompt.passages
             completion = await self._complete(item, prompt)
+            reach("ask.answered")
         except Exception as error:  # noqa: BLE001 - a plugin's call
             result = judge(item, error, PATIENCE, self._clock.now())
             meaning = classify(error)
@@ -91,6 +94,7 @@ class Asker:
             effect = partial(_bill, item=item, completion=completion)
             result = AttemptResult(state=ItemState.DONE, events=(event,), effects=(effect,))
         await self._store.finish_attempt(item, result)
+        reach("ask.finished")
 
     async def _complete(self, item: Item, prompt: Prompt) -> Completion:
         live = self._configuration().instances.backends.get(item.destination)
@@ -110,8 +114,8 @@ class Asker:
         def look_up(
             connection: "Connection",
         ) -> tuple[tuple[PromptTurn, ...], ContactCard, tuple[Passage, ...]]:
-            from router.knowledge.retrieve import search  # noqa: PLC0415 - brings SQLAlchemy
-            from router.storage.history import card, turns  # noqa: PLC0415
+            from router.knowledge.retrieve import search
+            from router.storage.history import card, turns
 
             before = turns(connection, item.tenant, conversation, question["asked_seq"], HISTORY)
             found = search(connection, item.tenant, text, limit=PASSAGES, language=language)
@@ -165,7 +169,7 @@ class Asker:
 
 
 def _bill(tx: Any, *, item: Item, completion: Completion) -> None:
-    from router.storage.usage import record  # noqa: PLC0415 - brings SQLAlchemy
+    from router.storage.usage import record
 
     record(
         tx.connection,

@@ -42,7 +42,7 @@ def judge(item: Item, error: Exception, patience: Patience, now: datetime) -> At
 
 def retry(item: Item, error: ProviderError, now: datetime) -> AttemptResult:
     """Give the result that tries again: when the provider said, else with growing distance."""
-    wait = _BACKOFF.delay(item.attempt, random.random())  # noqa: S311
+    wait = _BACKOFF.delay(item.attempt, random.random())
     if isinstance(error, Unavailable) and error.retry_after is not None:
         wait = error.retry_after
     return AttemptResult(

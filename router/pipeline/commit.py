@@ -108,10 +108,9 @@ class Committer:
         self, work: Work, conversation: Conversation, decision: Decision, items: list[NewItem]
     ) -> None:
         because = decision.because
-        for request in decision.actions:
-            items.append(self._action(request.action, dict(request.params), conversation, because))
-        for name, notice in self._notices(decision, conversation):
-            items.append(self._action(name, notice, conversation, because))
+        calls = [(request.action, dict(request.params)) for request in decision.actions]
+        calls += self._notices(decision, conversation)
+        items.extend(self._action(name, params, conversation, because) for name, params in calls)
 
     def _notices(
         self, decision: Decision, conversation: Conversation
@@ -166,7 +165,7 @@ class Committer:
         draft_id, request = self._ids(), decision.draft
 
         def open_it(tx: Tx) -> None:
-            from router.storage.drafts import open_draft  # noqa: PLC0415 - brings SQLAlchemy
+            from router.storage.drafts import open_draft
 
             assert request is not None  # noqa: S101 - for the type checker
             open_draft(
@@ -185,7 +184,7 @@ class Committer:
         ticket_id, request = self._ids(), decision.ticket
 
         def open_it(tx: Tx) -> None:
-            from router.storage.tickets import open_ticket  # noqa: PLC0415 - brings SQLAlchemy
+            from router.storage.tickets import open_ticket
 
             assert request is not None  # noqa: S101 - for the type checker
             open_ticket(
@@ -205,7 +204,7 @@ class Committer:
         escalation_id, request = self._ids(), decision.escalation
 
         def open_it(tx: Tx) -> None:
-            from router.storage.tickets import open_escalation  # noqa: PLC0415 - brings SQLAlchemy
+            from router.storage.tickets import open_escalation
 
             assert request is not None  # noqa: S101 - for the type checker
             open_escalation(
@@ -220,9 +219,7 @@ class Committer:
 
         return open_it
 
-    def _contact(
-        self, work: Work, conversation: Conversation, decision: Decision
-    ) -> list[Effect]:
+    def _contact(self, work: Work, conversation: Conversation, decision: Decision) -> list[Effect]:
         contact = conversation.contact
         values: dict[str, Any] = {}
         if decision.contact_attributes:
@@ -233,7 +230,7 @@ class Committer:
             return []
 
         def update(tx: Tx) -> None:
-            from router.storage.contacts import update_contact  # noqa: PLC0415
+            from router.storage.contacts import update_contact
 
             update_contact(tx.connection, work.tenant, contact.id, values)
 

@@ -92,11 +92,13 @@ def _clear(path: Path) -> None:
 
 
 async def _answer(stream: anyio.abc.SocketStream, perform: Perform, log: Log) -> bytes:
-    name = "?"
     try:
         with anyio.fail_after(_PATIENCE):
             request = json.loads(await _line(stream))
         name, arguments = request["do"], request["with"]
+    except (ValueError, LookupError, TypeError, TimeoutError, anyio.EndOfStream) as error:
+        return _as_line({"failed": f"the request cannot be read: {error!r}"})
+    try:
         answer: dict[str, Any] = {"ok": await perform(name, arguments)}
     except NotFound as error:
         answer = {"missing": str(error)}
@@ -104,11 +106,13 @@ async def _answer(stream: anyio.abc.SocketStream, perform: Perform, log: Log) ->
         answer = {"refused": str(error)}
     except RouterError as error:
         answer = {"failed": str(error)}
-    except (ValueError, KeyError, TypeError, TimeoutError, anyio.EndOfStream) as error:
-        answer = {"failed": f"the request cannot be read: {error!r}"}
     except Exception as error:  # noqa: BLE001 - as a worker turn: one command fails alone
         log.error("a command broke", command=name, error=repr(error))  # noqa: TRY400 - our Log
         answer = {"failed": f'"{name}" broke inside the daemon: {error!r}. Its log says where'}
+    return _as_line(answer)
+
+
+def _as_line(answer: Mapping[str, Any]) -> bytes:
     return json.dumps(answer, ensure_ascii=False).encode() + b"\n"
 
 

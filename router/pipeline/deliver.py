@@ -9,6 +9,7 @@ import anyio.abc
 from router.clock import Clock
 from router.domain.outbox import ItemKind, ItemState
 from router.errors import OutcomeUnknown, ProviderError, Refused, StorageUnavailable, Unavailable
+from router.failpoints import reach
 from router.pipeline.ask import Asker
 from router.pipeline.attempts import Patience, judge
 from router.pipeline.busy import Busy
@@ -167,14 +168,18 @@ class Deliverer:
             await self._store.finish_attempt(item, result)
             self._report(item, result, _INTERRUPTED)
             return
+        reach("deliver.claimed")
         if not await self._store.start_attempt(item):
             return
+        reach("deliver.started")
         try:
             result = await call()
+            reach("deliver.sent")
         except Exception as error:  # noqa: BLE001 - a plugin's call; anything else is unknown
             result = judge(item, error, patience, self._clock.now())
             self._report(item, result, error)
         await self._store.finish_attempt(item, result)
+        reach("deliver.finished")
 
     def _report(self, item: Item, result: AttemptResult, error: Exception) -> None:
         reason = error.reason if isinstance(error, ProviderError) else result.error

@@ -3,7 +3,7 @@
 import random
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio
 import anyio.abc
@@ -12,14 +12,16 @@ from router.clock import Clock
 from router.domain.identity import MAIN_TENANT
 from router.domain.outbox import Backoff
 from router.pipeline.offline import SilentAction, SilentChannel
-from router.plugin.action import Action
-from router.plugin.ai import AIBackend
 from router.plugin.channel import Capabilities, Channel
 from router.plugin.context import Log
 from router.plugin.host import HostContext
 from router.plugin.http import classify
 from router.plugin.instance import Instance
 from router.settings.model import InstanceSettings, Settings
+
+if TYPE_CHECKING:
+    from router.plugin.action import Action
+    from router.plugin.ai import AIBackend
 
 Plugin = TypeVar("Plugin", bound=Instance[Any])
 
@@ -137,7 +139,7 @@ class Instances:
                         task_status.started()
                     if live.up:
                         await anyio.sleep_forever()
-                await anyio.sleep(_REVIVAL.delay(failures, random.random()))  # noqa: S311
+                await anyio.sleep(_REVIVAL.delay(failures, random.random()))
                 failures += 1
         finally:
             live.up = False

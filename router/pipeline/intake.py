@@ -9,6 +9,7 @@ from router.domain.event import InboundEvent
 from router.domain.host_event import Unparsed
 from router.domain.identity import thread_key
 from router.errors import InvalidSignature, StorageUnavailable
+from router.failpoints import reach
 from router.pipeline.instances import LiveChannel
 from router.plugin.channel import WebhookAnswer, WebhookRequest
 from router.plugin.context import Log
@@ -57,12 +58,14 @@ class Intake:
             return IntakeResult(403)
         if request.method == "POST":
             events = self._events(channel, request)
+            reach("intake.parsed")
             if events:
                 try:
                     await self._store.enqueue(events)
                 except StorageUnavailable as error:
                     self._log.error("webhook not stored", channel=channel.label, error=str(error))
                     return IntakeResult(503, retry_after=_STORAGE_PATIENCE)
+                reach("intake.stored")
         return self._acknowledge(channel, request)
 
     def _events(self, channel: LiveChannel, request: WebhookRequest) -> list[NewEvent]:
@@ -113,9 +116,7 @@ class Intake:
         return IntakeResult(answer.status, answer)
 
 
-def _unparsed(
-    channel: LiveChannel, source: str, request: WebhookRequest, reason: str
-) -> NewEvent:
+def _unparsed(channel: LiveChannel, source: str, request: WebhookRequest, reason: str) -> NewEvent:
     digest = hashlib.sha256(request.body).hexdigest()
     headers = {name: request.headers[name] for name in _KEPT_HEADERS if name in request.headers}
     event = Unparsed(

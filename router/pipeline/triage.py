@@ -376,9 +376,7 @@ class Triage:
         case = _Case(work=work, policy=policy, now=now, conversation=conversation)
         if facting.owner_now(conversation, policy, now) != conversation.owner:
             case.owner = BOT
-            case.conversation = replace(
-                conversation, owner=BOT, status=ConversationStatus.ACTIVE
-            )
+            case.conversation = replace(conversation, owner=BOT, status=ConversationStatus.ACTIVE)
         return case
 
     def _close_turn(self, case: _Case, seq: int) -> None:
@@ -456,20 +454,18 @@ def _model(event: AnswerArrived) -> dict[str, Any]:
 
 
 def _learn(tx: Tx, *, tenant: str, address: str, key: str) -> None:
-    from router.storage.contacts import learn_address  # noqa: PLC0415 - brings SQLAlchemy
+    from router.storage.contacts import learn_address
 
     learn_address(tx, tenant, address, key)
 
 
 def _update(tx: Tx, *, tenant: str, contact: str, values: Mapping[str, Any]) -> None:
-    from router.storage.contacts import update_contact  # noqa: PLC0415 - brings SQLAlchemy
+    from router.storage.contacts import update_contact
 
     update_contact(tx.connection, tenant, contact, values)
 
 
 def _report(tx: Tx, *, tenant: str, channel: str, event: DeliveryReported) -> None:
-    from router.storage.deliveries import apply_report  # noqa: PLC0415 - brings SQLAlchemy
+    from router.storage.deliveries import apply_report
 
     apply_report(tx.connection, tenant, channel, event, tx.now)
-
-

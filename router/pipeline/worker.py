@@ -16,6 +16,7 @@ import anyio.abc
 from router.clock import Clock
 from router.domain.outbox import Backoff
 from router.errors import StorageUnavailable
+from router.failpoints import reach
 from router.pipeline.busy import Busy
 from router.pipeline.triage import Triage
 from router.plugin.context import Log
@@ -40,9 +41,7 @@ class Worker:
     :param triage: gives the triage of the configuration in force; asked for each batch.
     """
 
-    def __init__(
-        self, store: Store, triage: Callable[[], Triage], clock: Clock, log: Log
-    ) -> None:
+    def __init__(self, store: Store, triage: Callable[[], Triage], clock: Clock, log: Log) -> None:
         self._store = store
         self._triage = triage
         self._clock = clock
@@ -78,6 +77,7 @@ class Worker:
             self._depth.release()
 
     async def _work(self, works: list[Work]) -> None:
+        reach("worker.claimed")
         triage = self._triage()
         commits: list[Commit] = []
         for work in works:
@@ -88,7 +88,9 @@ class Worker:
                 if commit is not None:
                     commits.append(commit)
         if commits:
+            reach("worker.decided")
             await self._complete(triage, commits)
+            reach("worker.completed")
 
     async def _decide(self, triage: Triage, work: Work) -> Commit | None:
         try:
@@ -141,7 +143,7 @@ class Worker:
             where=_where(error),
         )
         if work.attempts + 1 < MAX_ATTEMPTS:
-            wait = _BACKOFF.delay(work.attempts, random.random())  # noqa: S311
+            wait = _BACKOFF.delay(work.attempts, random.random())
             await self._store.fail(work, reason, self._clock.now() + timedelta(seconds=wait))
             return
         try:

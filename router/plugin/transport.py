@@ -132,15 +132,13 @@ def _truth(request: httpx.Request) -> Iterator[None]:
     """Replace what the base class says with what its cause says."""
     try:
         yield
-    except aiohttp.ClientError as error:
-        raise _true_error(error, request) from error
-    except httpx.TransportError as error:
-        if isinstance(error.__cause__, aiohttp.ClientError):
-            raise _true_error(error.__cause__, request) from error.__cause__
-        raise
+    except (aiohttp.ClientError, httpx.TransportError) as error:
+        # The base class lets some of aiohttp's errors through, and wraps the others.
+        cause = error.__cause__ if isinstance(error, httpx.TransportError) else error
+        raise _true_error(cause, request) from cause
 
 
-def _true_error(cause: aiohttp.ClientError, request: httpx.Request) -> httpx.TransportError:
+def _true_error(cause: BaseException | None, request: httpx.Request) -> httpx.TransportError:
     match cause:
         case aiohttp.ClientConnectorError():
             kind: type[httpx.TransportError] = httpx.ConnectError

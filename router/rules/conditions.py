@@ -273,5 +273,5 @@ def duration_text(duration: timedelta) -> str:
     seconds = duration.total_seconds()
     for unit, size in _UNITS:
         if seconds and seconds % size == 0:
-            return f"{seconds / size:g}{unit}"
-    return f"{seconds:g}s"
+            return f"{seconds // size:.0f}{unit}"
+    return f"{seconds:.10g}s"

@@ -104,11 +104,15 @@ class PhraseSet:
         """Give the name under which facts keep what was found in one of their texts."""
         return f"{path} {id(self)}"
 
-    def compile(self) -> bool:
-        """Make the set ready. Gives false if it is too large for the engine."""
+    def compile(self, memory: int = _MEMORY) -> bool:
+        """Make the set ready. Gives false if it is too large for the engine.
+
+        :param memory: bytes that the engine may use.
+        """
         if not self._numbers:
             return True
         options = _options()
+        options.max_mem = memory
         options.literal = True
         phrases = re2.Set.SearchSet(options)
         for phrase in self._numbers:

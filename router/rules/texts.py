@@ -100,28 +100,21 @@ def nested(values: Mapping[str, object]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for path in sorted(values):
         *stems, name = path.split(".")
-        here = tree
+        here: dict[str, Any] = tree
         for stem in stems:
-            below = here.get(stem)
-            if not isinstance(below, dict):
-                # A field that others stand below (attachments, attachments.kind) stays usable.
-                below = here[stem] = _Branch() if below is None else _Branch(value=below)
-            here = below
+            below = here.setdefault(stem, {})
+            if isinstance(below, int):
+                # Others stand below this field (attachments, attachments.kind); it stays a number.
+                below = here[stem] = _Number(below)
+            here = below if isinstance(below, dict) else vars(below)
         value = values[path]
         # Members in an order of their own would make a text differ from run to run.
         here[name] = sorted(value) if isinstance(value, set | frozenset) else value
     return tree
 
 
-class _Branch(dict[str, Any]):
-    """Fields below one name; shows as that name's own value, if it has one."""
-
-    def __init__(self, value: object = "") -> None:
-        super().__init__()
-        self._value = value
-
-    def __str__(self) -> str:
-        return str(self._value)
+class _Number(int):
+    """A number that has fields below it."""
 
 
 def _fill(template: "Template", values: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import anyio
 
 from router.errors import StorageUnavailable
+from router.failpoints import reach
 from router.plugin.context import Log
 from router.storage.store import Store
 
@@ -21,7 +22,7 @@ class Timers:
         while True:
             try:
                 while await self._store.fire_timers():
-                    pass
+                    reach("timers.fired")
             except StorageUnavailable as error:
                 self._log.error("the database is away", error=str(error))
                 await anyio.sleep(_STORAGE_PAUSE)

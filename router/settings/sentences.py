@@ -127,7 +127,7 @@ def _sentence(label: str, details: Sequence[ErrorDetails], value: Any) -> str:
 def _want(detail: ErrorDetails) -> str:
     kind, context = detail["type"], detail.get("ctx", {})
     if kind in {"value_error", "assertion_error"}:
-        return str(context.get("error", detail["msg"])).rstrip(".")
+        return str(context.get("error", detail["msg"])).partition("\n")[0].rstrip(".")
     if make := _LIMITS.get(kind):
         return f"must be {make(context)}"
     for ending in ("_type", "_parsing", "_from_float", ""):

@@ -1,8 +1,9 @@
 """The files of a configuration: router.toml and what it includes, their tables by name."""
 
 import glob
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,8 @@ from router.toml import Document, KeyPath, Problem, load, suggest
 SINGLE = ("router", "server", "policy", "knowledge")
 #: Tables of named tables, such as ``[channels.whatsapp]``.
 NAMED = ("channels", "ai", "actions", "queues", "tenants")
+
+_SECRET_LINE = re.compile(r"[^=#]*(token|secret|key|password|credential)[^=#]*=", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ def _read(path: Path, sources: Sources, unreadable: list[Problem], seen: set[Pat
     try:
         document = load(path)
     except ConfigError as error:
-        unreadable += [problem for problem in error.problems if isinstance(problem, Problem)]
+        unreadable += [_discreet(each) for each in error.problems if isinstance(each, Problem)]
         return
     sources.documents.append(document)
     patterns = document.values.get("include", [])
@@ -133,6 +136,12 @@ def _read(path: Path, sources: Sources, unreadable: list[Problem], seen: set[Pat
             )
         for file in files:
             _read(place.folder / file, sources, unreadable, seen)
+
+
+def _discreet(problem: Problem) -> Problem:
+    """Hide a broken line that may hold a secret: nothing tells yet what its key is for."""
+    secret = _SECRET_LINE.match(problem.source_line or "")
+    return replace(problem, source_line=None) if secret else problem
 
 
 def _sort_tables(document: Document, sources: Sources) -> None:

@@ -230,7 +230,8 @@ def decision_values(decision: Decision) -> dict[str, Any]:
         "priority": decision.priority,
         "language": decision.language,
         "replies": replies,
-        "draft": decision.draft and {"text": decision.draft.text, "because": decision.draft.because},
+        "draft": decision.draft
+        and {"text": decision.draft.text, "because": decision.draft.because},
         "ticket": decision.ticket
         and {
             "queue": decision.ticket.queue,

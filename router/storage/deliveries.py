@@ -121,7 +121,5 @@ def _keep(
         connection.execute(
             sa.update(early_report)
             .where(*key)
-            .values(
-                status=advance(before.status, event.status), failure=failure or before.failure
-            )
+            .values(status=advance(before.status, event.status), failure=failure or before.failure)
         )

@@ -26,6 +26,8 @@ class EventView:
     :param event: its name, ``lane#seq``.
     :param external_id: with ``source`` the name by which a repeat is recognised.
     :param outcome: ``None`` while its turn has not come.
+    :param settled_by: the later event whose decision settled this one, such as the answer that
+        came back.
     :param text: what was said, for events that say something.
     :param dead_at: when it was given up; ``None`` for all that was not.
     :param payload: everything that the channel or the router knew.
@@ -40,6 +42,7 @@ class EventView:
     conversation: str | None
     outcome: str | None
     text: str
+    settled_by: EventRef | None = None
     dead_at: datetime | None = None
     dead_error: str | None = None
     payload: Mapping[str, Any] = field(default_factory=dict)
@@ -104,7 +107,7 @@ def show_event(connection: "Connection", tenant: str, event: EventRef) -> EventV
     return view
 
 
-def trace_of_thing(connection: "Connection", tenant: str, name: str) -> EventRef | str | None:
+def find_meant(connection: "Connection", tenant: str, name: str) -> EventRef | str | None:
     """Find what people mean by an id.
 
     :param name: an event's ``lane#seq``, an outbox item's id, or a provider's id of a message.
@@ -185,6 +188,7 @@ def _view(row: sa.Row[Any]) -> EventView:
         conversation=row.conversation,
         outcome=row.outcome,
         text=_text(row.type, payload),
+        settled_by=None if row.settled_seq is None else EventRef(row.lane, row.settled_seq),
         dead_at=row.dead_at,
         dead_error=row.dead_error,
         payload=payload,

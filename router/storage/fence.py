@@ -23,7 +23,12 @@ OWN_ECHO_WINDOW = timedelta(minutes=10)
 
 
 def accept_echo(
-    connection: sa.Connection, tenant: str, key: str, channel: str, event: MessageEchoed, now: datetime
+    connection: sa.Connection,
+    tenant: str,
+    key: str,
+    channel: str,
+    event: MessageEchoed,
+    now: datetime,
 ) -> MessageEchoed | OwnEcho:
     """Tell our own echo from a person's; a person's takes the conversation over, now.
 
@@ -100,9 +105,7 @@ def _own(
     connection: sa.Connection, tenant: str, key: str, event: MessageEchoed, now: datetime
 ) -> str | None:
     rows = connection.execute(
-        sa.select(
-            outbox.c.id, outbox.c.lane, outbox.c.body, outbox.c.state, outbox.c.provider_ref
-        )
+        sa.select(outbox.c.id, outbox.c.lane, outbox.c.body, outbox.c.state, outbox.c.provider_ref)
         .join(conversation, conversation.c.id == outbox.c.conversation)
         .join(contact, contact.c.id == conversation.c.contact)
         .where(
@@ -140,7 +143,12 @@ def _own(
 
 
 def _open(
-    connection: sa.Connection, tenant: str, key: str, channel: str, event: MessageEchoed, now: datetime
+    connection: sa.Connection,
+    tenant: str,
+    key: str,
+    channel: str,
+    event: MessageEchoed,
+    now: datetime,
 ) -> None:
     """Open what is missing, so that there is a conversation to own."""
     if connection.execute(_open_conversation(tenant, key)).first() is not None:

@@ -7,6 +7,7 @@ import fcntl
 import os
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from router.errors import DatabaseLocked
 
@@ -45,7 +46,7 @@ class DatabaseLock:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def __enter__(self) -> "DatabaseLock":
+    def __enter__(self) -> Self:
         self.acquire()
         return self
 

@@ -179,7 +179,7 @@ class SQLiteStore(Store):
         return accepted
 
     def _fence(self, tx: Transaction, item: NewEvent, event: MessageEchoed) -> NewEvent:
-        from router.storage import fence  # noqa: PLC0415 - brings SQLAlchemy, rarely needed
+        from router.storage import fence
 
         if sqlite_inbox.known(tx.raw, item.source, item.external_id):
             return item
@@ -445,7 +445,7 @@ class SQLiteStore(Store):
 
     async def read(self, function: "Callable[[Connection], Result]") -> Result:
         if self._engine is None:
-            from router.storage.reading import async_reader  # noqa: PLC0415 - slow to import
+            from router.storage.reading import async_reader
 
             self._engine = async_reader(self.path)
         async with self._engine.connect() as connection:

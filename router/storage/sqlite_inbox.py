@@ -217,9 +217,7 @@ def thread(
     )
 
 
-def _turn(
-    raw: sqlite3.Connection, lane: str, first: int, before: int
-) -> tuple[TurnMessage, ...]:
+def _turn(raw: sqlite3.Connection, lane: str, first: int, before: int) -> tuple[TurnMessage, ...]:
     messages = []
     for seq, payload, received_at in raw.execute(_TURN, (lane, first, before)):
         event = codec.decode("message", payload)
@@ -362,4 +360,3 @@ def suspect(raw: sqlite3.Connection, work: Work, *, me: int) -> int:
         (IN, lane, me),
     ).fetchone()
     return work.crashes if row is None else int(row[0])
-

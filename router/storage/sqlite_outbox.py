@@ -121,7 +121,9 @@ def put(
     )
 
 
-def next_item(raw: sqlite3.Connection, kind: str, lane: str, done_seq: int, *, me: int) -> Item | None:
+def next_item(
+    raw: sqlite3.Connection, kind: str, lane: str, done_seq: int, *, me: int
+) -> Item | None:
     """Read the next item that may leave; if there is none, give the lane back as it should rest."""
     blocked = False
     for row in raw.execute(_ITEM, (lane, done_seq)):
@@ -224,9 +226,7 @@ def move(raw: sqlite3.Connection, kind: str, lane: str, *, me: int) -> Item | No
     first = raw.execute(_FIRST_OPEN, (lane, done_seq)).fetchone()[0]
     done = last_seq if first is None else first - 1
     if done > done_seq:
-        raw.execute(
-            "UPDATE lane SET done_seq = ? WHERE kind = ? AND key = ?", (done, kind, lane)
-        )
+        raw.execute("UPDATE lane SET done_seq = ? WHERE kind = ? AND key = ?", (done, kind, lane))
     if owner != me:
         return None
     if first is None:

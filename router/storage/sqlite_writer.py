@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from router.errors import StorageUnavailable
+from router.failpoints import reach
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -50,7 +51,7 @@ class _Operation:
     __slots__ = ("error", "function", "future", "result", "sql")
 
     def __init__(
-        self, function: Callable[[Transaction], Any], future: "asyncio.Future[Any]", sql: bool
+        self, function: Callable[[Transaction], Any], future: "asyncio.Future[Any]", *, sql: bool
     ) -> None:
         self.function = function
         self.future = future
@@ -94,9 +95,7 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
         self._thread.start()
 
-    async def run(
-        self, function: Callable[[Transaction], Result], *, sql: bool = False
-    ) -> Result:
+    async def run(self, function: Callable[[Transaction], Result], *, sql: bool = False) -> Result:
         """Run an operation in the next group; return after its commit is on disk.
 
         Once queued it is run and committed even if the caller is cancelled.
@@ -107,7 +106,7 @@ class Writer:
         if self._closed:
             message = "the database is closed"
             raise StorageUnavailable(message)
-        operation = _Operation(function, self._loop.create_future(), sql)
+        operation = _Operation(function, self._loop.create_future(), sql=sql)
         self._queue.put(operation)
         result: Result = await operation.future
         return result
@@ -153,16 +152,19 @@ class Writer:
     def _open_sql(self) -> None:
         # SQLAlchemy's first connect rolls back an open transaction, so it comes before BEGIN.
         if self._transaction._sql is None:  # noqa: SLF001
-            from router.storage.sqlite_sql import wrap  # noqa: PLC0415 - heavy, and often unused
+            from router.storage.sqlite_sql import wrap
 
             self._transaction._sql = wrap(self._transaction.raw)  # noqa: SLF001
 
     def _together(self, group: list[_Operation]) -> None:
         transaction = self._transaction
         transaction.raw.execute("BEGIN IMMEDIATE")
+        reach("writer.begun")
         for operation in group:
             operation.result = operation.function(transaction)
+        reach("writer.committing")
         transaction.raw.execute("COMMIT")
+        reach("writer.committed")
 
     def _one_by_one(self, group: list[_Operation]) -> None:
         transaction = self._transaction

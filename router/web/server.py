@@ -59,6 +59,9 @@ async def serve(
 async def _hypercorn(
     app: "ASGIApp", listener: socket.socket, shutdown: Callable[[], Awaitable[None]]
 ) -> None:
+    from functools import partial
+
+    import anyio
     from hypercorn.asyncio import serve as hypercorn_serve
     from hypercorn.config import Config
 
@@ -70,7 +73,12 @@ async def _hypercorn(
     config.graceful_timeout = _GRACE
     config.keep_alive_timeout = 75.0
     config.include_server_header = False
-    await hypercorn_serve(app, config, shutdown_trigger=shutdown, mode="asgi")  # type: ignore[arg-type]
+    # In a task of its own: when it shuts down it leaves a cancellation pending on the task it ran
+    # in, which would look like ours.
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(
+            partial(hypercorn_serve, app, config, shutdown_trigger=shutdown, mode="asgi")  # type: ignore[arg-type]
+        )
 
 
 async def _uvicorn(

@@ -20,9 +20,6 @@ from router.plugin.testing.context import FakeContext, Reply
 from router.plugin.testing.network import NetworkUsedError, no_network
 from router.plugin.testing.rows import Expected, Raises
 
-#: One call of a plugin may take so long, in seconds; its provider answers at once.
-TIME_LIMIT = 10.0
-
 _SHORTEST_SECRET = 6
 _LIBRARIES = ("asyncio", "hypothesis", "httpcore", "httpx")  # what they log is the host's business
 
@@ -86,6 +83,9 @@ class Suite(ABC):
 
     #: Checks that do not apply, each with the reason.
     exempt: ClassVar[Mapping[str, str]] = {}
+
+    #: One call of the plugin may take so long, in seconds; its provider answers at once.
+    time_limit: ClassVar[float] = 10.0
 
     #: The names of the checks, which are what :attr:`exempt` names.
     checks: ClassVar[tuple[str, ...]] = ()
@@ -154,12 +154,14 @@ class Suite(ABC):
             try:
                 with no_network():
                     instance = self.make(context)
-                    async with asyncio.timeout(TIME_LIMIT), instance.lifespan():
+                    async with asyncio.timeout(self.time_limit), instance.lifespan():
                         value = await call(instance)
             except NetworkUsedError as error:
                 raise CheckFailedError(str(error)) from error
             except TimeoutError as error:
-                message = f"it did not end within {TIME_LIMIT:g} s, though its provider answers"
+                message = (
+                    f"it did not end within {self.time_limit:g} s, though its provider answers"
+                )
                 raise CheckFailedError(message) from error
             except Exception as error:  # noqa: BLE001 - a plugin call: any exception is an outcome
                 raw = error
@@ -278,16 +280,19 @@ def _compare_errors(outcome: Outcome, raises: Raises) -> None:
 
 def _secrets_of(model: BaseModel) -> Iterator[str]:
     def walk(value: object) -> Iterator[str]:
-        if isinstance(value, SecretStr):
-            yield value.get_secret_value()
-        elif isinstance(value, BaseModel):
-            yield from _secrets_of(value)
-        elif isinstance(value, Mapping):
-            for one in value.values():
-                yield from walk(one)
-        elif isinstance(value, (list, tuple, set, frozenset)):
-            for one in value:
-                yield from walk(one)
+        match value:
+            case SecretStr():
+                yield value.get_secret_value()
+            case BaseModel():
+                yield from _secrets_of(value)
+            case Mapping():
+                for one in value.values():
+                    yield from walk(one)
+            case list() | tuple() | set() | frozenset():
+                for one in value:
+                    yield from walk(one)
+            case _:
+                pass
 
     for name in type(model).model_fields:
         yield from walk(getattr(model, name))

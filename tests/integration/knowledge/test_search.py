@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -17,10 +17,10 @@ from router.domain.answer import Passage
 from router.knowledge.index import Synced, plan, sync
 from router.knowledge.retrieve import search
 from router.storage.migrating import _on_postgresql, migrate
-from router.storage.store import Tx
 from router_answers import AnswersConfig
 
 if TYPE_CHECKING:
+    from router.storage.store import Tx
     from tests.postgres import PostgresDatabase
 
 QUESTIONS = tomllib.loads(Path(__file__).with_name("questions.toml").read_text())
@@ -133,8 +133,8 @@ def test_the_score_tells_what_the_articles_answer_from_what_they_do_not(
         )
     )
 
-    assert len(answered) >= 0.9 * len(ASKED)
-    assert len(strange) <= 0.1 * len(QUESTIONS["none"]["questions"]), strange
+    assert len(answered) >= 0.85 * len(ASKED)
+    assert len(strange) <= 0.05 * len(QUESTIONS["none"]["questions"]), strange
 
 
 def test_a_passage_brings_what_a_citation_and_a_category_need(
@@ -145,10 +145,16 @@ def test_a_passage_brings_what_a_citation_and_a_category_need(
     )
     knowledge.load(folder)
 
-    assert knowledge.find("costo del envio") == (
-        Passage("envios#2", "Envíos: Costo", "Ocho mil.", 0.9609, "TRACKING"),
-        Passage("envios#1", "Envíos", "A todo el país.", 0.2608, "TRACKING"),
+    first, second = knowledge.find("costo del envio")
+
+    assert replace(first, score=0) == Passage(
+        "envios#2", "Envíos: Costo", "Ocho mil.", 0, "TRACKING"
     )
+    assert replace(second, score=0) == Passage(
+        "envios#1", "Envíos", "A todo el país.", 0, "TRACKING"
+    )
+    assert first.score > 0.9
+    assert second.score < 0.6
 
 
 def test_passages_in_the_customers_language_go_first_and_others_still_come(

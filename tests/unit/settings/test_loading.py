@@ -295,7 +295,7 @@ def test_the_hash_knows_files_outside_of_the_folder(tmp_path: Path) -> None:
     assert outside.hash != settings_of(tmp_path / "desk", "").hash
 
 
-@pytest.mark.parametrize("value", ["", "mysql://a:b@c/d"])
+@pytest.mark.parametrize("value", ["", "mysql://a:b@c/d", "postgresql://[mysql/d"])
 def test_a_database_reference_is_judged_by_its_value_without_showing_it(
     value: str, tmp_path: Path
 ) -> None:

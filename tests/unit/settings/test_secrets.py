@@ -59,8 +59,10 @@ def test_lists_tables_and_inner_tables_hold_secrets(tmp_path: Path) -> None:
         'spare_tokens = [{ env = "B" }, { env = "C" }]\n'
         'headers = { authorization = { env = "D" } }\n'
         'agents = [{ name = "ana", key = { env = "E" } }, { name = "luis" }]\n'
+        'keys = { spare = { env = "F" } }\n'
     )
-    environ = {name: f"secret-{name}" for name in "ABCDE"}
+    (tmp_path / ".env").write_text("A=secret-A\nB=secret-B\n")
+    environ = {name: f"secret-{name}" for name in "CDEF"}
     settings = load_settings(tmp_path / "router.toml", kinds(), run=True, environ=environ)
 
     found = config(tmp_path, environ)
@@ -69,7 +71,9 @@ def test_lists_tables_and_inner_tables_hold_secrets(tmp_path: Path) -> None:
     assert found.agents[0].key is not None
     assert found.agents[0].key.get_secret_value() == "secret-E"
     assert found.agents[1].key is None
-    assert settings.secrets == set(environ.values())
+    assert isinstance(found.keys, dict)
+    assert found.keys["spare"].get_secret_value() == "secret-F"
+    assert settings.secrets == {f"secret-{name}" for name in "ABCDEF"}
 
 
 def test_no_secret_shows_in_settings_however_they_are_printed(tmp_path: Path) -> None:

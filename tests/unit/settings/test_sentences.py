@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
-from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AnyHttpUrl,
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyAddress,
+    ValidationError,
+    field_validator,
+)
 
 from router.settings.sentences import problems_of
 from router.settings.sources import Place, Table
@@ -45,14 +53,15 @@ class Everything(BaseModel):
     day: date | None = None
     url: AnyHttpUrl | None = None
     either: int | list[str] = 1
-    spelt: Annotated[str, Field(alias="speltDifferently")] = ""
+    spelt: Annotated[str, Field(alias="spelling")] = ""
+    address: IPvAnyAddress | None = None
     picky: str = ""
     checked: str = ""
 
     @field_validator("picky")
     @classmethod
     def _must(cls, value: str) -> str:
-        message = "must not be like this."
+        message = f"must not be like {value}."
         raise ValueError(message)
 
     @field_validator("checked")
@@ -97,20 +106,27 @@ def said(text: str, hidden: tuple[Any, ...] = ()) -> list[str]:
         ('table = { a = "x" }', '2:15: table.a must be a whole number, not "x"'),
         ("inner = 3", "2:9: inner must be a table, not 3"),
         ("inner = {}", "2:1: inner lacks name. Add name = …."),
-        ('inners = [{ nam = "a", name = "a" }]', '2:13: inners[0] has no key "nam". Did you mean "name"?'),
-        ('by_name.a = { nam = "a", name = "a" }', '2:15: by_name.a has no key "nam". Did you mean "name"?'),
+        (
+            'inners = [{ name = "", nam = 1 }]',
+            '2:24: inners[0] has no key "nam". Did you mean "name"?',
+        ),
+        (
+            'by_name.a = { name = "", nam = 1 }',
+            '2:26: by_name.a has no key "nam". Did you mean "name"?',
+        ),
         ('size = "tiny"', '2:8: size must be "small" or "large", not "tiny"'),
         ('day = "x"', '2:7: day must be a date, not "x"'),
         ('url = "x"', '2:7: url must be an address such as https://example.org, not "x"'),
         ('either = "x"', '2:10: either must be a whole number or a list, not "x"'),
-        ('spelt = "x"', '2:1: [it] has no key "spelt". Did you mean "speltDifferently"?'),
-        ("nothing_like_it = 1", '2:1: [it] has no key "nothing_like_it". Remove it, or look up its name.'),
+        ('speling = "x"', '2:1: [it] has no key "speling". Did you mean "spelling"?'),
+        ("unlike = 1", '2:1: [it] has no key "unlike". Remove it, or look up its name.'),
+        ('address = "x"', "2:11: address: value is not a valid IPv4 or IPv6 address"),
         ("tipe = 1", '2:1: [it] has no key "tipe". Did you mean "type"?'),
-        ('picky = "x"', "2:9: picky must not be like this"),
+        ('picky = "x"', "2:9: picky must not be like x"),
         ('checked = "x"', "2:11: checked: nothing may stand here"),
         (f'number = "{"x" * 80}"', f'2:10: number must be a whole number, not "{"x" * 56}…'),
     ],
-)  # fmt: skip
+)
 def test_a_finding_is_said_in_plain_words(written: str, message: str) -> None:
     assert said(written) == [f"f.toml:{message}"]
 

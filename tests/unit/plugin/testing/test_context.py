@@ -4,24 +4,27 @@ import contextlib
 import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import httpx
 import pytest
 
-import router.clock
-import router.plugin
 from router.plugin.loading import load_plugins
 from router.plugin.testing import FakeClock, FakeContext, LogEntry, conformance, no_network
 from router.plugin.testing.context import UnexpectedRequestError
 from router.plugin.testing.network import NetworkUsedError
+
+if TYPE_CHECKING:
+    from router import plugin
+    from router.clock import Clock
 
 URL = "https://api.example/messages"
 
 
 def test_a_clock_moves_only_when_it_is_told() -> None:
     fake = FakeClock(datetime(2026, 3, 2, 9, tzinfo=UTC))
-    clock: router.clock.Clock = fake
+    clock: Clock = fake
     before = clock.monotonic()
 
     fake.advance(90)
@@ -38,7 +41,7 @@ async def test_replies_come_in_order_and_what_is_left_or_missing_shows() -> None
     def reflect(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, content=request.content)
 
-    context: router.plugin.PluginContext = FakeContext(
+    context: plugin.PluginContext = FakeContext(
         httpx.Response(201, json={"n": 1}, headers={"X-A": "1"}), httpx.ReadTimeout("slow"), reflect
     )
     assert isinstance(context, FakeContext)
@@ -115,8 +118,7 @@ async def test_loopback_is_allowed() -> None:
 
 
 PLUGIN = """
-import router.clock
-import router.plugin
+from router import plugin
 
 router_api = (1, 0)
 

@@ -3,18 +3,25 @@
 Each row is a plugin with one mistake that real plugins make.
 """
 
+import asyncio
 import hmac
+import json
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, ClassVar
 
 import httpx
 import pytest
 from pydantic import BaseModel, ConfigDict, SecretStr
 
+import router
 from router import plugin
 from router.plugin.testing import (
     ActionSuite,
@@ -29,6 +36,7 @@ from router.plugin.testing import (
     Send,
     conformance,
 )
+from router.plugin.testing.bodies import any_bytes, mangled
 from router.plugin.testing.cases import Suite
 from router.plugin.testing.conformance import run_suite
 
@@ -38,9 +46,13 @@ URL = "https://api.example/messages"
 SINCE = datetime(2026, 3, 2, tzinfo=UTC)
 
 
+class Account(BaseModel):
+    keys: Mapping[str, Sequence[plugin.Secret]] = {"old": [SecretStr("older-token")]}
+
+
 class Config(plugin.PluginConfig):
     token: plugin.Secret = SecretStr("s3cret-token")
-    nested: Mapping[str, Sequence[plugin.Secret]] = {"old": [SecretStr("older-token")]}
+    account: Account = Account()
 
 
 class Good(plugin.Channel[Config]):
@@ -567,3 +579,191 @@ def test_a_form_and_raw_bytes_can_be_expected() -> None:
         "JSON: expected {}, got b'To=%2B1&Body=%C3%B1'"
     )
     assert Expected("GET", URL).difference(request) == "method: expected 'GET', got 'POST'"
+
+
+class Hangs(Good):
+    async def send(self, message: plugin.OutboundMessage) -> plugin.SendReceipt:
+        await asyncio.sleep(60)
+        return plugin.SendReceipt()
+
+
+def test_a_call_that_does_not_end_fails() -> None:
+    rows = (GoodSuite.sends[0],)
+    suite = suite_of(Hangs, sends=rows, time_limit=0.01)
+
+    assert [result for result in run_suite(suite) if result.check == "sends"] == [
+        CheckResult(
+            "sends",
+            "accepted",
+            "failed",
+            "it did not end within 0.01 s, though its provider answers",
+        )
+    ]
+
+
+class Listener(plugin.Channel[Config]):
+    """Only listens: signed by a token in the URL, with a challenge and a form."""
+
+    capabilities = plugin.Capabilities(receipts=True)
+
+    def verify(self, request: plugin.WebhookRequest) -> None:
+        given = dict(request.query).get("token", "")
+        if not hmac.compare_digest(given.encode(), b"s3cret-token"):
+            raise plugin.InvalidSignature("the token in the URL is missing or wrong")
+
+    def parse(self, request: plugin.WebhookRequest) -> Sequence[plugin.InboundEvent]:
+        if request.method == "GET":
+            return []
+        fields = dict(request.form)
+        if "Status" in fields and fields.get("Id"):
+            return [plugin.DeliveryReported(fields["Id"], ANA, fields["Status"])]
+        raise ValueError("no status")
+
+    def acknowledge(self, request: plugin.WebhookRequest) -> plugin.WebhookAnswer | None:
+        if request.method == "GET":
+            return plugin.WebhookAnswer(body=dict(request.query)["challenge"].encode())
+        return super().acknowledge(request)
+
+    async def send(self, message: plugin.OutboundMessage) -> plugin.SendReceipt:
+        raise plugin.Refused("this channel only listens")
+
+
+class ListenerSuite(ChannelSuite):
+    channel = Listener
+    config = Config()
+    exempt: ClassVar[Mapping[str, str]] = {
+        "tampered_body": "signs nothing; the secret is in the URL",
+        "sends": "only listens",
+        "provider_errors": "calls no provider",
+    }
+    receives = (
+        Receive(
+            "challenge",
+            method="GET",
+            query={"challenge": "42"},
+            expect=[],
+            answer=plugin.WebhookAnswer(body=b"42"),
+        ),
+        Receive(
+            "status",
+            plugin.WebhookRequest(
+                url="https://router.example/hooks/test/status?x=1",
+                body=b"Id=A2&Status=sent",
+                endpoint="status",
+                received_at=SINCE,
+            ),
+            expect=[plugin.DeliveryReported("A2", ANA, "sent")],
+        ),
+        Receive("not UTF-8", b"Id=\xff", endpoint="status", rejects=ValueError),
+    )
+
+    def sign(self, request: plugin.WebhookRequest) -> plugin.WebhookRequest:
+        separator = "&" if "?" in request.url else "?"
+        return replace(request, url=f"{request.url}{separator}token=s3cret-token")
+
+
+def test_a_channel_without_headers_sends_or_json_can_keep_the_contract() -> None:
+    results = list(run_suite(ListenerSuite))
+
+    assert [result for result in results if result.outcome == "failed"] == []
+    assert [result.check for result in results if result.outcome == "exempt"] == [
+        "tampered_body",
+        "sends",
+        "provider_errors",
+    ]
+
+
+class RepeatsDifferently(Good):
+    capabilities = plugin.Capabilities(idempotent_send=True)
+    count = 0
+
+    async def send(self, message: plugin.OutboundMessage) -> plugin.SendReceipt:
+        type(self).count += 1
+        return await super().send(replace(message, text=f"{message.text} ({self.count})"))
+
+
+def test_an_idempotent_send_makes_the_same_request_again() -> None:
+    rows = (replace_requests(GoodSuite.sends[0]),)
+    results = list(run_suite(suite_of(RepeatsDifferently, sends=rows)))
+
+    assert [result.reason for result in results if result.outcome == "failed"] == [
+        "idempotent_send: a repeat of one message made another request"
+    ]
+
+
+def replace_requests(row: Send) -> Send:
+    return Send(row.label, row.message, *row.replies, expect=row.expect)
+
+
+def test_max_text_needs_a_row_with_a_text() -> None:
+    template = plugin.OutboundMessage(id="01k7", recipient=ANA, template=plugin.Template("hi"))
+    row = Send("template", template, *GoodSuite.sends[0].replies)
+
+    assert failed(suite_of(Good, sends=(row,))) == {"capabilities"}
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"a": [1, {"b": "c"}]}', b"A=1&B=2", b"", b"\xff\xfe", b'"text"']
+)
+def test_mangled_bodies_are_many_and_none_is_the_good_one(body: bytes) -> None:
+    variants = list(mangled(body))
+
+    assert len(set(variants)) >= 10
+    assert all(isinstance(variant, bytes) for variant in variants)
+    if len(body) > 2:
+        assert body not in variants
+
+
+def test_mangled_json_lacks_and_retypes_each_value() -> None:
+    variants = [json.loads(one) for one in mangled(b'{"a": [1], "b": 2}') if one[:2] == b'{"']
+
+    assert {"b": 2} in variants
+    assert {"a": [1]} in variants
+    assert {"a": [None], "b": 2} in variants
+    assert {"a": [1], "b": []} in variants
+
+
+def test_without_hypothesis_random_bytes_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "hypothesis", None)
+    seen: list[bytes] = []
+
+    any_bytes(seen.append)
+
+    assert len(seen) == 300
+    assert len(set(seen)) > 290
+
+
+FIXTURE_TESTS = """
+import httpx
+
+
+async def test_left(plugin_context):
+    plugin_context.script([httpx.Response(200)])
+
+
+async def test_missing(plugin_context):
+    try:
+        await plugin_context.http.get("https://api.example")
+    except AssertionError:
+        pass
+"""
+
+
+def test_the_context_fixture_fails_a_test_that_leaves_the_script(tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text(FIXTURE_TESTS, encoding="utf-8")
+
+    ran = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+            *("-o", "anyio_mode=auto", "--rootdir", str(tmp_path), str(tmp_path)),
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(router.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "1 scripted replies were never asked for" in ran.stdout
+    assert "no reply was scripted for" in ran.stdout
+    assert ran.returncode == 1

@@ -1,0 +1,186 @@
+"""Project: the configuration that a command works on, and the database beside it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from router.errors import ConfigError, DatabaseLocked, NotFound
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from router.plugin.registry import Registry
+    from router.settings.glance import Glance
+    from router.settings.model import Settings
+
+Result = TypeVar("Result")
+
+_SQLITE: Final = "sqlite+aiosqlite:///"
+
+
+class Project:
+    """One configuration; nothing of it is read before it is needed.
+
+    :param config: the router.toml.
+    """
+
+    def __init__(self, config: Path) -> None:
+        self.config = config
+
+    def check_exists(self) -> None:
+        """See to it that there is a configuration.
+
+        :raises ConfigError: saying how to get one.
+        """
+        if not self.config.is_file():
+            from router.toml import Problem
+
+            remedy = "Write one with `router init`, or name another with --config."
+            raise ConfigError(
+                [Problem(path=self.config, message="there is no such file", remedy=remedy)]
+            )
+
+    @cached_property
+    def registry(self) -> "Registry":
+        """The kinds that plugins registered."""
+        from router.plugin.loading import load_plugins
+        from router.settings.loading import plugin_files
+
+        return load_plugins(plugin_files(self.config))
+
+    def settings(self, *, run: bool = False) -> "Settings":
+        """Read the whole configuration.
+
+        :param run: secrets must have values.
+        :raises ConfigError: with every problem there is.
+        """
+        from router.settings.loading import load_settings
+
+        self.check_exists()
+        return load_settings(self.config, self.registry, run=run)
+
+    @cached_property
+    def _glance(self) -> "Glance":
+        from router.settings.glance import glance
+
+        self.check_exists()
+        return glance(self.config)
+
+    @property
+    def tenants(self) -> tuple[str, ...]:
+        """Every tenant, ``main`` first."""
+        return self._glance.tenants
+
+    def chosen(self, tenant: str | None) -> tuple[str, ...]:
+        """Give the tenant that was asked for, or all of them.
+
+        :raises NotFound: if there is none of that name.
+        """
+        if tenant is None:
+            return self.tenants
+        if tenant not in self.tenants:
+            raise NotFound(f'there is no tenant "{tenant}". There are: {", ".join(self.tenants)}')
+        return (tenant,)
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file.
+
+        :raises ConfigError: if the database is PostgreSQL.
+        """
+        url = self._glance.database
+        if not url.startswith(_SQLITE):
+            problem = self._glance.place.problem(
+                "this version keeps its data in SQLite only",
+                'Write database = "sqlite+aiosqlite:///data/router.db".',
+                part="value",
+            )
+            raise ConfigError([problem])
+        return Path(url.removeprefix(_SQLITE))
+
+    @contextmanager
+    def reading(self) -> "Iterator[Connection]":
+        """Open the database read-only, beside whoever writes.
+
+        :raises StorageError: if there is none, or not one of this version.
+        """
+        from router.storage.migrating import ensure
+        from router.storage.reading import reader
+
+        ensure(self.database, migrate=False)
+        with reader(self.database) as connection:
+            yield connection
+
+    def find(
+        self, tenant: str | None, show: "Callable[[Connection, str], Result]"
+    ) -> tuple[str, Result]:
+        """Give what is shown of the one tenant that has it, and that tenant.
+
+        :raises NotFound: if none has.
+        """
+        missing: NotFound | None = None
+        with self.reading() as connection:
+            for name in self.chosen(tenant):
+                try:
+                    return name, show(connection, name)
+                except NotFound as error:
+                    missing = error
+        raise missing or NotFound("there is no tenant")
+
+    def act(self, name: str, **arguments: Any) -> dict[str, Any]:
+        """Do one act: here if nobody has the database open, else through who has.
+
+        :raises RouterError: in words, if it cannot be done.
+        """
+        import anyio
+
+        from router.pipeline.control import ask, socket_path
+
+        try:
+            return anyio.run(self._act_here, name, arguments)
+        except DatabaseLocked:
+            return ask(socket_path(self.database), name, arguments)
+
+    async def _act_here(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        from router.clock import SystemClock
+        from router.pipeline.acts import perform
+        from router.pipeline.surroundings import Surroundings
+        from router.storage.migrating import ensure
+        from router.storage.sqlite import SQLiteStore
+
+        ensure(self.database, migrate=False)
+        clock = SystemClock()
+        store = await SQLiteStore.open(self.database, clock)
+        try:
+            around: Surroundings = _Lazily(self)
+            # Nobody works here: what was leaving when the daemon stopped will not end by itself.
+            result = await perform(store, name, arguments, around, patience=0.0)
+            await store.release_all()
+            return result
+        finally:
+            await store.close()
+
+
+class _Lazily:
+    """The surroundings of a project, built when an act first asks for them."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._configured, name)
+
+    @cached_property
+    def _configured(self) -> Any:
+        from router.clock import SystemClock
+        from router.logs import Redaction, configure
+        from router.pipeline.configuration import Configuration
+        from router.pipeline.instances import Instances
+        from router.pipeline.surroundings import Configured
+
+        settings = self._project.settings()
+        log = configure(Redaction(settings.secrets))
+        configuration = Configuration(settings, Instances(settings, SystemClock(), log))
+        return Configured(lambda: configuration)

@@ -1,0 +1,169 @@
+"""Folding, words, phrases and patterns."""
+
+import pytest
+import re2
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.rules.text import (
+    Pattern,
+    PhraseSet,
+    clean,
+    fold,
+    fold_pattern,
+    phrase_words,
+    squeeze,
+    words,
+)
+
+ANY = st.text(st.characters(codec=None, exclude_categories=()))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("HOLA", "hola"),
+        ("Compensación", "compensacion"),
+        ("mañana", "manana"),
+        ("man\u0303ana", "manana"),
+        ("Straße", "strasse"),
+        ("İstanbul", "istanbul"),
+        ("ABOGADO", "abogado"),
+        ("a\u200bb\u00adc", "abc"),
+        ("❤️", "❤"),
+        ("x\ud800", "x\ufffd"),
+        ("Привет", "привет"),
+    ],
+)
+def test_a_text_is_folded(text: str, expected: str) -> None:
+    assert fold(text) == expected
+
+
+@given(ANY)
+def test_folding_twice_is_folding_once(text: str) -> None:
+    assert fold(fold(text)) == fold(text)
+
+
+@given(ANY)
+def test_a_folded_text_can_be_encoded(text: str) -> None:
+    fold(text).encode()
+    clean(text).encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("hola, ¿qué tal?", " hola qué tal "),
+        ("a 24/7 b", " a 24 7 b "),
+        ("ok👍🙏", " ok 👍 🙏 "),
+        ("don't_stop", " don t_stop "),
+        ("¡!", "  "),
+    ],
+)
+def test_a_text_has_words(text: str, expected: str) -> None:
+    assert words(text) == expected
+
+
+def test_a_phrase_without_words_is_none() -> None:
+    assert phrase_words("¡!") is None
+    assert phrase_words("Señor") == " senor "
+    assert phrase_words("Señor", exact=True) == " Señor "
+
+
+def test_phrases_are_found_whole_and_together() -> None:
+    phrases = PhraseSet()
+    numbers = [phrases.add(each) for each in ("Factura", "nota de crédito", "factura", "¿?")]
+
+    assert numbers == [0, 1, 0, None]
+    assert len(phrases) == 2
+    assert phrases.compile()
+    assert phrases.hits(words(fold("Una NOTA  de\nCREDITO, y la factura."))) == {0, 1}
+    assert phrases.hits(words("facturas")) == frozenset()
+
+
+def test_no_phrases_are_never_found() -> None:
+    phrases = PhraseSet()
+
+    assert phrases.compile()
+    assert phrases.hits(" x ") == frozenset()
+
+
+def test_phrases_mean_what_they_say_and_are_no_patterns() -> None:
+    phrases = PhraseSet()
+    phrases.add("a_c")
+    phrases.compile()
+
+    assert phrases.hits(words("abc")) == frozenset()
+
+
+def test_more_phrases_than_the_engine_holds_are_told() -> None:
+    phrases = PhraseSet()
+    for number in range(500):
+        phrases.add(f"word{number} and more of it")
+
+    assert not phrases.compile(memory=4096)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("ABOGADO|Señor", "abogado|senor"),
+        (r"\S+\W\B\D", r"\S+\W\B\D"),
+        (r"\pN\p{Lu}\P{Lu}\x{00D1}É", r"\pN\p{Lu}\P{Lu}\x{00D1}e"),
+        (r"\QA.É\EÉ", r"\QA.É\Ee"),
+        (r"\QA", r"\QA"),
+        ("[A-ZÁ]Á", "[A-ZÁ]a"),
+        ("[]Á]Á", "[]Á]a"),
+        ("[^]Á]Á", "[^]Á]a"),
+        (r"[\]Á]Á", r"[\]Á]a"),
+        ("[[:ALPHA:]Á]Á", "[[:ALPHA:]Á]a"),
+        ("(?P<Name>Á)(?i)Á(?:Á)", "(?P<Name>a)(?i)a(?:a)"),
+        ("ß+", "(?:ss)+"),
+        ("（", r"\("),
+    ],
+)
+def test_only_literals_of_a_pattern_are_folded(pattern: str, expected: str) -> None:
+    assert fold_pattern(pattern) == expected
+
+
+@pytest.mark.parametrize(
+    ("pattern", "exact", "text", "expected"),
+    [
+        ("pedido n[ºo]? *([0-9]{4})", False, "PEDIDO N 1234", True),
+        ("[A-Z]{2}[0-9]", False, "ab1", True),
+        ("[A-Z]{2}[0-9]", True, "ab1", False),
+        ("Niño", False, "el NIÑO", True),
+        ("Niño", True, "el Niño", True),
+        ("Niño", True, "el nino", False),
+        (r"^\s*hola\s*$", False, " Hola \n", True),
+    ],
+)
+def test_a_pattern_is_found(pattern: str, exact: bool, text: str, expected: bool) -> None:
+    seen = text if exact else fold(text)
+
+    assert Pattern(pattern, exact=exact).found(seen) is expected
+
+
+@pytest.mark.parametrize("pattern", ["(", "a{2000}", "(?=x)", "[z-a]", "*", r"\p{Nope}", r"\1"])
+def test_no_pattern_is_a_value_error(pattern: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        Pattern(pattern)
+
+
+@given(ANY)
+def test_any_pattern_compiles_or_is_a_value_error(pattern: str) -> None:
+    try:
+        compiled = Pattern(pattern)
+    except ValueError:
+        return
+    compiled.found("hola")
+
+
+@given(st.text(st.characters(max_codepoint=0x24F)))
+def test_a_folded_literal_is_found_in_its_folded_text(literal: str) -> None:
+    assert Pattern(str(re2.escape(literal))).found(fold(f"¡{literal}!"))
+
+
+@given(ANY)
+def test_squeezing_leaves_no_double_spaces(text: str) -> None:
+    assert "  " not in squeeze(text)
