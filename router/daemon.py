@@ -14,6 +14,7 @@ import anyio.abc
 
 from router import __version__
 from router.clock import Clock, SystemClock
+from router.errors import ConfigError
 from router.ids import Ids, new_id
 from router.logs import Redaction, configure
 from router.pipeline.ask import Asker
@@ -149,12 +150,16 @@ class Router:
 
     async def _index(self) -> None:
         """Bring the articles into the index; models are asked once they are there."""
-        from router.knowledge.index import plan, sync  # here, because it brings SQLAlchemy
+        from router.knowledge.index import refresh  # here, because it brings SQLAlchemy
 
         for tenant in self.settings.tenants.values():
-            folders = tenant.knowledge_folders
-            articles = await anyio.to_thread.run_sync(lambda: plan(folders))  # noqa: B023
-            await self.store.write(lambda tx: sync(tx, tenant.name, articles))  # noqa: B023
+            folders, language = tenant.knowledge_folders, tenant.language
+            try:
+                await refresh(self.store, tenant.name, folders, language=language)
+            except ConfigError as error:
+                # What was in the index stays; a bad article does not silence the good ones.
+                for problem in error.problems:
+                    self.log.error("article not read", tenant=tenant.name, problem=str(problem))
         self._knowledge.set()
 
 

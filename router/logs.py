@@ -96,4 +96,7 @@ def configure(redaction: Redaction, *, stream: TextIO | None = None, debug: bool
     root = logging.getLogger()
     root.handlers = [_Forward(log)]
     root.setLevel(logging.WARNING)
+    for name in ("httpx", "httpcore"):
+        # They write every address at INFO, and some providers' addresses hold a token.
+        logging.getLogger(name).setLevel(logging.WARNING)
     return log.bind()

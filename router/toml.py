@@ -4,7 +4,8 @@ import difflib
 import re
 import tomllib
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -234,17 +235,17 @@ _PLAIN = {
 def _syntax_problem(path: Path | str, text: str, error: tomllib.TOMLDecodeError) -> Problem:
     import tomli
 
-    reason, line, column = _PLACE.sub("", str(error)), 0, 0
-    if place := _PLACE.search(str(error)):
-        line, column = int(place[1] or 0), int(place[2] or 0)
+    reason = _PLACE.sub("", str(error))
+    place = _PLACE.search(str(error))
+    # Without a place it is at the end.
+    line = int(place[1]) if place and place[1] else text.count("\n") + 1
+    column = int(place[2]) if place and place[2] else len(text) - text.rfind("\n")
     try:
         tomli.loads(text)
     except tomli.TOMLDecodeError as exact:
         # tomllib before 3.14 keeps no place as numbers, and says "end of document" instead of it
         # for a mistake in the last line.
         line, column, reason = exact.lineno, exact.colno, exact.msg
-    if not line:
-        line, column = text.count("\n") + 1, len(text) - text.rfind("\n")
     for start, (message, remedy) in _PLAIN.items():
         if reason.startswith(start):
             # tomllib notices a repeated key after its value: point at the line, not behind it.
@@ -344,9 +345,6 @@ def _names(node: "Node") -> Iterator[tuple[str, "Node"]]:
         return
     text = (node.text or b"").decode("utf-8", "replace")
     if node.type == "quoted_key":
-        try:
-            quoted: Mapping[str, Any] = tomllib.loads(f"{text} = 0")
-        except tomllib.TOMLDecodeError:
-            quoted = {text: 0}
-        text = next(iter(quoted))
+        with suppress(tomllib.TOMLDecodeError):
+            text = next(iter(tomllib.loads(f"{text} = 0")))
     yield text, node

@@ -140,7 +140,7 @@ def main(args: Sequence[str] | None = None) -> int:
         return _complain(str(error), _FAILED)
     except BrokenPipeError:
         # Whoever read along has seen enough. Nothing may be written any more, not even at exit.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return _FINE
     return status if isinstance(status, int) else _FINE
 
@@ -159,8 +159,7 @@ def _usage(error: typer.TyperException) -> str:
     if type(error).__name__ == "NoArgsIsHelpError":
         return text
     path = getattr(context, "command_path", "router")
-    if text.endswith("."):
-        text = text[:-1]
+    text = text.removesuffix(".")
     hint = "" if "`" in text else f". `{path} --help` shows how it is used."
     return f"{text[:1].lower()}{text[1:]}{hint}"
 

@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from router.errors import ConfigError, DatabaseLocked, NotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
     from sqlalchemy import Connection
 
+    from router.domain.event import InboundEvent
+    from router.domain.host_event import Unparsed
+    from router.pipeline.surroundings import Configured
     from router.plugin.registry import Registry
     from router.settings.glance import Glance
     from router.settings.model import Settings
@@ -146,7 +152,6 @@ class Project:
     async def _act_here(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         from router.clock import SystemClock
         from router.pipeline.acts import perform
-        from router.pipeline.surroundings import Surroundings
         from router.storage.migrating import ensure
         from router.storage.sqlite import SQLiteStore
 
@@ -154,9 +159,8 @@ class Project:
         clock = SystemClock()
         store = await SQLiteStore.open(self.database, clock)
         try:
-            around: Surroundings = _Lazily(self)
             # Nobody works here: what was leaving when the daemon stopped will not end by itself.
-            result = await perform(store, name, arguments, around, patience=0.0)
+            result = await perform(store, name, arguments, _Lazily(self), patience=0.0)
             await store.release_all()
             return result
         finally:
@@ -169,11 +173,16 @@ class _Lazily:
     def __init__(self, project: Project) -> None:
         self._project = project
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._configured, name)
+    def max_text(self, tenant: str, channel: str) -> int:
+        return self._configured.max_text(tenant, channel)
+
+    def parse(
+        self, tenant: str, event: "Unparsed", received_at: "datetime"
+    ) -> "Sequence[InboundEvent]":
+        return self._configured.parse(tenant, event, received_at)
 
     @cached_property
-    def _configured(self) -> Any:
+    def _configured(self) -> "Configured":
         from router.clock import SystemClock
         from router.logs import Redaction, configure
         from router.pipeline.configuration import Configuration

@@ -53,7 +53,9 @@ class Prompt:
     :param system: the instructions.
     :param turns: oldest first; the last is the customer's open turn.
     :param language: the language to answer in, a BCP 47 tag.
-    :param categories: non-empty when a category is wanted.
+    :param categories: the tenant's; a completion that can tell names the one that fits.
+    :param task: ``answer``, or ``classify`` where only the category is wanted (``text`` may then
+        say why).
     """
 
     system: str
@@ -62,6 +64,7 @@ class Prompt:
     contact: ContactCard = field(default_factory=ContactCard)
     language: str | None = None
     categories: tuple[str, ...] = ()
+    task: Literal["answer", "classify"] = "answer"
     tools: tuple[Tool, ...] = ()
 
 

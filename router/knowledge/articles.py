@@ -43,6 +43,7 @@ class ArticleFile:
     :param path: below its folder, with ``/``; the article's name within the tenant.
     :param body: Markdown, without what stands above it.
     :param digest: changes with anything that the index makes of the file.
+    :param rows: its passages as the index stores them; ``None`` while nobody made them.
     """
 
     path: str
@@ -51,6 +52,7 @@ class ArticleFile:
     language: str | None
     digest: str
     body: str = field(repr=False)
+    rows: tuple[dict[str, str], ...] | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:

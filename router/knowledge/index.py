@@ -1,16 +1,17 @@
 """The index of a tenant's articles: what is in the folders, brought into the database."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import sqlalchemy as sa
+from anyio import to_thread
 
 from router.errors import ConfigError
 from router.knowledge.articles import ArticleFile, read, sections
 from router.knowledge.text import terms
 from router.storage import tables
-from router.storage.store import Tx
+from router.storage.store import Store, Tx
 from router.toml import Problem
 
 
@@ -23,12 +24,37 @@ class Synced:
     removed: int
 
 
-def plan(folders: Sequence[Path], *, language: str | None = None) -> list[ArticleFile]:
+async def refresh(
+    store: Store, tenant: str, folders: Sequence[Path], *, language: str | None = None
+) -> Synced:
+    """Bring a tenant's articles into the database; the work is done outside the writer.
+
+    :param language: of articles that name none.
+    :raises ConfigError: with every mistake in the files; then the index stays as it was.
+    :raises StorageUnavailable: see :class:`Store`.
+    """
+    known = await store.read(lambda connection: digests(connection, tenant))
+    articles = await to_thread.run_sync(lambda: plan(folders, language=language, known=known))
+    return await store.write(lambda tx: sync(tx, tenant, articles))
+
+
+def digests(connection: sa.Connection, tenant: str) -> dict[str, str]:
+    """Give the digest of each stored article of a tenant, by path."""
+    return {path: digest for path, (_, digest) in _stored(connection, tenant).items()}
+
+
+def plan(
+    folders: Sequence[Path],
+    *,
+    language: str | None = None,
+    known: Mapping[str, str] | None = None,
+) -> list[ArticleFile]:
     """Read every ``*.md`` below some folders, by name. Blocks: call it in a thread.
 
     Hidden files and folders are left out.
 
     :param language: of articles that name none.
+    :param known: see :func:`digests`; such articles are not split into passages again.
     :raises ConfigError: with every mistake in the files.
     """
     articles: dict[str, ArticleFile] = {}
@@ -52,13 +78,18 @@ def plan(folders: Sequence[Path], *, language: str | None = None) -> list[Articl
             articles[path] = read(file, path, language, problems)
     if problems:
         raise ConfigError(problems)
-    return [article for _, article in sorted(articles.items())]
+    known = known or {}
+    return [
+        article if known.get(path) == article.digest else replace(article, rows=_rows(article))
+        for path, article in sorted(articles.items())
+    ]
 
 
 def sync(tx: Tx, tenant: str, articles: Sequence[ArticleFile]) -> Synced:
     """Make the database hold exactly these articles of a tenant; only what changed is written.
 
-    A few milliseconds for each article that changed, none for the others.
+    :param articles: from :func:`plan`. One that changed meanwhile is split here, which takes a few
+        milliseconds.
     """
     run = tx.connection.execute
     stored = _stored(tx.connection, tenant)
@@ -86,9 +117,10 @@ def sync(tx: Tx, tenant: str, articles: Sequence[ArticleFile]) -> Synced:
             )
             .returning(table.c.id)
         ).scalar_one()
-        rows = [{"tenant": tenant, "article": number, **row} for row in _rows(article)]
+        rows = _rows(article) if article.rows is None else article.rows
         if rows:
-            run(sa.insert(passage), rows)
+            own = {"tenant": tenant, "article": number}
+            run(sa.insert(passage), [own | row for row in rows])
     return Synced(written=len(changed), kept=len(articles) - len(changed), removed=len(gone))
 
 
@@ -100,7 +132,7 @@ def _stored(connection: sa.Connection, tenant: str) -> Mapping[str, tuple[int, s
     return {path: (number, digest) for path, number, digest in rows}
 
 
-def _rows(article: ArticleFile) -> list[dict[str, str]]:
+def _rows(article: ArticleFile) -> tuple[dict[str, str], ...]:
     rows = []
     for number, section in enumerate(sections(article.body), start=1):
         same = not section.heading or section.heading == article.title
@@ -114,4 +146,4 @@ def _rows(article: ArticleFile) -> list[dict[str, str]]:
                 "text_terms": " ".join(terms(section.text, article.language)),
             }
         )
-    return rows
+    return tuple(rows)

@@ -124,16 +124,14 @@ class Asker:
         history, contact, passages = await self._store.read(look_up)
         live = configuration.instances.backends.get(item.destination)
         instructions = live.settings.prompt if live is not None else None
-        categories: tuple[str, ...] = ()
-        if item.kind is ItemKind.CLASSIFY:
-            categories = tuple(tenant.rules.categories)
         return Prompt(
             system=_SYSTEM if instructions is None else instructions.text,
             turns=(*history, PromptTurn("user", text)),
             passages=passages,
             contact=contact,
             language=language,
-            categories=categories,
+            categories=tuple(tenant.rules.categories),
+            task="classify" if item.kind is ItemKind.CLASSIFY else "answer",
         )
 
     def _event(

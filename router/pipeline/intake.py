@@ -11,6 +11,7 @@ from router.domain.identity import thread_key
 from router.errors import InvalidSignature, StorageUnavailable
 from router.failpoints import reach
 from router.pipeline.instances import LiveChannel
+from router.pipeline.storable import LONGEST_ADDRESS, storable, storable_id
 from router.plugin.channel import WebhookAnswer, WebhookRequest
 from router.plugin.context import Log
 from router.storage.store import NewEvent, Store
@@ -90,7 +91,10 @@ class Intake:
         """Give events the lane they are worked in: the one of the person they are about."""
         aliases, tenant = self._store.aliases, channel.tenant
         events = []
-        for event in parsed:
+        for received in parsed:
+            event = storable(received)
+            if len(event.address.value) > LONGEST_ADDRESS:
+                raise ValueError("the address is too long to be one")
             key = thread_key(event.address)
             key = aliases.get((tenant, key), key) if aliases else key
             events.append(
@@ -98,7 +102,7 @@ class Intake:
                     lane=f"{tenant}/{key}",
                     tenant=tenant,
                     source=source,
-                    external_id=event.dedupe_key,
+                    external_id=storable_id(event.dedupe_key),
                     event=event,
                     received_at=request.received_at,
                 )
@@ -124,7 +128,7 @@ def _unparsed(channel: LiveChannel, source: str, request: WebhookRequest, reason
         endpoint=request.endpoint,
         body=base64.b64encode(request.body).decode("ascii"),
         headers=headers,
-        error=reason[:500],
+        error=storable(reason[:500]),
     )
     return NewEvent(
         lane=f"{channel.tenant}/raw:{channel.name}",

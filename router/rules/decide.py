@@ -106,8 +106,7 @@ def failed(
 
 def _concluded(setting: Setting, added: Added, plan: Plan, trace: Trace) -> Conclusion:
     decision = settle(setting, added, plan)
-    if plan.steps:
-        trace["steps"] = [*trace.get("steps", ()), *plan.steps]
+    trace["steps"] = [*trace.get("steps", ()), *plan.steps]
     trace["decision"] = tracing.decision_values(decision)
     return Conclusion(decision=decision, trace=trace)
 
@@ -199,8 +198,8 @@ def _replace(setting: Setting, plan: Plan, verdict: Replace, text: str) -> None:
     """Say the fixed text, and keep the answer; where a person decides anyway, propose it."""
     stated = setting.text(plan, verdict.text)
     plan.author = Author.RULE
-    if plan.outcome is Outcome.REPLY:
-        plan.say = [stated] if stated else []
-        plan.draft = DraftRequest(text=text, because=plan.because, sources=plan.sources)
-    elif stated:
+    if stated and plan.outcome is not Outcome.REPLY:
         plan.draft = DraftRequest(text=stated, because=plan.because, author=Author.RULE)
+        return
+    plan.say = [stated] if stated else []
+    plan.draft = DraftRequest(text=text, because=plan.because, sources=plan.sources)

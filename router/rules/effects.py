@@ -91,6 +91,8 @@ class Consequences:
         if "classify" in table:
             classify = self.source.backend((*path, "classify"), table["classify"])
         if not deciding:
+            if table.keys() - {"classify"}:
+                return None, classify
             self.source.problem(
                 path,
                 '"[default]" does not say what happens when no rule decides',

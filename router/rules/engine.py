@@ -171,7 +171,7 @@ class _Pass:
         self.failures: list[str] = []
         self.opt_out: tuple[Guardrail, OptOut] | None = None
         self.no_ai: tuple[Guardrail, NoAI] | None = None
-        self.floor: Guardrail | None = None
+        self.floor: tuple[Guardrail, OpenTicket | CallPerson] | None = None
 
     @property
     def setting(self) -> Setting:
@@ -187,20 +187,18 @@ class _Pass:
             elif isinstance(verdict, NoAI):
                 self.no_ai = guardrail, verdict
             elif isinstance(verdict, OpenTicket | CallPerson):
-                self.floor = guardrail
-        ignoring = [each for each in guardrails if isinstance(each.verdict, Ignore)]
+                self.floor = guardrail, verdict
+        ignoring = [(g.id, g.verdict) for g in guardrails if isinstance(g.verdict, Ignore)]
         if ignoring:
             self._add_guardrails(guardrails)
-            return self._ignored(ignoring[-1])
+            return self._ignored(*ignoring[-1])
         reading = self._triage(guardrails)
         if reading is not None:
             return reading
         return self._decide(None, self._default(), guardrails)
 
-    def _ignored(self, guardrail: Guardrail) -> Reading:
-        plan = Plan(outcome=Outcome.IGNORE, because=guardrail.verdict.summary, rule=guardrail.id)
-        if isinstance(guardrail.verdict, Ignore):
-            plan.because = guardrail.verdict.because
+    def _ignored(self, rule: str, verdict: Ignore) -> Reading:
+        plan = Plan(outcome=Outcome.IGNORE, because=verdict.because, rule=rule)
         # Whoever asks to be left alone is, even where the message itself is ignored.
         plan.opted_out = True if self.opt_out else None
         return self._settled(plan)
@@ -323,8 +321,8 @@ class _Pass:
                 trace=self.trace,
             )
         plan = self._plan(decider, id_)
-        if self.floor is not None and CARE[type(self.floor.verdict)] >= plan.outcome:
-            plan = self._stopped(self.floor, plan)
+        if self.floor is not None and CARE[type(self.floor[1])] >= plan.outcome:
+            plan = self._stopped(*self.floor, plan)
         if self.opt_out is not None:
             self._leave_alone(*self.opt_out, plan)
         return self._settled(plan)
@@ -363,9 +361,10 @@ class _Pass:
         plan.because = f'the guardrail "{guardrail.id}" lets no model answer'
         self.setting.ticket(plan, OpenTicket(say=verdict.say))
 
-    def _stopped(self, guardrail: Guardrail, stopped: Plan) -> Plan:
+    def _stopped(
+        self, guardrail: Guardrail, verdict: OpenTicket | CallPerson, stopped: Plan
+    ) -> Plan:
         """Give what an input guardrail makes of it; what would have been said is a draft."""
-        verdict = guardrail.verdict
         because = f'the guardrail "{guardrail.id}" opens a ticket'
         if isinstance(verdict, CallPerson):
             because = verdict.because
@@ -377,7 +376,7 @@ class _Pass:
             plan.draft = DraftRequest(text=text, because=because, author=Author.RULE)
         if isinstance(verdict, CallPerson):
             self.setting.escalation(plan, verdict)
-        elif isinstance(verdict, OpenTicket):
+        else:
             self.setting.ticket(plan, verdict)
         return plan
 

@@ -9,7 +9,7 @@ from typing import Any
 from router.rules import conditions
 from router.rules.conditions import Condition, Test, shown
 from router.rules.fields import FIELDS, Field, Stage, Type, find, is_prefix
-from router.rules.source import Known, Source, parse_duration
+from router.rules.source import Known, Source, last_key, parse_duration
 from router.rules.text import Pattern, phrase_words
 from router.toml import KeyPath, suggest
 
@@ -78,11 +78,11 @@ class Matching:
 
     def _table(self, value: object, path: KeyPath, depth: int, *, negated: bool) -> list[Condition]:
         if not isinstance(value, dict):
-            self.source.wrong(path, str(path[-1]), "a table of conditions", value)
+            self.source.wrong(path, last_key(path), "a table of conditions", value)
             return []
         if not value:
             self.source.problem(
-                path, f'"{path[-1]}" states no condition', "Add one, or leave it out."
+                path, f'"{last_key(path)}" states no condition', "Add one, or leave it out."
             )
         if depth > DEPTH:
             self.source.problem(

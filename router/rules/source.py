@@ -105,7 +105,7 @@ class Source:
     ) -> dict[str, Any] | None:
         """Give a table after noting each key that it may not have."""
         if not isinstance(value, dict):
-            self.wrong(path, str(path[-1]), "a table", value)
+            self.wrong(path, last_key(path), "a table", value)
             return None
         for key in value:
             if key not in keys:
@@ -124,14 +124,14 @@ class Source:
     def tables(self, path: KeyPath, value: object) -> list[tuple[KeyPath, dict[str, Any]]]:
         """Give the tables of a list with their paths."""
         if not isinstance(value, list):
-            self.wrong(path, str(path[-1]), "a list of tables", value)
+            self.wrong(path, last_key(path), "a list of tables", value)
             return []
         found: list[tuple[KeyPath, dict[str, Any]]] = []
         for index, each in enumerate(value):
             if isinstance(each, dict):
                 found.append(((*path, index), each))
             else:
-                self.wrong((*path, index), str(path[-1]), "a list of tables", each)
+                self.wrong((*path, index), last_key(path), "a list of tables", each)
         return found
 
     def string(self, path: KeyPath, value: object, name: str | None = None) -> str | None:
@@ -139,32 +139,32 @@ class Source:
         if isinstance(value, str) and value.strip():
             return value
         if value == "":
-            self.problem(path, f'"{name or path[-1]}" is empty', "Say something.", part="value")
+            self.problem(
+                path, f'"{name or last_key(path)}" is empty', "Say something.", part="value"
+            )
         else:
-            self.wrong(path, name or str(path[-1]), "a text", value)
+            self.wrong(path, name or last_key(path), "a text", value)
         return None
 
     def strings(self, path: KeyPath, value: object, name: str | None = None) -> list[str] | None:
         """Give one text or several as a list."""
-        called = name or str(path[-1])
+        name = name or last_key(path)
         if isinstance(value, str):
-            text = self.string(path, value, called)
+            text = self.string(path, value, name)
             return None if text is None else [text]
         if not isinstance(value, list):
-            self.wrong(path, called, "a text or a list of texts", value)
+            self.wrong(path, name, "a text or a list of texts", value)
             return None
         if not value:
-            self.problem(
-                path, f'the list of "{called}" is empty', "Name at least one.", part="value"
-            )
+            self.problem(path, f'the list of "{name}" is empty', "Name at least one.", part="value")
             return None
-        found = [self.string((*path, i), each, called) for i, each in enumerate(value)]
+        found = [self.string((*path, i), each, name) for i, each in enumerate(value)]
         return [text for text in found if text is not None] if None not in found else None
 
     def flag(self, path: KeyPath, value: object, name: str | None = None) -> bool | None:
         if isinstance(value, bool):
             return value
-        self.wrong(path, name or str(path[-1]), "true or false", value)
+        self.wrong(path, name or last_key(path), "true or false", value)
         return None
 
     def choice(
@@ -193,11 +193,10 @@ class Source:
     def language(self, path: KeyPath, value: object) -> str | None:
         """Give a language that the tenant serves."""
         tag = self.string(path, value)
-        if tag is None or not self.serves(tag):
-            if tag is not None:
-                self.unknown_language(path, tag)
-            return None
-        return tag
+        if tag is None or self.serves(tag):
+            return tag
+        self.unknown_language(path, tag)
+        return None
 
     def serves(self, tag: str) -> bool:
         """Say whether a language is served; ``pt-BR`` is where ``pt`` is, and the reverse."""
@@ -217,7 +216,7 @@ class Source:
                 return None
             return Text.of(stated)
         if not value:
-            self.problem(path, f'"{path[-1]}" states no text', 'Add one, such as es = "…".')
+            self.problem(path, f'"{last_key(path)}" states no text', 'Add one, such as es = "…".')
             return None
         good = True
         for tag, each in value.items():
@@ -314,6 +313,11 @@ class Source:
         remedy = suggest(name, known) or f"Configured: {listing(known)}"
         self.problem(path, f'no queue or action "{name}" in router.toml', remedy, part="value")
         return None
+
+
+def last_key(path: KeyPath) -> str:
+    """Give the key that a value, or the list that it is in, stands under."""
+    return next(str(part) for part in reversed(path) if isinstance(part, str))
 
 
 def _takes_notice(model: Any) -> bool:

@@ -104,7 +104,7 @@ class Setting:
 
     def filled(self, plan: Plan, text: str) -> str:
         try:
-            return render(text, self.facts)
+            return _some(text, self.facts)
         except TextError as error:
             because = f"a text of the rules cannot be filled in: {error}"
             plan.steps.append(because)
@@ -139,6 +139,13 @@ class Setting:
         """Say something to the customer."""
         if said := self.text(plan, text):
             plan.say.append(said)
+
+
+def _some(text: str, facts: Facts) -> str:
+    filled = render(text, facts)
+    if is_template(text) and not filled.strip():
+        raise TextError("nothing is left of it")
+    return filled
 
 
 def risk_of(rules: RuleSet, category: str | None) -> str | None:

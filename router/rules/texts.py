@@ -103,10 +103,10 @@ def nested(values: Mapping[str, object]) -> dict[str, Any]:
         here: dict[str, Any] = tree
         for stem in stems:
             below = here.setdefault(stem, {})
-            if isinstance(below, int):
+            if isinstance(below, int) and not isinstance(below, _Number):
                 # Others stand below this field (attachments, attachments.kind); it stays a number.
                 below = here[stem] = _Number(below)
-            here = below if isinstance(below, dict) else vars(below)
+            here = vars(below) if isinstance(below, _Number) else below
         value = values[path]
         # Members in an order of their own would make a text differ from run to run.
         here[name] = sorted(value) if isinstance(value, set | frozenset) else value

@@ -51,6 +51,23 @@ class ConversationView:
     last_provider_id: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One message of a conversation as people read it.
+
+    :param author: ``customer``, ``bot``, ``rule`` or ``person``.
+    :param status: how far it got; ``None`` for one that came in.
+    """
+
+    id: str
+    at: datetime
+    author: str
+    text: str
+    attachments: int = 0
+    status: str | None = None
+    failure: str | None = None
+
+
 def list_conversations(
     connection: "Connection",
     tenant: str,
@@ -82,6 +99,31 @@ def show_conversation(connection: "Connection", tenant: str, name: str) -> Conve
     if row is None:
         raise NotFound(f'there is no conversation "{name}"')
     return _view(row)
+
+
+def last_lines(
+    connection: "Connection", tenant: str, conversation_id: str, *, limit: int = 20
+) -> list[Line]:
+    """Give the newest messages of a conversation, oldest first."""
+    newest = (message.c.created_at.desc(), message.c.event_seq.desc(), message.c.id.desc())
+    rows = connection.execute(
+        sa.select(message)
+        .where(message.c.tenant == tenant, message.c.conversation == conversation_id)
+        .order_by(*newest)
+        .limit(limit)
+    ).all()
+    return [
+        Line(
+            id=row.id,
+            at=row.created_at,
+            author=row.author,
+            text=row.text,
+            attachments=len(row.attachments or ()),
+            status=row.status,
+            failure=row.failure,
+        )
+        for row in reversed(rows)
+    ]
 
 
 def take_conversation(

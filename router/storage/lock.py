@@ -57,3 +57,22 @@ class DatabaseLock:
         traceback: TracebackType | None,
     ) -> None:
         self.release()
+
+
+def holder(database: Path) -> int | None:
+    """Give the process that has a database open, or ``None``. Takes nothing, changes nothing."""
+    path = database.with_name(database.name + ".lock")
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        # Shared, and let go of at once: whoever starts at this very moment tries again.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        text = os.read(descriptor, 64).decode("ascii", "replace").strip()
+        return int(text) if text.isdecimal() else 0
+    else:
+        return None
+    finally:
+        os.close(descriptor)

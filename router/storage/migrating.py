@@ -43,7 +43,7 @@ def ensure(url: str | Path, *, migrate: bool = True) -> None:
     :raises SchemaMismatch: if the schema is newer than this version, or older and may not change.
     :raises StorageUnavailable: if the database cannot be reached.
     """
-    revision = _current(url)
+    revision = revision_of(url)
     if revision == HEAD:
         return
     if revision is not None and revision not in revisions():
@@ -84,7 +84,8 @@ def include_name(name: str | None, kind: str, parents: Any) -> bool:
     return name is None or not name.startswith(FULL_TEXT)
 
 
-def _current(url: str | Path) -> str | None:
+def revision_of(url: str | Path) -> str | None:
+    """Give the revision of a database's schema; ``None`` where there is no database or schema."""
     path = _sqlite_path(url)
     if path is None:
         return _on_postgresql(str(url), current)

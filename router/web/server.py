@@ -66,7 +66,8 @@ async def _hypercorn(
     from hypercorn.config import Config
 
     config = Config()
-    config.bind = [f"fd://{listener.fileno()}"]
+    # Detached: two owners of one descriptor would close it twice, and the second time another's.
+    config.bind = [f"fd://{listener.detach()}"]
     config.accesslog = None
     # Its "Running on" line is ours to print; warnings reach our log like any library's.
     config.errorlog = logging.getLogger("hypercorn")

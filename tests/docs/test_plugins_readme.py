@@ -55,6 +55,12 @@ def test_each_toml_example_is_accepted_by_what_it_is_for() -> None:
     assert project["project"]["entry-points"] == {"router.plugins": {"acme": "router_acme"}}
 
 
+def test_five_rows_become_more_than_forty_tests() -> None:
+    registry = load_plugins([EXAMPLES / "acme.py"])
+
+    assert len(conformance(registry.channels["acme"])) > 40
+
+
 def test_every_check_is_explained() -> None:
     named = set(re.findall(r"^\| (`.*?`) \|", README, re.MULTILINE))
     explained = set(re.findall(r"`(\w+)`", " ".join(named)))

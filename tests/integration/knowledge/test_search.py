@@ -12,11 +12,14 @@ import sqlalchemy as sa
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from router.clock import SystemClock
 from router.data import data_path
 from router.domain.answer import Passage
-from router.knowledge.index import Synced, plan, sync
+from router.errors import ConfigError
+from router.knowledge.index import Synced, digests, plan, refresh, sync
 from router.knowledge.retrieve import search
 from router.storage.migrating import _on_postgresql, migrate
+from router.storage.sqlite import SQLiteStore
 from router_answers import AnswersConfig
 
 if TYPE_CHECKING:
@@ -194,6 +197,46 @@ def test_only_what_changed_is_written_and_what_vanished_goes(
     assert [one.id for one in knowledge.find("efectivo")] == ["pagos#1"]
     assert knowledge.find("cambios") == ()
     assert len(knowledge.find("pagos")) == 1
+
+
+async def test_a_store_is_refreshed_and_keeps_what_it_had_if_a_file_has_a_mistake(
+    tmp_path: Path, folder: Path
+) -> None:
+    path = tmp_path / "store.db"
+    migrate(path)
+    (folder / "pagos.md").write_text("# Pagos\n\nEfectivo.")
+    (folder / "envios.md").write_text("# Envíos\n\nA todo el país.")
+    store = await SQLiteStore.open(path, SystemClock())
+    try:
+        first = await refresh(store, "main", [folder], language="es")
+        again = await refresh(store, "main", [folder], language="es")
+        (folder / "pagos.md").write_text("# Pagos\n\nTarjeta.")
+        (folder / "envios.md").write_text("---\nbad: x\n---\n")
+        with pytest.raises(ConfigError):
+            await refresh(store, "main", [folder], language="es")
+        (found,) = await store.read(lambda connection: search(connection, "main", "pagos"))
+    finally:
+        await store.close()
+
+    assert first == Synced(written=2, kept=0, removed=0)
+    assert again == Synced(written=0, kept=2, removed=0)
+    assert found.text == "Efectivo."
+
+
+def test_an_article_that_is_known_is_not_split_again(knowledge: Knowledge, folder: Path) -> None:
+    (folder / "pagos.md").write_text("# Pagos\n\nEfectivo.")
+    knowledge.load(folder)
+    known = knowledge.run(lambda connection: digests(connection, "main"))
+
+    (same,) = plan([folder], language="es", known=known)
+    (new,) = plan([folder], language="es", known={"pagos.md": "older"})
+
+    assert same.rows is None
+    assert new.rows is not None
+    # Known when it was read, gone when it is written: nothing is lost.
+    knowledge.run(lambda connection: sync(cast("Tx", WritingTx(connection)), "main", []))
+    knowledge.run(lambda connection: sync(cast("Tx", WritingTx(connection)), "main", [same]))
+    assert [one.id for one in knowledge.find("efectivo")] == ["pagos#1"]
 
 
 def test_tenants_have_articles_of_one_name_and_never_see_each_others(

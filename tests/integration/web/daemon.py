@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.abc
@@ -100,9 +101,10 @@ class Daemon:
     router: Router
     url: str = ""
 
-    def client(self) -> httpx.AsyncClient:
-        """Give a client on this machine, without a socket in between."""
-        transport = httpx.ASGITransport(app=build_app(self.router), client=("127.0.0.1", 5000))
+    def client(self, peer: str = "127.0.0.1") -> httpx.AsyncClient:
+        """Give a client, on this machine or another, without a socket in between."""
+        app: Any = build_app(self.router)
+        transport = httpx.ASGITransport(app=app, client=(peer, 5000))
         return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000")
 
 

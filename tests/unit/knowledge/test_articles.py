@@ -12,9 +12,9 @@ from router.knowledge.index import plan
 WRITE = "Write title, category or language, a colon and a value."
 
 
-def article(folder: Path, text: str, **options: str) -> ArticleFile:
+def article(folder: Path, text: str, *, language: str) -> ArticleFile:
     (folder / "a.md").write_text(text)
-    (found,) = plan([folder], **options)
+    (found,) = plan([folder], language=language)
     return found
 
 

@@ -715,7 +715,7 @@ def test_mangled_bodies_are_many_and_none_is_the_good_one(body: bytes) -> None:
 
 
 def test_mangled_json_lacks_and_retypes_each_value() -> None:
-    variants = [json.loads(one) for one in mangled(b'{"a": [1], "b": 2}') if one[:2] == b'{"']
+    variants = [json.loads(one) for one in mangled(b'{"a": [1], "b": 2}') if one[-1:] == b"}"]
 
     assert {"b": 2} in variants
     assert {"a": [1]} in variants

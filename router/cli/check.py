@@ -1,0 +1,73 @@
+"""``router check``: everything that is wrong with a configuration, at once."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from router.cli.options import project_of
+
+if TYPE_CHECKING:
+    from router.toml import Problem
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command(epilog="Example: router check --config desk/router.toml")
+def check(
+    ctx: typer.Context,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema of router.toml, for editors.")
+    ] = False,
+) -> int:
+    """Load everything, print every mistake with its place, run the examples of the rules.
+
+    Contacts nobody. A secret that is not set is a warning here, and a mistake in router run.
+    """
+    import sys
+
+    from router.cli.output import plural
+    from router.rules.examples import run_examples
+
+    project = project_of(ctx)
+    if schema:
+        import json
+
+        from router.settings.schema import json_schema
+
+        print(json.dumps(json_schema(project.registry), ensure_ascii=False, indent=2))
+        return 0
+    settings = project.settings()
+    failures: dict[str, Problem] = {}
+    for tenant in settings.tenants.values():
+        for problem in run_examples(tenant.rules, tenant.policy):
+            # Shared rules are run with each tenant's policy; what fails alike is said once.
+            failures.setdefault(str(problem), problem)
+    for problem in failures.values():
+        print(problem.render(), end="\n\n", file=sys.stderr)
+    if failures:
+        number = plural(len(failures), "expectation")
+        print(f"{project.config}: {number} of its examples failed.", file=sys.stderr)
+        return 2
+    for warning in settings.warnings:
+        print(f"warning: {warning.render()}", file=sys.stderr)
+    for failure in project.registry.failures.values():
+        print(f"warning: plugin {failure} (it could not be loaded)", file=sys.stderr)
+    tenants = settings.tenants.values()
+    places = [rule.place for it in tenants for rule in it.rules.rules]
+    places += [guardrail.place for it in tenants for guardrail in it.rules.guardrails]
+    rules = {(place.document.path, place.key_path) for place in places}
+    examples = {
+        (example.place.document.path, example.place.key_path)
+        for it in tenants
+        for example in it.rules.examples
+    }
+    counts = (
+        plural(len(tenants), "tenant"),
+        plural(sum(len(it.channels) for it in tenants), "channel"),
+        plural(len(settings.ai), "AI backend"),
+        plural(len(settings.actions), "action"),
+        plural(len(rules), "rule"),
+        f"{plural(len(examples), 'example')} passed",
+    )
+    print(f"{project.config} is fine: {', '.join(counts)}.")
+    return 0

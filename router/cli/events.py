@@ -1,0 +1,147 @@
+"""``router events``: what came in or fell due."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from router.cli.options import AsJson, Limit, Person, Tenant, person, project_of
+
+if TYPE_CHECKING:
+    from router.storage.events import EventView
+    from router.storage.store import EventRef
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="What came in or fell due.")
+
+
+@app.command("list", epilog="Example: router events list --dead")
+def list_(
+    ctx: typer.Context,
+    *,
+    kind: Annotated[
+        list[str] | None, typer.Option(help="Only this kind, such as message; may be repeated.")
+    ] = None,
+    outcome: Annotated[
+        list[str] | None, typer.Option(help="Only this outcome, such as draft; may be repeated.")
+    ] = None,
+    dead: Annotated[bool, typer.Option("--dead", help="Only what was given up.")] = False,
+    unparsed: Annotated[
+        bool, typer.Option("--unparsed", help="Only requests that could not be read.")
+    ] = False,
+    waiting: Annotated[bool, typer.Option("--open", help="Only what has no outcome yet.")] = False,
+    conversation: Annotated[str | None, typer.Option(help="Only of this conversation.")] = None,
+    tenant: Tenant = None,
+    limit: Limit = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List events, the newest first."""
+    from router.cli.output import age, print_json, print_table
+    from router.storage.events import list_events
+
+    project = project_of(ctx)
+    with project.reading() as connection:
+        views = [
+            view
+            for name in project.chosen(tenant)
+            for view in list_events(
+                connection,
+                name,
+                kinds=[*(kind or ()), *(["unparsed"] if unparsed else ())],
+                outcomes=outcome or (),
+                dead=dead,
+                open_only=waiting,
+                conversation=conversation,
+                limit=limit,
+            )
+        ]
+    if as_json:
+        print_json(views)
+        return
+    print_table(
+        ("EVENT", "KIND", "OUTCOME", "AGE", "TEXT"),
+        [
+            (view.event, view.kind, view.outcome or "open", age(view.received_at), view.text)
+            for view in views
+        ],
+        nothing="There is no such event.",
+    )
+
+
+@app.command(epilog='Example: router events show "main/tel:+573001234567#3"')
+def show(
+    ctx: typer.Context,
+    event: Annotated[str, typer.Argument(help="The event, LANE#NUMBER.")],
+    tenant: Tenant = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one event, everything that came with it, and how it ended."""
+    from router.cli.output import print_json
+    from router.storage.events import show_event
+
+    ref = _ref(event)
+    _, view = project_of(ctx).find(tenant, lambda it, name: show_event(it, name, ref))
+    if as_json:
+        print_json(view)
+        return
+    print_event(view)
+    print("\nWhy it ended so: router explain")
+
+
+@app.command(epilog='Example: router events retry "main/tel:+573001234567#3"')
+def retry(
+    ctx: typer.Context,
+    event: Annotated[str, typer.Argument(help="The event, LANE#NUMBER.")],
+    by: Person = None,
+    tenant: Tenant = None,
+    as_json: AsJson = False,
+) -> None:
+    """Work a dead letter again, or read an unparsed request again.
+
+    It goes in as a new event at the end of its lane; each can be retried once.
+    """
+    from router.cli.output import print_json
+    from router.storage.events import show_event
+
+    project, ref = project_of(ctx), _ref(event)
+    owner, _ = project.find(tenant, lambda it, name: show_event(it, name, ref))
+    result = project.act("events.retry", tenant=owner, id=event, by=person(by))
+    if as_json:
+        print_json(result)
+    elif not result["as"]:
+        print("It can be read now, and there is nothing in it for the router.")
+    else:
+        for name in result["as"]:
+            known = " (which had come before)" if name in result["known"] else ""
+            print(f"It is tried again as {name}{known}")
+
+
+def print_event(view: "EventView") -> None:
+    """Print an event for people."""
+    from router.cli.output import block, moment, print_fields
+
+    known = {"text", "id", "sender", "recipient"}
+    print_fields(
+        [
+            ("event", view.event),
+            ("kind", view.kind),
+            ("source", view.source),
+            ("id", view.payload.get("id") or view.external_id),
+            ("received", moment(view.received_at)),
+            ("conversation", view.conversation),
+            ("outcome", view.outcome or "open"),
+            ("decided with", view.settled_by),
+            ("dead since", moment(view.dead_at)),
+            ("error", view.dead_error),
+            *((key, value) for key, value in view.payload.items() if key not in known),
+        ]
+    )
+    if view.kind in ("message", "echo"):
+        print(f"\n{block(view.text)}")
+
+
+def _ref(text: str) -> "EventRef":
+    from router.storage.store import EventRef
+
+    try:
+        return EventRef.from_text(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None

@@ -1,0 +1,66 @@
+"""Making what a provider sent fit to be stored, whatever it is.
+
+JSON may hold lone surrogates, which are no Unicode text, and NUL, which PostgreSQL takes nowhere.
+Both are written as their escapes (``\\ud800``, ``\\x00``): the message stays readable, and two ids
+that differ still differ.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+Value = TypeVar("Value")
+
+#: The longest provider's id that is kept as it is, in characters; an index takes no longer ones.
+LONGEST_ID = 500
+#: The longest address.
+LONGEST_ADDRESS = 500
+
+
+def storable(value: Value) -> Value:
+    """Give a value of the domain with every text in it fit to be stored."""
+    changed: Any = _clean(value)
+    return value if changed is value else changed  # type: ignore[no-any-return]
+
+
+def storable_id(text: str) -> str:
+    """Give a provider's id, or its digest where it is too long for an index."""
+    if len(text) <= LONGEST_ID:
+        return text
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return _text(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return _dataclass(value)
+    if isinstance(value, tuple):
+        items = tuple(_clean(item) for item in value)
+        return value if all(a is b for a, b in zip(items, value, strict=True)) else items
+    if isinstance(value, Mapping) and value:
+        return {_clean(key): _clean(item) for key, item in value.items()}
+    return value
+
+
+def _text(text: str) -> str:
+    if "\0" in text:
+        text = text.replace("\0", "\\x00")
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode()
+    return text
+
+
+def _dataclass(value: Any) -> Any:
+    changes = {}
+    for field in fields(value):
+        before = getattr(value, field.name)
+        after = _clean(before)
+        if after is not before:
+            changes[field.name] = after
+    return replace(value, **changes) if changes else value

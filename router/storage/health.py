@@ -1,0 +1,49 @@
+"""Whether a database is sound: the file, the references between tables, the engine's promises."""
+
+from typing import TYPE_CHECKING, Final
+
+import sqlalchemy as sa
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+#: What it means if there are rows that may not exist, and how they are found.
+_PROMISES: Final = {
+    "the cursor of lane {} is beyond its end": """
+        SELECT kind || ' ' || key FROM lane WHERE done_seq > last_seq""",
+    "event {} is not in its lane's numbers": """
+        SELECT e.lane || '#' || e.seq FROM inbox_event e
+        LEFT JOIN lane l ON l.kind = 'in' AND l.key = e.lane
+        WHERE l.key IS NULL OR e.seq > l.last_seq""",
+    "event {} is behind the cursor and has no outcome": """
+        SELECT e.lane || '#' || e.seq FROM inbox_event e
+        JOIN lane l ON l.kind = 'in' AND l.key = e.lane
+        WHERE e.outcome IS NULL AND e.seq <= l.done_seq""",
+    "outbox item {} will never leave: it is behind its lane's cursor": """
+        SELECT o.id FROM outbox o
+        LEFT JOIN lane l ON l.key = o.lane
+          AND l.kind = CASE o.kind WHEN 'message' THEN 'out' ELSE 'job' END
+        WHERE o.state IN ('waiting', 'started', 'unknown')
+          AND (l.key IS NULL OR o.seq <= l.done_seq)""",
+}
+_NAMED: Final = 20
+
+
+def damage(connection: "Connection") -> list[str]:
+    """Say what is broken, a sentence each; empty if nothing is. Reads the whole of a SQLite file.
+
+    At most 20 of each sort are named.
+    """
+    found = [
+        f"the file: {row[0]}"
+        for row in connection.execute(sa.text("PRAGMA integrity_check"))
+        if row[0] != "ok"
+    ]
+    found += [
+        f"table {row[0]}: row {row[1]} refers to a {row[2]} that does not exist"
+        for row in connection.execute(sa.text("PRAGMA foreign_key_check"))
+    ][:_NAMED]
+    for sentence, statement in _PROMISES.items():
+        rows = connection.execute(sa.text(f"{statement} LIMIT {_NAMED}"))
+        found += [sentence.format(row[0]) for row in rows]
+    return found

@@ -1,0 +1,148 @@
+"""A load of signed webhooks from this process, and the provider that receives the answers."""
+
+import asyncio
+import hmac
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from statistics import quantiles
+
+from tests.bench.site import SECRET
+
+
+@dataclass
+class Sample:
+    """Times in ms, with how long the whole took in seconds."""
+
+    seconds: float
+    times: list[float] = field(default_factory=list)
+    statuses: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def rate(self) -> float:
+        return len(self.times) / self.seconds
+
+    def percentile(self, percent: int) -> float:
+        return quantiles(self.times, n=100)[percent - 1] if len(self.times) > 1 else 0.0
+
+
+class Provider:
+    """A provider on loopback that answers at once and remembers when each message came."""
+
+    def __init__(self) -> None:
+        self.received: dict[str, float] = {}
+        self._server: asyncio.Server
+
+    async def __aenter__(self) -> "Provider":
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/messages"
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                body = await reader.readexactly(_length(head))
+                self.received.setdefault(json.loads(body)["to"], time.perf_counter())
+                writer.write(b"HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\n{}")
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+
+def _length(head: bytes) -> int:
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            return int(line.split(b":")[1])
+    return 0
+
+
+def webhooks(text: str, start: int = 0) -> Iterator[tuple[str, bytes]]:
+    """Give endless signed requests, each of another customer, with the customer's number."""
+    for number in count(start):
+        sender = f"+57{3_000_000_000 + number}"
+        body = json.dumps({"id": f"m{number}", "from": sender, "text": text}).encode()
+        mac = hmac.digest(SECRET.encode(), body, "sha256").hex()
+        head = (
+            "POST /hooks/bench HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            f"X-Bench-Signature: {mac}\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        yield sender, head.encode() + body
+
+
+async def _post(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes
+) -> int:
+    writer.write(request)
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = _length(head)
+    if length:
+        await reader.readexactly(length)
+    return int(head[9:12])
+
+
+async def closed_loop(
+    port: int, requests: Iterator[tuple[str, bytes]], *, connections: int, seconds: float
+) -> Sample:
+    """Keep so many requests under way, each connection its next as soon as it is answered."""
+    sample = Sample(seconds)
+    end = time.perf_counter() + seconds
+
+    async def one() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        while (began := time.perf_counter()) < end:
+            status = await _post(reader, writer, next(requests)[1])
+            sample.times.append((time.perf_counter() - began) * 1000)
+            sample.statuses[status] = sample.statuses.get(status, 0) + 1
+        writer.close()
+
+    await asyncio.gather(*(one() for _ in range(connections)))
+    return sample
+
+
+async def open_loop(
+    port: int, requests: Iterator[tuple[str, bytes]], *, per_second: float, seconds: float
+) -> tuple[Sample, dict[str, float]]:
+    """Send at a fixed rate whatever the answers do; give the answers' times and each start."""
+    sample = Sample(seconds)
+    began: dict[str, float] = {}
+    idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+    tasks = set()
+
+    async def one(request: bytes, due: float) -> None:
+        pair = idle.pop() if idle else await asyncio.open_connection("127.0.0.1", port)
+        status = await _post(*pair, request)
+        sample.times.append((time.perf_counter() - due) * 1000)
+        sample.statuses[status] = sample.statuses.get(status, 0) + 1
+        idle.append(pair)
+
+    start = time.perf_counter()
+    for number in range(int(per_second * seconds)):
+        due = start + number / per_second
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        sender, request = next(requests)
+        began[sender] = due
+        task = asyncio.create_task(one(request, due))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+    await asyncio.gather(*tasks)
+    for _, writer in idle:
+        writer.close()
+    return sample, began
+
+
+async def until(condition: Callable[[], bool], patience: float) -> bool:
+    """Wait for something to become true."""
+    end = time.perf_counter() + patience
+    while not condition():
+        if time.perf_counter() > end:
+            return False
+        await asyncio.sleep(0.005)
+    return True

@@ -1,0 +1,119 @@
+"""The guide to the rules: its examples run, its reference is the language's own."""
+
+import re
+import subprocess
+import sys
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+
+from router.rules.examples import run_examples
+from router.rules.fields import FIELDS, OPERATORS
+from router.rules.loading import build_rules, load_rules
+from router.rules.model import DEFAULT_QUEUE, Names, RuleSet
+from router.rules.policy import Policy
+from router.rules.reference import insert, main, reference
+from router.toml import loads
+
+ROOT = Path(__file__).parents[2]
+GUIDE = ROOT / "rules" / "README.md"
+BLOCKS = re.findall(
+    r"^```toml\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+)
+NAMES = Names(
+    channels=frozenset({"phone"}),
+    backends=frozenset({"assistant"}),
+    languages=frozenset({"es", "pt", "en"}),
+)
+
+
+def shipped() -> RuleSet:
+    files = [ROOT / "rules" / "triage.toml", ROOT / "rules" / "guardrails.toml"]
+    return load_rules(files, NAMES)
+
+
+@pytest.mark.parametrize("number", range(len(BLOCKS)))
+def test_an_example_of_the_guide_loads_and_does_what_it_says(number: int) -> None:
+    rules = build_rules([loads(BLOCKS[number], f"block {number + 1}")], NAMES)
+
+    assert rules.examples
+    assert [str(problem) for problem in run_examples(rules, Policy())] == []
+
+
+def test_the_reference_in_the_guide_is_the_language_as_it_is() -> None:
+    text = GUIDE.read_text(encoding="utf-8")
+
+    assert insert(text) == text, "run: python -m router.rules.reference rules/README.md"
+
+
+def test_the_reference_names_every_field_and_operator() -> None:
+    text = reference()
+
+    assert [name for name in (*FIELDS, *OPERATORS) if f"| `{name}` |" not in text] == []
+
+
+def test_a_page_without_the_markers_is_refused() -> None:
+    with pytest.raises(ValueError, match="marker"):
+        insert("no place")
+
+
+def test_the_reference_is_written_or_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.md"
+    guide = GUIDE.read_text(encoding="utf-8")
+    page.write_text(guide.replace(reference(), "old"), encoding="utf-8")
+
+    assert main([str(page)]) == 0
+    assert page.read_text(encoding="utf-8") == guide
+    assert main([]) == 0
+    assert capsys.readouterr().out == f"{reference()}\n"
+
+
+@pytest.mark.parametrize("mode", ["assisted", "autopilot"])
+def test_the_examples_of_the_shipped_pack_pass(mode: str) -> None:
+    policy = Policy(mode="autopilot") if mode == "autopilot" else Policy()
+
+    assert [problem.render() for problem in run_examples(shipped(), policy)] == []
+
+
+def test_every_shipped_rule_has_an_example() -> None:
+    rules = shipped()
+    expected = {example.expect.get("rule") for example in rules.examples}
+    ids = {each.id for each in (*rules.rules, *rules.guardrails)}
+
+    assert ids - expected == set()
+
+
+def test_the_shipped_pack_means_the_same_whatever_the_order_of_its_files() -> None:
+    files = [ROOT / "rules" / "triage.toml", ROOT / "rules" / "guardrails.toml"]
+
+    for order in permutations(files):
+        assert run_examples(load_rules(order, NAMES), Policy()) == []
+
+
+def test_the_shipped_pack_states_every_text_in_three_languages() -> None:
+    stated = re.findall(
+        r"(?:text|say) = (.)",
+        "".join(
+            (ROOT / "rules" / name).read_text(encoding="utf-8").split("# ── Examples")[0]
+            for name in ("triage.toml", "guardrails.toml")
+        ),
+    )
+
+    assert stated
+    assert set(stated) == {"{"}
+    assert DEFAULT_QUEUE == "default"
+
+
+def test_importing_the_rules_brings_nothing_heavy() -> None:
+    code = (
+        "import sys, router.rules.loading, router.rules.decide\n"
+        "print([m for m in ('jinja2', 'pydantic', 'tree_sitter', 'tomli') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+
+    assert done.stdout == "[]\n"

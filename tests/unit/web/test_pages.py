@@ -1,0 +1,86 @@
+import pytest
+
+from router.web.live import event
+from router.web.simulator.view import read_address
+from router.web.templates import render
+from tests.unit.web.world import FakeChannel, FakeHost
+
+
+async def test_there_is_no_simulator_where_none_is_configured() -> None:
+    async with FakeHost().client("127.0.0.1", "http://127.0.0.1:8000") as client:
+        page = await client.get("/simulator")
+        start = await client.get("/")
+
+    assert (page.status_code, page.text) == (404, "No simulator channel is configured.\n")
+    assert (start.status_code, start.text) == (404, "Not Found\n")
+
+
+async def test_start_page_leads_to_the_simulator() -> None:
+    host = FakeHost(channels=(FakeChannel("phone", kind="simulator"),))
+    async with host.client() as client:
+        response = await client.get("/")
+
+    assert response.status_code == 303
+    assert response.headers["location"] == "/simulator"
+
+
+@pytest.mark.parametrize(
+    "method, path, status",
+    [
+        ("GET", "/nothing", 404),
+        ("GET", "/hooks", 404),
+        ("GET", "/static/", 404),
+        ("GET", "/static/nothing.js", 404),
+        ("GET", "/static/../app.py", 404),
+        ("GET", "/static/%2e%2e/app.py", 404),
+        ("POST", "/static/simulator.css", 405),
+        ("POST", "/", 405),
+    ],
+)
+async def test_error_is_a_plain_sentence(method: str, path: str, status: int) -> None:
+    async with FakeHost().client() as client:
+        response = await client.request(method, path)
+
+    assert response.status_code == status
+    assert response.headers["content-type"] == "text/plain; charset=utf-8"
+    assert response.headers["content-security-policy"].startswith("default-src 'none'")
+    assert len(response.text) < 40
+
+
+@pytest.mark.parametrize(
+    "text, address",
+    [
+        ("+573001234567", "tel:+573001234567"),
+        (" 573001234567", "tel:+573001234567"),
+        ("57 300 (123) 45-67", "tel:+573001234567"),
+        ("tel:+573001234567", "tel:+573001234567"),
+        ("tel: 573001234567", "tel:+573001234567"),
+        ("BSUID:US.13", "bsuid:US.13"),
+        ("telegram:4711", "telegram:4711"),
+    ],
+)
+def test_address_is_read_as_people_write_it(text: str, address: str) -> None:
+    assert str(read_address(text)) == address
+
+
+@pytest.mark.parametrize("text", ["", " ", "Ana", "12", "telegram:", ":x", "+57300123456789012"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="neither a telephone number nor scheme:value"):
+        read_address(text)
+
+
+def test_stream_keeps_every_line_of_a_fragment() -> None:
+    assert event("a\nb\r\nc\rd\u2028e") == "data: a\ndata: b\ndata: c\ndata: d\u2028e\n\n".encode()
+
+
+def test_template_escapes_what_it_is_given() -> None:
+    page = render("trace_fragment.html", trace="<script>alert(1)</script>")
+
+    assert "<script>" not in page
+
+
+def test_template_without_its_values_is_an_error() -> None:
+    from jinja2 import UndefinedError
+
+    with pytest.raises(UndefinedError):
+        render("trace_fragment.html")
