@@ -66,9 +66,8 @@ test: setup ## run every test; ARGS="-k name" for some
 coverage: setup ## run every test and say which lines none of them reached
 	@tests/browser.sh $(BIN)/python
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest $(ARGS)
-	@$(BIN)/coverage combine --quiet
-	@$(BIN)/coverage report
+	@$(BIN)/coverage run -m pytest $(ARGS); status=$$?; \
+	$(BIN)/coverage combine --quiet && $(BIN)/coverage report && exit $$status
 
 check: setup ## format, lint, types, layers, docs
 	@$(BIN)/ruff format --check .

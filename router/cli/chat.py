@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from router.cli.options import AsJson, project_of
+from router.cli.options import ArgumentMistake, AsJson, project_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from router.settings.model import Settings, TenantSettings
     from router.storage.store import EventRef
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _LOOK_AGAIN = 0.02
 _PATIENCE = 180.0
@@ -50,9 +50,10 @@ def chat(
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Say something as a customer; see the answer, the decision and the rules that made it.
+    """Say something as a customer, and see what becomes of it.
 
-    Configured backends are asked for real; nothing leaves to a customer, and no action is run.
+    Prints the answer, the decision and the rules that made it. Configured backends are asked for
+    real; nothing leaves to a customer, and no action is run.
     """
     import anyio
 
@@ -243,15 +244,15 @@ def _print(found: dict[str, Any]) -> None:
 def _tenant(settings: "Settings", name: str) -> "TenantSettings":
     if name not in settings.tenants:
         known = ", ".join(settings.tenants)
-        raise typer.BadParameter(f'there is no tenant "{name}". There are: {known}')
+        raise ArgumentMistake(f'there is no tenant "{name}". There are: {known}')
     return settings.tenants[name]
 
 
 def _channel(tenant: "TenantSettings", name: str | None) -> str:
     names = [channel.name for channel in tenant.channels.values() if channel.enabled]
     if name is None and not names:
-        raise typer.BadParameter(f'tenant "{tenant.name}" has no channel to write on')
+        raise ArgumentMistake(f'tenant "{tenant.name}" has no channel to write on')
     if name is not None and name not in names:
         known = ", ".join(names) or "none"
-        raise typer.BadParameter(f'there is no channel "{name}". Configured: {known}')
+        raise ArgumentMistake(f'there is no channel "{name}". Configured: {known}')
     return name or names[0]

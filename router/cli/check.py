@@ -9,7 +9,7 @@ from router.cli.options import project_of
 if TYPE_CHECKING:
     from router.toml import Problem
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(epilog="Example: router check --config desk/router.toml")
@@ -19,8 +19,9 @@ def check(
         bool, typer.Option("--schema", help="Print the JSON schema of router.toml, for editors.")
     ] = False,
 ) -> int:
-    """Load everything, print every mistake with its place, run the examples of the rules.
+    """Find every mistake in the configuration.
 
+    Loads everything, prints each mistake with its place, and runs the examples of the rules.
     Contacts nobody. A secret that is not set is a warning here, and a mistake in router run.
     """
     import sys

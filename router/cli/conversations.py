@@ -7,7 +7,10 @@ import typer
 from router.cli.options import AsJson, Limit, Person, Tenant, person, project_of
 
 app = typer.Typer(
-    rich_markup_mode=None, no_args_is_help=True, help="Who is talked to, and who answers."
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="Who is talked to, and who answers.",
 )
 
 _Name = Annotated[

@@ -4,7 +4,9 @@ import typer
 
 from router.cli.options import AsJson, project_of
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="The database itself.")
+app = typer.Typer(
+    add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="The database itself."
+)
 
 
 @app.command(epilog="Example: router db migrate")

@@ -4,13 +4,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from router.cli.options import AsJson, Limit, Person, Tenant, person, project_of
+from router.cli.options import ArgumentMistake, AsJson, Limit, Person, Tenant, person, project_of
 
 if TYPE_CHECKING:
     from router.storage.drafts import DraftView
 
 app = typer.Typer(
-    rich_markup_mode=None, no_args_is_help=True, help="Texts that wait for a person's word."
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="Texts that wait for a person's word.",
 )
 
 _Id = Annotated[str, typer.Argument(help="The draft.")]
@@ -51,7 +54,7 @@ def list_(
 
 @app.command(epilog="Example: router drafts show 01kbm2v0e8y3n7q5r1t9w4x6z2")
 def show(ctx: typer.Context, id: _Id, tenant: Tenant = None, as_json: AsJson = False) -> None:
-    """Show one draft: what was asked, what would be answered, and why it waits."""
+    """Show one draft, what it answers, and why it waits."""
     from router.cli.output import block, moment, print_fields, print_json
     from router.storage.conversations import last_lines
     from router.storage.drafts import show_draft
@@ -113,7 +116,7 @@ def edit(
         _, view = project_of(ctx).find(tenant, lambda it, name: show_draft(it, name, id))
         text = _edited(view.text)
     if not text.strip():
-        raise typer.BadParameter("the text is empty: nothing was sent")
+        raise ArgumentMistake("the text is empty: nothing was sent")
     _act(ctx, "drafts.edit", id, tenant, as_json, text=text, by=person(by))
 
 
@@ -150,14 +153,14 @@ def _edited(text: str) -> str:
 
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
     if not editor or not sys.stdin.isatty():
-        raise typer.BadParameter('no text was given: write --text "…", or set $EDITOR')
+        raise ArgumentMistake('no text was given: write --text "…", or set $EDITOR')
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "draft.txt"
         file.write_text(text, encoding="utf-8")
         try:
             subprocess.run([*shlex.split(editor), str(file)], check=True)  # noqa: S603 - their own
         except (OSError, subprocess.CalledProcessError) as error:
-            raise typer.BadParameter(
+            raise ArgumentMistake(
                 f"{editor} did not end well ({error}): nothing was sent"
             ) from None
         return file.read_text(encoding="utf-8")

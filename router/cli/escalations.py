@@ -6,7 +6,9 @@ import typer
 
 from router.cli.options import AsJson, Limit, Person, Tenant, person, project_of
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Calls for a person.")
+app = typer.Typer(
+    add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Calls for a person."
+)
 
 
 @app.command("list", epilog="Example: router escalations list")

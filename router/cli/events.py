@@ -4,13 +4,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from router.cli.options import AsJson, Limit, Person, Tenant, person, project_of
+from router.cli.options import ArgumentMistake, AsJson, Limit, Person, Tenant, person, project_of
 
 if TYPE_CHECKING:
     from router.storage.events import EventView
     from router.storage.store import EventRef
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="What came in or fell due.")
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="What came in or fell due.",
+)
 
 
 @app.command("list", epilog="Example: router events list --dead")
@@ -83,7 +88,7 @@ def show(
         print_json(view)
         return
     print_event(view)
-    print("\nWhy it ended so: router explain")
+    print(f'\nWhy it ended so: router explain "{view.event}"')
 
 
 @app.command(epilog='Example: router events retry "main/tel:+573001234567#3"')
@@ -116,9 +121,11 @@ def retry(
 
 def print_event(view: "EventView") -> None:
     """Print an event for people."""
+    import base64
+
     from router.cli.output import block, moment, print_fields
 
-    known = {"text", "id", "sender", "recipient"}
+    known = {"text", "id", "body"}
     print_fields(
         [
             ("event", view.event),
@@ -136,6 +143,9 @@ def print_event(view: "EventView") -> None:
     )
     if view.kind in ("message", "echo"):
         print(f"\n{block(view.text)}")
+    elif view.kind == "unparsed":
+        body = base64.b64decode(view.payload.get("body", "")).decode("utf-8", "replace")
+        print(f"\n{block(body)}")
 
 
 def _ref(text: str) -> "EventRef":
@@ -144,4 +154,4 @@ def _ref(text: str) -> "EventRef":
     try:
         return EventRef.from_text(text)
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise ArgumentMistake(str(error)) from None

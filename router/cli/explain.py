@@ -9,10 +9,11 @@ from router.cli.options import AsJson, Tenant, project_of
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from router.storage.decisions import DecisionView
     from router.storage.events import EventView
     from router.storage.outbox import ItemView
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(epilog='Example: router explain "main/tel:+573001234567#3"')
@@ -27,10 +28,10 @@ def explain(
     tenant: Tenant = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say why something was answered as it was, and what became of it.
+    """Say why something was answered as it was.
 
     Every rule in reading order with what stopped it, what a model was asked and answered, each
-    guardrail's verdict, the decision, and what it sent.
+    guardrail's verdict, the decision, and what became of it.
     """
     from router.cli.output import print_json
 
@@ -47,7 +48,7 @@ def _story(connection: "Connection", tenant: str, id: str) -> dict[str, Any]:
     :raises NotFound: if the tenant has nothing of this id.
     """
     from router.errors import NotFound
-    from router.storage.decisions import load_trace
+    from router.storage.decisions import decisions_of, load_trace
     from router.storage.events import find_event, find_meant
     from router.storage.outbox import items_of, show_item
     from router.storage.store import EventRef
@@ -55,20 +56,23 @@ def _story(connection: "Connection", tenant: str, id: str) -> dict[str, Any]:
     meant = find_meant(connection, tenant, id)
     if meant is None:
         raise NotFound(f'there is no event, message or outbox item "{id}"')
-    asked = meant if isinstance(meant, EventRef) else None
-    if not isinstance(meant, EventRef):
+    item: ItemView | None = None
+    asked: EventRef | None = None
+    if isinstance(meant, EventRef):
+        asked = meant
+    else:
         item = show_item(connection, tenant, meant)
         asked = item.event
-        if asked is None:
-            return {"item": item, "event": None, "decided_with": None, "trace": None, "items": []}
-    assert asked is not None  # noqa: S101 - for the type checker
+    if asked is None:
+        return {"item": item}
     event = find_event(connection, tenant, asked)
     decided = event.settled_by if event and event.settled_by else asked
     return {
-        "item": None if isinstance(meant, EventRef) else show_item(connection, tenant, meant),
+        "item": item,
         "event": event,
         "decided_with": find_event(connection, tenant, decided) if decided != asked else None,
         "trace": load_trace(connection, tenant, decided),
+        "decision": decisions_of(connection, tenant, decided.lane, [decided.seq]).get(decided),
         "items": items_of(connection, tenant, decided),
     }
 
@@ -76,26 +80,39 @@ def _story(connection: "Connection", tenant: str, id: str) -> dict[str, Any]:
 def _told(story: dict[str, Any]) -> list[str]:
     from router.rules.explain import render
 
+    item: ItemView | None = story["item"]
+    event: EventView | None = story.get("event")
+    later: EventView | None = story.get("decided_with")
     parts = []
-    if story["item"] is not None:
-        parts.append(_item_head(story["item"]))
-    if story["event"] is not None:
-        parts.append(_event_head(story["event"]))
-    if story["decided_with"] is not None:
-        later: EventView = story["decided_with"]
+    if item is not None:
+        parts.append(_item_head(item))
+    if event is not None:
+        parts.append(_event_head(event))
+    if later is not None:
         parts.append(f"Decided with {later.event} ({later.kind}): {later.outcome or 'open'}")
-    if story["trace"] is not None:
-        parts.append(
-            render({key: value for key, value in story["trace"].items() if key != "queued"})
-        )
-    elif story["event"] is not None and story["event"].outcome is None:
-        parts.append("Its turn has not come yet.")
-    elif story["event"] is not None:
-        parts.append("Nothing was decided about it.")
-    if story["items"]:
-        lines = [line for item in story["items"] for line in _became(item)]
+    if trace := story.get("trace"):
+        # What was queued stands below, with what became of it.
+        parts.append(render({key: value for key, value in trace.items() if key != "queued"}))
+    elif event is not None:
+        undecided = "Nothing was decided about it."
+        parts.append("Its turn has not come yet." if event.outcome is None else undecided)
+    others = [each for each in story.get("items", ()) if item is None or each.id != item.id]
+    lines = [line for each in others for line in _became(each)]
+    lines += _opened(story.get("decision"))
+    if lines:
         parts.append("\n".join(["What became of it", *lines]))
     return parts
+
+
+def _opened(decision: "DecisionView | None") -> list[str]:
+    """Say what a decision opened for people, and where that stands."""
+    if decision is None:
+        return []
+    return [
+        *(f"  draft {draft.id}, {draft.state}" for draft in decision.drafts),
+        *(f"  ticket {it.number} in {it.queue}, {it.state}" for it in decision.tickets),
+        *(f"  escalation to {escalation.to}" for escalation in decision.escalations),
+    ]
 
 
 def _event_head(event: "EventView") -> str:

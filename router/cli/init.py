@@ -5,16 +5,17 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(epilog="Example: router init desk")
 def init(
     directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to write it.")] = Path(),
 ) -> int:
-    """Write a starter: router.toml, rules, example articles, .env.example.
+    """Write a starter configuration.
 
-    What exists already is left as it is.
+    That is router.toml, rules, example articles and .env.example. What exists already is left as
+    it is.
     """
     import sys
 

@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from router.cli.options import ArgumentMistake
 from router.cli.project import Project
 from router.errors import ConfigError, PluginError, RouterError
 from router.toml import Problem, suggest
@@ -55,7 +56,7 @@ class Commands(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and args[0] not in COMMANDS:
             known = suggest(args[0], COMMANDS) or "`router --help` lists them."
-            raise typer.BadParameter(f'there is no command "{args[0]}". {known.strip()}')
+            raise ArgumentMistake(f'there is no command "{args[0]}". {known.strip()}')
         return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -159,9 +160,11 @@ def _usage(error: typer.TyperException) -> str:
     if type(error).__name__ == "NoArgsIsHelpError":
         return text
     path = getattr(context, "command_path", "router")
-    text = text.removesuffix(".")
-    hint = "" if "`" in text else f". `{path} --help` shows how it is used."
-    return f"{text[:1].lower()}{text[1:]}{hint}"
+    text = f"{text[:1].lower()}{text[1:]}".replace("'", '"')
+    if "`" in text:
+        return text
+    stop = "" if text.endswith((".", "?")) else "."
+    return f"{text}{stop} `{path} --help` shows how it is used"
 
 
 def _complain(text: str, status: int) -> int:

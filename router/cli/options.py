@@ -18,6 +18,13 @@ Person: TypeAlias = Annotated[
 ]
 
 
+class ArgumentMistake(typer.BadParameter):
+    """An argument that cannot be, in words that need no more around them."""
+
+    def format_message(self) -> str:
+        return self.message
+
+
 def project_of(ctx: typer.Context) -> Project:
     """Give the project that ``--config`` names."""
     project = ctx.obj

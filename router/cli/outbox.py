@@ -4,13 +4,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from router.cli.options import AsJson, Limit, Person, Tenant, person, project_of
+from router.cli.options import ArgumentMistake, AsJson, Limit, Person, Tenant, person, project_of
 
 if TYPE_CHECKING:
     from router.storage.outbox import ItemView
 
 app = typer.Typer(
-    rich_markup_mode=None, no_args_is_help=True, help="What leaves, and what became of it."
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="What leaves, and what became of it.",
 )
 
 #: What wants a person's look.
@@ -46,9 +49,7 @@ def list_(
 
     states = [*(state or ()), *(_TROUBLE if trouble else ())]
     if wrong := [word for word in states if word not in set(ItemState)]:
-        raise typer.BadParameter(
-            f'there is no state "{wrong[0]}". There are: {", ".join(ItemState)}'
-        )
+        raise ArgumentMistake(f'there is no state "{wrong[0]}". There are: {", ".join(ItemState)}')
     project = project_of(ctx)
     with project.reading() as connection:
         views = [
@@ -110,7 +111,7 @@ def resolve(
     --not-sent: it is sent now.
     """
     if sent is None:
-        raise typer.BadParameter("say --sent or --not-sent: nobody else knows")
+        raise ArgumentMistake("say --sent or --not-sent: nobody else knows")
     owner, _ = _find(ctx, tenant, id)
     result = project_of(ctx).act("outbox.resolve", tenant=owner, id=id, sent=sent, by=person(by))
     _report(result, as_json)
@@ -124,9 +125,9 @@ def retry(
     tenant: Tenant = None,
     as_json: AsJson = False,
 ) -> None:
-    """Try an item again that was refused or given up, at the end of its lane.
+    """Try an item again that was refused or given up.
 
-    It stays the same item, so it can never be sent twice.
+    It waits at the end of its lane. It stays the same item, so it can never be sent twice.
     """
     owner, _ = _find(ctx, tenant, id)
     result = project_of(ctx).act("outbox.retry", tenant=owner, id=id, by=person(by))

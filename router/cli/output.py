@@ -14,6 +14,7 @@ from router.clock import SystemClock
 
 _STEPS: Final = ((60, 1, "s"), (3600, 60, "m"), (86400, 3600, "h"))
 _NEVER_CUT: Final = 10_000
+_NARROWEST: Final = 12
 
 
 def print_json(thing: Any) -> None:
@@ -65,15 +66,21 @@ def print_table(
     if not cells:
         print(nothing)
         return
+    console = Console(width=None if sys.stdout.isatty() else _NEVER_CUT, highlight=False)
     table = Table(box=None, pad_edge=False, header_style="bold")
+    left = console.width
     for number, name in enumerate(columns):
-        last = number == len(columns) - 1
-        width = 10 if last else max(len(name), *(row[number].cell_len for row in cells))
-        table.add_column(name, no_wrap=True, overflow="ellipsis", min_width=width)
+        width = max(len(name), *(row[number].cell_len for row in cells))
+        if number == len(columns) - 1:
+            width = min(width, max(left, _NARROWEST))
+        left -= width + 2
+        table.add_column(name, no_wrap=True, overflow="ellipsis", width=width)
     for row in cells:
         table.add_row(*row)
     # In a file or a pipe nothing is cut.
-    Console(width=None if sys.stdout.isatty() else _NEVER_CUT, highlight=False).print(table)
+    with console.capture() as printed:
+        console.print(table)
+    print("\n".join(row.rstrip() for row in printed.get().splitlines()))
 
 
 def print_fields(fields: Iterable[tuple[str, object]]) -> None:

@@ -2,8 +2,7 @@
 
 import re
 
-import typer
-
+from router.cli.options import ArgumentMistake
 from router.domain.identity import Address
 
 _NUMBER = re.compile(r"\+?([0-9]{3,15})")
@@ -19,5 +18,5 @@ def address_of(text: str) -> Address:
         return Address("tel", f"+{number[1]}")
     scheme, _, value = text.partition(":")
     if not value or not _SCHEME.fullmatch(scheme.lower()):
-        raise typer.BadParameter(f'"{text}" is neither a telephone number nor scheme:value')
+        raise ArgumentMistake(f'"{text}" is neither a telephone number nor scheme:value')
     return Address(scheme.lower(), value)

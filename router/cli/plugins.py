@@ -5,19 +5,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from router.cli.options import AsJson, project_of
+from router.cli.options import ArgumentMistake, AsJson, project_of
 
 if TYPE_CHECKING:
     from router.plugin.registry import Registration, Registry
 
-app = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
 
 _RESULTS = {"passed": "passed", "failed": "FAILED", "exempt": "exempt", "missing": "MISSING"}
 
 
 @app.callback()
 def plugins(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Say what is registered by whom; without a command, list it."""
+    """Say what is registered by whom."""
     if ctx.invoked_subcommand is None:
         list_(ctx, as_json)
 
@@ -74,19 +74,22 @@ def new(
         Path | None, typer.Option("--dir", help="Where to. Default: router-NAME, here.")
     ] = None,
 ) -> int:
-    """Write the skeleton of a plugin with its tests: it works, and passes them."""
+    """Write the skeleton of a plugin with its tests.
+
+    It works, and passes them; then make it yours.
+    """
     import re
     import sys
 
     from router.cli.skeleton import skeleton, write
 
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise typer.BadParameter(
+        raise ArgumentMistake(
             f'"{name}" cannot name a kind. Use lower-case letters, digits and underscores, '
             "and begin with a letter"
         )
     if ai and action:
-        raise typer.BadParameter("say --ai or --action, not both: a plugin may bring both later")
+        raise ArgumentMistake("say --ai or --action, not both: a plugin may bring both later")
     folder = directory or Path(f"router-{name.replace('_', '-')}")
     files = skeleton(name, "ai" if ai else "action" if action else "channel")
     try:
@@ -112,7 +115,7 @@ def check(
     name: Annotated[str, typer.Argument(help="A plugin, or one kind of it.")],
     as_json: AsJson = False,
 ) -> int:
-    """Run the conformance suites that a plugin ships, and print the table.
+    """Run the conformance suites that a plugin ships.
 
     Contacts nobody. Exit status 1 if a check fails or there is no suite.
     """
@@ -122,7 +125,7 @@ def check(
     registry = project_of(ctx).registry
     found = [each for _, each in _registered(registry) if name in (each.plugin, each.kind)]
     if not found:
-        raise typer.BadParameter(_unknown(registry, name))
+        raise ArgumentMistake(_unknown(registry, name))
     results = [(each.kind, result) for each in found for result in conformance(each)]
     bad = [result for _, result in results if result.outcome in ("failed", "missing")]
     if as_json:

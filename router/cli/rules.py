@@ -4,12 +4,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from router.cli.options import AsJson, project_of
+from router.cli.options import ArgumentMistake, AsJson, project_of
 
 if TYPE_CHECKING:
     from router.settings.model import TenantSettings
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="What the rules would do.")
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="What the rules would do.",
+)
 
 
 @app.callback()
@@ -38,9 +43,9 @@ def explain(
     tenant: Annotated[str, typer.Option("--tenant", "-t", help="Whose rules.")] = "main",
     as_json: AsJson = False,
 ) -> None:
-    """Print each rule and the condition that stopped it, for a new customer's first message.
+    """Print each rule and the condition that stopped it.
 
-    Nothing is stored, nobody is asked or told.
+    The text is taken as a new customer's first message. Nothing is stored, nobody is asked or told.
     """
     from router.cli.output import print_json
     from router.rules.explain import render
@@ -48,7 +53,7 @@ def explain(
     settings = project_of(ctx).settings()
     found = settings.tenants.get(tenant)
     if found is None:
-        raise typer.BadParameter(
+        raise ArgumentMistake(
             f'there is no tenant "{tenant}". There are: {", ".join(settings.tenants)}'
         )
     trace = _trace(found, text, _channel(found, channel), sender, answer, confidence, category)
@@ -63,7 +68,7 @@ def _channel(tenant: "TenantSettings", name: str | None) -> str:
         return next(iter(tenant.channels), "phone")
     if name not in tenant.channels:
         known = ", ".join(tenant.channels) or "none"
-        raise typer.BadParameter(f'there is no channel "{name}". Configured: {known}')
+        raise ArgumentMistake(f'there is no channel "{name}". Configured: {known}')
     return name
 
 

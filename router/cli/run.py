@@ -6,7 +6,7 @@ import typer
 
 from router.cli.options import project_of
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(epilog="Example: router run --host 0.0.0.0 --port 8080")
@@ -23,7 +23,10 @@ def run(
         bool, typer.Option("--migrate/--no-migrate", help="Bring the database's schema up to date.")
     ] = True,
 ) -> int:
-    """Run the daemon until SIGTERM or Ctrl-C, which let what is under way end."""
+    """Run the daemon until SIGTERM or Ctrl-C.
+
+    They let what is under way end; what waits is done after the next start.
+    """
     from router import daemon
 
     project = project_of(ctx)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from router.cli.project import Project
     from router.storage.status import TenantCounts
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _LANES = {"in": "events", "out": "messages", "job": "jobs"}
 _STATES = ("waiting", "started", "unknown", "refused", "dead", "withdrawn", "done")

@@ -4,9 +4,14 @@ from typing import Annotated, Any
 
 import typer
 
-from router.cli.options import AsJson, Limit, Person, Tenant, person, project_of
+from router.cli.options import ArgumentMistake, AsJson, Limit, Person, Tenant, person, project_of
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="What people have to do.")
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="What people have to do.",
+)
 
 _Name = Annotated[str, typer.Argument(metavar="TICKET", help="The ticket's number or id.")]
 
@@ -26,7 +31,10 @@ def list_(
     limit: Limit = 20,
     as_json: AsJson = False,
 ) -> None:
-    """List tickets, the last touched first; without options those that wait or are worked."""
+    """List tickets, the last touched first.
+
+    Without options those that wait or are worked.
+    """
     from router.cli.output import age, print_json, print_table
     from router.domain.ticket import TicketState
     from router.storage.tickets import list_tickets
@@ -34,7 +42,7 @@ def list_(
     states = [word.upper().replace("-", "_") for word in state or ()]
     if wrong := [word for word in states if word not in set(TicketState)]:
         known = ", ".join(TicketState)
-        raise typer.BadParameter(f'there is no state "{wrong[0]}". There are: {known}')
+        raise ArgumentMistake(f'there is no state "{wrong[0]}". There are: {known}')
     if not states and not every:
         states = [TicketState.NEW, TicketState.IN_PROGRESS]
     project = project_of(ctx)
@@ -118,7 +126,7 @@ def state(
 
     word = to.upper().replace("-", "_")
     if word not in set(TicketState):
-        raise typer.BadParameter(f'there is no state "{to}". There are: {", ".join(TicketState)}')
+        raise ArgumentMistake(f'there is no state "{to}". There are: {", ".join(TicketState)}')
     _act(ctx, "tickets.state", name, tenant, as_json, state=word, by=person(by))
 
 

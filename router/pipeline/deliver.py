@@ -78,6 +78,9 @@ class Deliverer:
             # The lease stays with us; the item is looked at again when the database is back.
             self._log.error("attempt not stored", item=item.id, error=str(error))
             await self._give_back(item)
+        except Exception as error:  # noqa: BLE001 - a worker turn: our mistake stops one item
+            self._log.error("attempt broke", item=item.id, error=repr(error))
+            await self._give_back(item)
         finally:
             room.release()
 

@@ -141,6 +141,8 @@ class Instances:
                         await anyio.sleep_forever()
                 await anyio.sleep(_REVIVAL.delay(failures, random.random()))
                 failures += 1
+        except Exception as error:  # noqa: BLE001 - a plugin's call: its own clean-up broke
+            self._log.error("instance broke", instance=live.label, error=repr(error))
         finally:
             live.up = False
             with anyio.CancelScope(shield=True):

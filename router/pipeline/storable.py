@@ -1,7 +1,7 @@
-"""Making what a provider sent fit to be stored, whatever it is.
+r"""Making what a provider sent fit to be stored, whatever it is.
 
 JSON may hold lone surrogates, which are no Unicode text, and NUL, which PostgreSQL takes nowhere.
-Both are written as their escapes (``\\ud800``, ``\\x00``): the message stays readable, and two ids
+Both are written as their escapes (``\ud800``, ``\x00``): the message stays readable, and two ids
 that differ still differ.
 """
 

@@ -53,4 +53,5 @@ class Configured:
         try:
             return live.plugin.parse(request)
         except Exception as error:  # a plugin's call; nothing is changed
-            raise ActRefused(f"it still cannot be read: {type(error).__name__}: {error}") from error
+            words = " ".join(f"{type(error).__name__}: {error}".split())
+            raise ActRefused(f"it still cannot be read: {words}") from error

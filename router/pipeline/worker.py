@@ -73,6 +73,9 @@ class Worker:
         try:
             with self._busy.one():
                 await self._work(works)
+        except StorageUnavailable as error:
+            self._log.error("the database is away", error=str(error))
+            await self._give_back(works)
         finally:
             self._depth.release()
 
@@ -113,9 +116,8 @@ class Worker:
     async def _complete(self, triage: Triage, commits: list[Commit]) -> None:
         try:
             await self._store.complete(commits)
-        except StorageUnavailable as error:
-            self._log.error("decisions not stored", error=str(error))
-            await self._give_back(commits)
+        except StorageUnavailable:
+            raise
         except Exception:  # noqa: BLE001 - a worker turn: find out which of them it was
             for commit in commits:
                 try:
@@ -123,12 +125,12 @@ class Worker:
                 except Exception as error:  # noqa: BLE001
                     await self._failed(triage, commit.work, error)
 
-    async def _give_back(self, commits: list[Commit]) -> None:
-        """Wait for the database, then let the events be worked again."""
+    async def _give_back(self, works: list[Work]) -> None:
+        """Wait for the database, then let what was not committed be worked again."""
         while True:
             await anyio.sleep(_STORAGE_PAUSE)
             try:
-                await self._store.release([commit.work for commit in commits])
+                await self._store.release(works)
             except StorageUnavailable:
                 continue
             return

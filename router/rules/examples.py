@@ -111,7 +111,9 @@ def _history(
     for index, each in enumerate(value):
         here = (*path, index)
         table = {"customer": each} if isinstance(each, str) else each
-        table = source.table(here, table, (*_SPOKEN, "ago"), "what was said") or {}
+        table = source.table(here, table, (*_SPOKEN, "ago"), "what was said")
+        if table is None:
+            continue
         who = [key for key in _SPOKEN if key in table]
         if len(who) != 1:
             source.problem(here, "one of customer, bot and person said it", "Name who.")

@@ -61,5 +61,5 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # pragma: no cover - what it calls is tested
     sys.exit(main(sys.argv[1:]))

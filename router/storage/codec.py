@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -31,8 +32,8 @@ def _read_moment(micros: int | None) -> datetime | None:
 
 
 def _attachment(item: Attachment) -> dict[str, Any]:
-    fields = {name: getattr(item, name) for name in Attachment.__dataclass_fields__}
-    return {name: value for name, value in fields.items() if value is not None}
+    values = {field.name: getattr(item, field.name) for field in fields(item)}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def encode_attachments(items: tuple[Attachment, ...]) -> list[dict[str, Any]]:
@@ -191,7 +192,7 @@ def _decode_answer(values: dict[str, Any]) -> AnswerArrived:
 
 
 def _plain(event: TimerFired | Unparsed | OwnEcho) -> dict[str, Any]:
-    return {name: getattr(event, name) for name in type(event).__dataclass_fields__}
+    return {field.name: getattr(event, field.name) for field in fields(event)}
 
 
 _ENCODERS: Mapping[str, Callable[[Any], dict[str, Any]]] = {

@@ -84,13 +84,12 @@ class SQLiteTx:
             )
 
     def learn_alias(self, tenant: str, address: str, key: str) -> None:
-        self._transaction.raw.execute(
-            "INSERT INTO alias (tenant, address, key, created_at) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT (tenant, address) DO UPDATE SET key = excluded.key",
-            (tenant, address, key, to_micros(self.now)),
+        learnt = sqlite_inbox.learn_alias(
+            self._transaction.raw, tenant, address, key, to_micros(self.now)
         )
-        mirror = partial(self._store.mirror_alias, tenant, address, key)
-        self._transaction.published.append(mirror)
+        for known, person in learnt.items():
+            mirror = partial(self._store.mirror_alias, tenant, known, person)
+            self._transaction.published.append(mirror)
 
 
 class SQLiteStore(Store):
@@ -122,7 +121,11 @@ class SQLiteStore(Store):
         store._lock.acquire()
         try:
             store._writer = Writer(path, store._publish)
-            await store._writer.run(store._begin)
+            try:
+                await store._writer.run(store._begin)
+            except BaseException:
+                await store._writer.close()
+                raise
         except BaseException:
             store._lock.release()
             raise
@@ -267,6 +270,8 @@ class SQLiteStore(Store):
             context = SQLiteTx(self, tx)
             for effect in commit.effects:
                 effect(context)
+            # A delivery report settles what was unknown, and what waited behind it may leave.
+            tx.published.append(self._items[OUT])
         if more:
             following = sqlite_inbox.next_work(raw, lane, seq)
             if following is None:
@@ -277,13 +282,14 @@ class SQLiteStore(Store):
             tx.published.append(Change(work.tenant, conversation.id))
 
     async def fail(self, work: Work, error: str, retry_at: datetime) -> None:
-        lane, _ = work.ref
+        lane, seq = work.ref
 
         def give_back(tx: Transaction) -> None:
             sqlite_lanes.rest(
                 tx.raw,
                 IN,
                 lane,
+                seq=seq,
                 me=self._me,
                 ready_at=to_micros(retry_at),
                 attempts=work.attempts + 1,
@@ -294,7 +300,11 @@ class SQLiteStore(Store):
         await self._writer.run(give_back)
 
     async def suspect(self, work: Work) -> int:
-        return await self._writer.run(lambda tx: sqlite_inbox.suspect(tx.raw, work, me=self._me))
+        lane, seq = work.ref
+        count = await self._writer.run(
+            lambda tx: sqlite_lanes.suspect(tx.raw, IN, lane, seq, me=self._me)
+        )
+        return work.crashes if count is None else count
 
     # --- outbox
 
@@ -375,9 +385,12 @@ class SQLiteStore(Store):
         def give_back(tx: Transaction) -> None:
             for item in items:
                 if isinstance(item, Work):
-                    sqlite_lanes.release(tx.raw, IN, item.ref.lane, me=self._me)
+                    sqlite_lanes.release(tx.raw, IN, *item.ref, me=self._me)
                 else:
-                    sqlite_lanes.release(tx.raw, item.lane_kind, item.lane, me=self._me)
+                    sqlite_lanes.release(
+                        tx.raw, item.lane_kind, item.lane, item.seq, me=self._me
+                    )
+            tx.published.extend((self._in, *self._items.values()))
 
         if items:
             await self._writer.run(give_back)
@@ -393,10 +406,9 @@ class SQLiteStore(Store):
         return [] if error is None else [f"database: {error}"]
 
     async def release_all(self) -> None:
-        waiting: list[Item | Work] = list(self._in.take(len(self._in)))
-        for ready in self._items.values():
-            waiting.extend(ready.take(len(ready)))
-        await self.release(waiting)
+        for ready in (self._in, *self._items.values()):
+            ready.take(len(ready))
+        await self._writer.run(lambda tx: sqlite_lanes.release_all(tx.raw, me=self._me))
 
     # --- timers
 

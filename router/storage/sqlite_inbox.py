@@ -12,6 +12,7 @@ from router.domain.conversation import (
     TurnMessage,
 )
 from router.domain.event import MessageReceived
+from router.domain.host_event import Unparsed
 from router.domain.identity import Address
 from router.storage import codec, sqlite_lanes
 from router.storage.store import IN, Accepted, Commit, Event, EventRef, NewEvent, Work
@@ -92,6 +93,17 @@ WHERE lane = ? AND seq = ?
 
 _SETTLED = "UPDATE inbox_event SET outcome = ?, settled_seq = ? WHERE lane = ? AND seq = ?"
 
+_PERSON = "SELECT key FROM alias WHERE tenant = ? AND address = ?"
+
+# Who was learnt to be this address is the person that it turns out to be, too.
+_LEARN = """
+INSERT INTO alias (tenant, address, key, created_at)
+SELECT :tenant, :address, :key, :now
+UNION SELECT tenant, address, :key, created_at FROM alias WHERE tenant = :tenant AND key = :address
+ON CONFLICT (tenant, address) DO UPDATE SET key = excluded.key
+RETURNING address, key
+"""
+
 _SET_TIMER = """
 INSERT INTO timer (tenant, kind, key, lane, due_at, generation, payload)
 VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -154,19 +166,28 @@ def next_work(
     if row is None:
         return None
     seq, tenant, source, kind, payload, received_at = row
-    event: Event = codec.decode(kind, payload)
     contact, conversation = thread(raw, tenant, lane, seq)
     return Work(
         ref=EventRef(lane, seq),
         tenant=tenant,
         source=source,
-        event=event,
+        event=_decode(source, kind, payload),
         received_at=from_micros(received_at),
         contact=contact,
         conversation=conversation,
         attempts=attempts,
         crashes=crashes,
     )
+
+
+def _decode(source: str, kind: str, payload: str) -> Event:
+    """Read an event; one that this version cannot read must not stop the lanes of the others."""
+    try:
+        return codec.decode(kind, payload)
+    except (LookupError, TypeError, ValueError) as error:
+        words = f"it is stored as {kind!r} and cannot be read: {type(error).__name__}: {error}"
+        channel = source.split("/")[1]
+        return Unparsed(channel=channel, endpoint="", body="", headers={}, error=words)
 
 
 def thread(
@@ -351,12 +372,16 @@ def _write_messages(
         )
 
 
-def suspect(raw: sqlite3.Connection, work: Work, *, me: int) -> int:
-    """Count a crash in advance: it stands if this process dies before the event is done."""
-    lane, _ = work.ref
-    row = raw.execute(
-        "UPDATE lane SET crashes = crashes + 1 WHERE kind = ? AND key = ? AND lease_owner = ?"
-        " RETURNING crashes",
-        (IN, lane, me),
-    ).fetchone()
-    return work.crashes if row is None else int(row[0])
+def learn_alias(
+    raw: sqlite3.Connection, tenant: str, address: str, key: str, now: int
+) -> dict[str, str]:
+    """Keep that an address counts as a person's; give every address whose person changed.
+
+    An alias leads to the person in one step, whatever the order in which they were learnt.
+    """
+    row = raw.execute(_PERSON, (tenant, key)).fetchone()
+    person = key if row is None else row[0]
+    if person == address:
+        return {}
+    values = {"tenant": tenant, "address": address, "key": person, "now": now}
+    return dict(raw.execute(_LEARN, values).fetchall())

@@ -42,7 +42,7 @@ _HOLDS = "SELECT 1 FROM lane WHERE kind = ? AND key = ? AND lease_owner = ? AND 
 _REST = """
 UPDATE lane SET lease_owner = NULL, ready_at = :ready_at, attempts = :attempts,
   last_error = :error, parked = :parked
-WHERE kind = :kind AND key = :key AND lease_owner = :me
+WHERE kind = :kind AND key = :key AND lease_owner = :me AND done_seq < :seq
 """
 
 _IDLE = """
@@ -51,7 +51,23 @@ UPDATE lane SET lease_owner = NULL, ready_at = NULL, attempts = 0, last_error = 
 WHERE kind = ? AND key = ? AND lease_owner = ?
 """
 
-_RELEASE = "UPDATE lane SET lease_owner = NULL WHERE kind = ? AND key = ? AND lease_owner = ?"
+# What comes late about work that is done leaves the lease of the work after it alone.
+_RELEASE = """
+UPDATE lane SET lease_owner = NULL
+WHERE kind = ? AND key = ? AND lease_owner = ? AND done_seq < ?
+"""
+
+_RELEASE_ALL = "UPDATE lane SET lease_owner = NULL WHERE lease_owner = ?"
+
+# Counted in advance: it stands if this process dies before the event is done.
+_SUSPECT = """
+UPDATE lane SET crashes = crashes + 1
+WHERE kind = ? AND key = ? AND lease_owner = ? AND done_seq < ?
+RETURNING crashes
+"""
+
+#: Above every number of a lane.
+_LAST = 2**63 - 1
 
 # A start after a crash: every lease is void. The lane is only a suspect (1); the worker counts
 # further crashes while it works a suspect alone, so that bystanders are never blamed.
@@ -118,11 +134,15 @@ def rest(
     *,
     me: int,
     ready_at: int | None,
+    seq: int = _LAST,
     attempts: int = 0,
     error: str | None = None,
     parked: bool = False,
 ) -> None:
-    """Give the lease back with work left: to be claimed at a later moment, or parked."""
+    """Give the lease back with work left: to be claimed at a later moment, or parked.
+
+    :param seq: the number of what is to be tried again; nothing happens if it is done.
+    """
     raw.execute(
         _REST,
         {
@@ -130,6 +150,7 @@ def rest(
             "key": key,
             "me": me,
             "ready_at": ready_at,
+            "seq": seq,
             "attempts": attempts,
             "error": error,
             "parked": parked,
@@ -142,9 +163,20 @@ def idle(raw: sqlite3.Connection, kind: str, key: str, *, me: int) -> None:
     raw.execute(_IDLE, (kind, key, me))
 
 
-def release(raw: sqlite3.Connection, kind: str, key: str, *, me: int) -> None:
-    """Give the lease back untouched."""
-    raw.execute(_RELEASE, (kind, key, me))
+def release(raw: sqlite3.Connection, kind: str, key: str, seq: int, *, me: int) -> None:
+    """Give the lease back untouched, unless what it was taken for is done."""
+    raw.execute(_RELEASE, (kind, key, me, seq))
+
+
+def release_all(raw: sqlite3.Connection, *, me: int) -> None:
+    """Give every lease of this node back untouched."""
+    raw.execute(_RELEASE_ALL, (me,))
+
+
+def suspect(raw: sqlite3.Connection, kind: str, key: str, seq: int, *, me: int) -> int | None:
+    """Count a crash around the head of a lane; give the new count. ``None``: the lease is lost."""
+    row = raw.execute(_SUSPECT, (kind, key, me, seq)).fetchone()
+    return None if row is None else int(row[0])
 
 
 def recover(raw: sqlite3.Connection) -> None:

@@ -27,7 +27,7 @@ FROM outbox WHERE lane = ? AND seq > ? AND state IN ('waiting', 'started', 'unkn
 """
 
 _EPOCH = """
-SELECT o.state, v.epoch, v.owner FROM outbox o LEFT JOIN conversation v ON v.id = o.conversation
+SELECT o.state, o.attempt, v.epoch, v.owner FROM outbox o LEFT JOIN conversation v ON v.id = o.conversation
 WHERE o.id = ?
 """
 
@@ -50,6 +50,12 @@ WHERE lane = ? AND seq > ? AND state IN ('waiting', 'started', 'unknown')
 _MESSAGE_STATUS = """
 UPDATE message SET status = CASE WHEN status IN ('delivered', 'read') THEN status ELSE ? END,
   failure = ?, provider_id = coalesce(?, provider_id) WHERE id = ?
+"""
+
+_KNOWN_AS = """
+UPDATE message SET
+  status = CASE WHEN status IN ('delivered', 'read', 'failed') THEN status ELSE ? END,
+  failure = coalesce(failure, ?), provider_id = coalesce(provider_id, ?) WHERE id = ?
 """
 
 _EARLY = """
@@ -161,7 +167,10 @@ def start(raw: sqlite3.Connection, item: Item, now: int, *, me: int) -> tuple[bo
     """Mark an item started, or withdraw it; after a withdrawal, give the lane's next item."""
     if not sqlite_lanes.holds(raw, item.lane_kind, item.lane, item.seq, me=me):
         return False, None
-    state, epoch, owner = raw.execute(_EPOCH, (item.id,)).fetchone()
+    state, attempt, epoch, owner = raw.execute(_EPOCH, (item.id,)).fetchone()
+    if attempt != item.attempt:
+        # Somebody has begun it since it was claimed, and will say how that ended.
+        return False, None
     if state not in ("waiting", "started"):
         return False, move(raw, item.lane_kind, item.lane, me=me)
     fenced = item.author is not Author.PERSON and item.kind is ItemKind.MESSAGE
@@ -181,12 +190,14 @@ def finish(
     row = raw.execute("SELECT state FROM outbox WHERE id = ?", (item.id,)).fetchone()
     if row is None or row[0] in ("done", "withdrawn", "refused", "dead"):
         # An echo or a status callback has proved it meanwhile, or a stale worker comes late.
-        if row is not None and result.provider_ref:
-            raw.execute(
-                "UPDATE outbox SET provider_ref = coalesce(provider_ref, ?) WHERE id = ?",
-                (result.provider_ref, item.id),
-            )
+        if row is not None and row[0] == "done" and result.provider_ref:
+            _also_known_as(raw, item, result.provider_ref)
         return False, move(raw, item.lane_kind, item.lane, me=me)
+    # A receipt is a fact whoever brings it; any other word counts only under the lease.
+    if result.state is not ItemState.DONE and not sqlite_lanes.holds(
+        raw, item.lane_kind, item.lane, item.seq, me=me
+    ):
+        return False, None
     finished = None if result.state is ItemState.WAITING else now
     raw.execute(
         _END, (result.state, finished, result.provider_ref, result.code, result.error, item.id)
@@ -194,11 +205,7 @@ def finish(
     if item.kind is ItemKind.MESSAGE and result.state in _STATUS:
         status, failure = _STATUS[result.state], result.error
         if result.provider_ref is not None:
-            early = raw.execute(
-                _EARLY, (item.tenant, item.destination, result.provider_ref)
-            ).fetchone()
-            if early is not None:
-                status, failure = early[0] or status, early[1]
+            status, failure = _early(raw, item, result.provider_ref, status, failure)
         raw.execute(_MESSAGE_STATUS, (status, failure, result.provider_ref, item.id))
     if result.state is ItemState.WAITING:
         retry_at = now if result.retry_at is None else to_micros(result.retry_at)
@@ -206,6 +213,7 @@ def finish(
             raw,
             item.lane_kind,
             item.lane,
+            seq=item.seq,
             me=me,
             ready_at=retry_at,
             attempts=item.attempt + 1,
@@ -213,6 +221,28 @@ def finish(
         )
         return True, None
     return True, move(raw, item.lane_kind, item.lane, me=me)
+
+
+def _early(
+    raw: sqlite3.Connection, item: Item, provider_ref: str, status: str, failure: str | None
+) -> tuple[str, str | None]:
+    """Take up what was reported of a message before its id was known here."""
+    row = raw.execute(_EARLY, (item.tenant, item.destination, provider_ref)).fetchone()
+    if row is None:
+        return status, failure
+    told: str | None = row[0]
+    return (status if told in (None, "queued") else told), row[1]
+
+
+def _also_known_as(raw: sqlite3.Connection, item: Item, provider_ref: str) -> None:
+    """Keep the provider's id of what was proved to be sent before the provider's answer came."""
+    raw.execute(
+        "UPDATE outbox SET provider_ref = coalesce(provider_ref, ?) WHERE id = ?",
+        (provider_ref, item.id),
+    )
+    if item.kind is ItemKind.MESSAGE:
+        status, failure = _early(raw, item, provider_ref, "sent", None)
+        raw.execute(_KNOWN_AS, (status, failure, provider_ref, item.id))
 
 
 def move(raw: sqlite3.Connection, kind: str, lane: str, *, me: int) -> Item | None:

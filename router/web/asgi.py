@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 Message: TypeAlias = MutableMapping[str, Any]
@@ -13,6 +14,9 @@ RawHeader: TypeAlias = tuple[bytes, bytes]
 
 TEXT: Final = "text/plain; charset=utf-8"
 JSON: Final = "application/json"
+
+#: How much more than is taken a client may send and still be told that it was too much.
+EXCESS: Final = 8
 
 #: How long a client may take to send its request, in seconds.
 PATIENCE: Final = 30.0
@@ -76,7 +80,7 @@ async def read_body(
         raise BodyTooSlow from None
 
 
-async def _collect(receive: Receive, limit: int) -> bytes:
+async def _collect(receive: Receive, limit: int, *, keep: bool = True) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -87,9 +91,20 @@ async def _collect(receive: Receive, limit: int) -> bytes:
             size += len(chunk)
             if size > limit:
                 raise BodyTooLarge
-            chunks.append(chunk)
+            if keep:
+                chunks.append(chunk)
         if not message.get("more_body", False):
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def discard(receive: Receive, *, limit: int, patience: float = PATIENCE) -> None:
+    """Let a client that sends too much finish, within reason.
+
+    One that is cut off while it sends sees a broken connection, and not the answer that says why.
+    """
+    with suppress(BodyTooLarge, ClientGone, TimeoutError):
+        async with asyncio.timeout(patience):
+            await _collect(receive, limit, keep=False)
 
 
 async def answer(

@@ -69,6 +69,8 @@ class Webhooks:
                 patience=self._patience,
             )
         except asgi.BodyTooLarge:
+            excess = settings.server.max_body * asgi.EXCESS
+            await asgi.discard(receive, limit=excess, patience=self._patience)
             await asgi.sentence(send, 413, "The request is too large.", headers=_CLOSE)
             return
         except asgi.BodyTooSlow:

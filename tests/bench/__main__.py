@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import ceilings, load
-from tests.bench.site import Daemon, _port, memory, running, write_site
+from tests.bench.site import Daemon, announced_port, memory, running, write_site
 
 CONNECTIONS = 64
 
@@ -31,7 +31,7 @@ def _empty(engine: str, folder: Path) -> Iterator[int]:
         [sys.executable, "-m", ceilings.APP, engine], stdout=subprocess.PIPE, stderr=log, text=True
     )
     try:
-        yield _port(process, folder / "empty.log")
+        yield announced_port(process, folder / "empty.log")
     finally:
         process.terminate()
         process.wait(30)
@@ -152,9 +152,8 @@ def _table(engine: str, found: dict[str, Any]) -> str:
         f"{engine}, Python {platform.python_version()}, {CONNECTIONS} connections",
         f"{'measure':38} {'value':>10}     {'ceiling':>10} {'ratio':>6} {'must':>7} {'aim':>7}",
     ]
-    for name, key, unit, ceiling, must, aim, more in _GOALS:
-        if engine == "uvicorn":
-            must, aim = _UVICORN.get((name, key), (must, aim))
+    for name, key, unit, ceiling, *goals, more in _GOALS:
+        must, aim = _UVICORN.get((name, key), goals) if engine == "uvicorn" else goals
         value = found[name][key]
         top = found[ceiling][key] if ceiling else None
         ratio = f"{value / top:6.2f}" if top else ""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from statistics import quantiles
+from typing import Self
 
 from tests.bench.site import SECRET
 
@@ -33,18 +34,27 @@ class Provider:
 
     def __init__(self) -> None:
         self.received: dict[str, float] = {}
+        self._connections: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server
 
-    async def __aenter__(self) -> "Provider":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
+        for task in tuple(self._connections):
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/messages"
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -54,6 +64,8 @@ class Provider:
                 self.received.setdefault(json.loads(body)["to"], time.perf_counter())
                 writer.write(b"HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\n{}")
         except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
             writer.close()
 
 
@@ -77,9 +89,7 @@ def webhooks(text: str, start: int = 0) -> Iterator[tuple[str, bytes]]:
         yield sender, head.encode() + body
 
 
-async def _post(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes
-) -> int:
+async def _post(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> int:
     writer.write(request)
     head = await reader.readuntil(b"\r\n\r\n")
     length = _length(head)

@@ -97,7 +97,7 @@ def running(config: Path) -> Iterator[Daemon]:
         text=True,
     )
     try:
-        port = _port(process, config.parent / "daemon.log")
+        port = announced_port(process, config.parent / "daemon.log")
         boot = time.perf_counter() - began
         yield Daemon(process.pid, port, config.parent, boot)
     finally:
@@ -110,7 +110,8 @@ def running(config: Path) -> Iterator[Daemon]:
         log.close()
 
 
-def _port(process: "subprocess.Popen[str]", log: Path) -> int:
+def announced_port(process: "subprocess.Popen[str]", log: Path) -> int:
+    """Give the port that a process says it listens on."""
     assert process.stdout is not None
     for line in process.stdout:
         if found := re.search(r"http://[^/]*:(\d+)/health", line):

@@ -110,9 +110,9 @@ class Daemon:
 
 @asynccontextmanager
 async def running(
-    folder: Path, *, served: bool = False, config: str = CONFIG
+    folder: Path, *, engine: str | None = None, config: str = CONFIG
 ) -> AsyncIterator[Daemon]:
-    """Run the router on an empty database; ``served`` lets it listen on a port of its own."""
+    """Run the router on an empty database; with an engine it listens on a port of its own."""
     (folder / "router.toml").write_text(config)
     (folder / "rules.toml").write_text(RULES)
     (folder / "articles").mkdir()
@@ -122,8 +122,8 @@ async def running(
         daemon = Daemon(router)
         stop = anyio.Event()
         async with anyio.create_task_group() as tasks:
-            if served:
-                await tasks.start(_serve, daemon, stop)
+            if engine is not None:
+                await tasks.start(_serve, daemon, engine, stop)
             try:
                 yield daemon
             finally:
@@ -132,9 +132,9 @@ async def running(
 
 
 async def _serve(
-    daemon: Daemon, stop: anyio.Event, *, task_status: anyio.abc.TaskStatus[None]
+    daemon: Daemon, engine: str, stop: anyio.Event, *, task_status: anyio.abc.TaskStatus[None]
 ) -> None:
     listener = listen("127.0.0.1", 0)
     daemon.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     task_status.started()
-    await serve(build_app(daemon.router), listener, engine="hypercorn", shutdown=stop.wait)
+    await serve(build_app(daemon.router), listener, engine=engine, shutdown=stop.wait)

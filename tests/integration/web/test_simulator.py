@@ -385,7 +385,7 @@ async def test_message_that_waits_has_no_decision_until_its_turn_is_decided(
 
 async def test_open_page_is_told_of_what_concerns_it_and_of_nothing_else(tmp_path: Path) -> None:
     async with (
-        running(tmp_path, served=True) as daemon,
+        running(tmp_path, engine="hypercorn") as daemon,
         httpx.AsyncClient(base_url=daemon.url, timeout=10) as client,
         client.stream("GET", "/simulator/live", params=ANA_IN_A_QUERY) as stream,
     ):

@@ -358,13 +358,16 @@ situations = st.fixed_dictionaries(
 )
 
 
-def outcome(files: str, policy: Policy, seen: Facts, completion: Completion) -> Outcome:
+def outcome(
+    files: str, policy: Policy, seen: Facts, completion: Completion
+) -> tuple[Outcome, bool]:
+    """Give what comes out, and whether a model was asked."""
     text = f'default.answer = "assistant"\n{CATEGORIES}{files}'
     rules = build_rules([loads(text, "x")], NAMES)
     reading: Reading = read(rules, policy, seen)
     if reading.decision is not None:
-        return reading.decision.outcome
-    return conclude(rules, policy, seen, reading, completion).decision.outcome
+        return reading.decision.outcome, False
+    return conclude(rules, policy, seen, reading, completion).decision.outcome, True
 
 
 @given(
@@ -389,7 +392,13 @@ def test_a_guardrail_never_makes_an_outcome_less_careful(
     )
     after = f'{before}[[guardrail]]\nid = "extra"\n{extra}'
 
-    assert outcome(after, policy, seen, completion) >= outcome(before, policy, seen, completion)
+    without, asked_without = outcome(before, policy, seen, completion)
+    guarded, asked = outcome(after, policy, seen, completion)
+    if asked_without and not asked:
+        # No model is asked any more, so there is no answer to judge: a person gets the turn.
+        assert guarded >= Outcome.TICKET
+    else:
+        assert guarded >= without
 
 
 @given(

@@ -511,3 +511,12 @@ def test_rules_without_files_open_a_ticket() -> None:
     decision = decided(read(load_rules([], Names()), ASSISTED, facts()))
 
     assert decision["outcome"] == "ticket"
+
+
+def test_a_draft_whose_text_cannot_be_filled_in_is_a_ticket(rules_of: Rules) -> None:
+    rules = rules_of(f'[[rule]]\nid = "r"\nthen.draft.text = "{BROKEN_LATER}"')
+
+    decision = decided(read(rules, ASSISTED, facts(attachments=0)))
+
+    assert decision["outcome"] == "ticket"
+    assert "draft" not in decision

@@ -153,6 +153,7 @@ def test_nothing_that_matched_is_no_rule(rules_of: Rules) -> None:
 def test_an_example_may_say_what_the_model_answers(
     rules_of: Rules, default: str, answer: str, decision: str
 ) -> None:
+    more = 'classify = "cheap"' if default == "classify" else ""
     rules = rules_of(
         f'[[example]]\nsay = "x"\nanswer = {answer}\nexpect.decision = "{decision}"\n{CATEGORY}',
         default=f'[default]\nanswer = "assistant"\n{more}',

@@ -20,16 +20,16 @@ def test_changed_facts_leave_the_old_ones_alone() -> None:
     phrases.add("adiós")
     phrases.compile()
     before = Facts({"text": "Hola", "channel": "phone", "category": "INFO"})
-    assert before.hits("text", phrases) == {0}
+    assert before.hits("text", phrases) == frozenset({0})
 
     after = before.with_({"text": "Adiós", "category": None}, risk="low")
 
-    assert after.hits("text", phrases) == {1}
+    assert after.hits("text", phrases) == frozenset({1})
     assert after.get("category") is MISSING
     assert after.get("risk") == "low"
-    assert before.hits("text", phrases) == {0}
+    assert before.hits("text", phrases) == frozenset({0})
     assert before.get("category") == "INFO"
-    assert before.with_(risk="low").hits("text", phrases) == {0}
+    assert before.with_(risk="low").hits("text", phrases) == frozenset({0})
 
 
 def test_two_rule_sets_do_not_see_each_others_phrases() -> None:
@@ -41,4 +41,7 @@ def test_two_rule_sets_do_not_see_each_others_phrases() -> None:
     second.compile()
     facts = Facts({"text": "hola"})
 
-    assert (facts.hits("text", first), facts.hits("text", second)) == ({0}, {1})
+    assert (facts.hits("text", first), facts.hits("text", second)) == (
+        frozenset({0}),
+        frozenset({1}),
+    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -184,7 +185,7 @@ def test_a_mistake_in_a_table_is_told(rules_of: Rules, text: str, message: str) 
     ("default", "message"),
     [
         ("default = 3", '"default" takes a table, not a number'),
-        ("default.draft = 'x'", 'unknown key "draft" in "[default]".'),
+        ("default.draft = 'x'", 'unknown key "draft" in "[default]"'),
         ("default = { answer = 'assistant', ignore = 'x' }", '"answer" and "ignore" both decide.'),
         ("default = { answer = 'assistant', classify = 'x' }", 'no backend "x" in router.toml.'),
     ],
@@ -220,16 +221,17 @@ def test_queues_are_checked_where_they_are_declared(names: Names) -> None:
             ),
         ),
     ):
-        (told,) = mistakes(lambda then=then: build(then))
+        (told,) = mistakes(partial(build, then))
         assert message in told
 
 
 def test_any_language_is_taken_where_none_are_declared(names: Names) -> None:
-    text = 'default.reply.text = { fr = "Salut" }\n[[rule]]\nid = "r"\nlanguages = "fr"\nthen.tag = "t"'
+    text = 'default.reply.text = { fr = "Salut" }\n'
+    rule = '[[rule]]\nid = "r"\nlanguages = "fr"\nthen.tag = "t"'
 
-    rules = build_rules([loads(text, "x")], replace(names, languages=frozenset()))
+    rules = build_rules([loads(text + rule, "x")], replace(names, languages=frozenset()))
 
-    assert rules.rules[0].gate.languages == {"fr"}
+    assert rules.rules[0].gate.languages == frozenset({"fr"})
 
 
 def test_a_later_file_wins_over_an_earlier_one(tmp_path: Path, names: Names) -> None:
@@ -327,20 +329,21 @@ def test_what_rules_lead_to_is_told_in_words(rules_of: Rules) -> None:
         then.run = [{{ action = "anything" }}]
         then.classify = "cheap"
         then.use.backend = "cheap"
-        then.answer = "assistant"
         [[rule]]
         id = "draft"
         then.draft = {{ answer = "cheap", because = "look" }}
-        {"[[guardrail]]"}
+        [[guardrail]]
         id = "g"
         then.replace.text = "{"x" * 70}"
         [[guardrail]]
         id = "h"
         stage = "input"
         then.opt_out = true
-        """.replace('[[rule]]\n        id = "draft"', '[[rule]]\n        id = "draft"', 1).replace(
-            'then.answer = "assistant"\n', ""
-        )
+        [[guardrail]]
+        id = "i"
+        stage = "input"
+        then.no_ai = true
+        """
     )
 
     assert rules.rules[0].summary == (
@@ -357,5 +360,6 @@ def test_what_rules_lead_to_is_told_in_words(rules_of: Rules) -> None:
     assert rules.rules[1].summary == ("draft, answer by cheap: look",)
     assert [each.summary for each in rules.guardrails] == [
         ("opt out",),
+        ("ask no model",),
         (f'replace by "{"x" * 60}…"',),
     ]

@@ -1,9 +1,13 @@
+from typing import ClassVar, cast
+
 import pytest
 
+from router.errors import StorageUnavailable
+from router.web import asgi
 from router.web.live import event
 from router.web.simulator.view import read_address
 from router.web.templates import render
-from tests.unit.web.world import FakeChannel, FakeHost
+from tests.unit.web.world import FakeChannel, FakeHost, RecordingIntake, Verdict
 
 
 async def test_there_is_no_simulator_where_none_is_configured() -> None:
@@ -84,3 +88,75 @@ def test_template_without_its_values_is_an_error() -> None:
 
     with pytest.raises(UndefinedError):
         render("trace_fragment.html")
+
+
+class AwayStore:
+    """A database that cannot be reached."""
+
+    aliases: ClassVar[dict[tuple[str, str], str]] = {}
+
+    async def read(self, function: object) -> None:
+        raise StorageUnavailable
+
+
+@pytest.mark.parametrize(
+    "path", ["/simulator", "/simulator/messages", "/simulator/trace?event=a%231"]
+)
+async def test_page_without_its_database_says_so(path: str) -> None:
+    host = FakeHost(channels=(FakeChannel("phone", kind="simulator"),), store=AwayStore())
+    async with host.client("127.0.0.1", "http://127.0.0.1:8000") as client:
+        response = await client.get(path)
+
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "5"
+    assert response.text == "The database is away. Nothing was kept; try again in a moment.\n"
+
+
+async def test_message_that_intake_refuses_is_an_error_on_the_page() -> None:
+    host = FakeHost(
+        channels=(FakeChannel("phone", kind="simulator"),),
+        intake=RecordingIntake(Verdict(503, retry_after=5)),
+    )
+    async with host.client("127.0.0.1", "http://127.0.0.1:8000") as client:
+        response = await client.post("/simulator/send", data={"text": "hola"})
+
+    assert response.status_code == 503
+    assert response.text.startswith("El router no aceptó el mensaje.")
+
+
+async def test_channel_that_is_switched_off_has_no_page() -> None:
+    host = FakeHost(channels=(FakeChannel("phone", kind="simulator"),))
+    host.settings.tenants["main"].channels["phone"].enabled = False
+    async with host.client("127.0.0.1", "http://127.0.0.1:8000") as client:
+        response = await client.get("/simulator")
+
+    assert response.status_code == 404
+
+
+async def test_websocket_is_closed() -> None:
+    sent = []
+
+    async def receive() -> asgi.Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: asgi.Message) -> None:
+        sent.append(message)
+
+    await FakeHost().app()({"type": "websocket", "path": "/simulator"}, receive, send)
+
+    assert sent == [{"type": "websocket.close", "code": 1000}]
+
+
+async def test_server_is_told_that_the_app_starts_and_stops() -> None:
+    told = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    sent = []
+
+    async def receive() -> asgi.Message:
+        return cast("asgi.Message", told.pop(0))
+
+    async def send(message: asgi.Message) -> None:
+        sent.append(message["type"])
+
+    await FakeHost().app()({"type": "lifespan"}, receive, send)
+
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
