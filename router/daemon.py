@@ -63,6 +63,7 @@ class Router:
         self.clock = clock or SystemClock()
         self.log = log
         self.draining = False
+        self._drained = False
         self._since = self.clock.now()
         instances = Instances(settings, self.clock, log, offline=offline)
         self.configuration = Configuration(settings, instances)
@@ -138,8 +139,14 @@ class Router:
         await self.store.release_all()
 
     async def drain(self) -> None:
-        """Begin nothing more, and let what is under way end; what waits stays in the database."""
-        self.draining = True
+        """Begin nothing more, and let what is under way end; what waits stays in the database.
+
+        What comes in meanwhile is stored, and worked after the next start. Only the first call
+        waits.
+        """
+        if self._drained:
+            return
+        self.draining = self._drained = True
         self.store.pause()
         with anyio.move_on_after(self.settings.server.drain):
             await self._worker.idle()
@@ -218,7 +225,7 @@ async def _serve(
 
     server = settings.server
     listener = http.listen(host or server.host, server.port if port is None else port)
-    stop = anyio.Event()
+    stop = _Stop()
     async with (
         open_store(settings, migrate=migrate) as store,
         Router(settings, store, log=log) as router,
@@ -231,13 +238,24 @@ async def _serve(
         host_: WebHost = router
 
         async def shutdown() -> None:
-            await stop.wait()
-            router.draining = True
+            await stop.asked.wait()
+            # Served until this is over: whoever asks is told that we are not ready any more, and
+            # what is sent all the same is kept for the next start.
+            with stop.patience:
+                await router.drain()
 
         await http.serve(build_app(host_), listener, engine=server.engine, shutdown=shutdown)
         tasks.cancel_scope.cancel()
     log.info("stopped")
-    return 0
+    return 1 if stop.patience.cancel_called else 0
+
+
+class _Stop:
+    """How the daemon is told to stop: once, and for the impatient once more."""
+
+    def __init__(self) -> None:
+        self.asked = anyio.Event()
+        self.patience = anyio.CancelScope()
 
 
 @asynccontextmanager
@@ -249,14 +267,15 @@ async def _control(router: Router) -> AsyncIterator[None]:
         yield
 
 
-async def _signals(stop: anyio.Event, log: Any) -> None:
+async def _signals(stop: _Stop, log: Any) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for number in signals:
-            if stop.is_set():
+            if stop.asked.is_set():
                 log.warning("told to stop twice: leaving what is under way")
-                sys.exit(1)
-            log.info("stopping", signal=signal.Signals(number).name)
-            stop.set()
+                stop.patience.cancel()
+            else:
+                log.info("stopping", signal=signal.Signals(number).name)
+                stop.asked.set()
 
 
 def _announce(settings: Settings, address: tuple[Any, ...]) -> None:

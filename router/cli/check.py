@@ -1,13 +1,10 @@
 """``router check``: everything that is wrong with a configuration, at once."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from router.cli.options import project_of
-
-if TYPE_CHECKING:
-    from router.toml import Problem
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -27,7 +24,6 @@ def check(
     import sys
 
     from router.cli.output import plural
-    from router.rules.examples import run_examples
 
     project = project_of(ctx)
     if schema:
@@ -37,18 +33,7 @@ def check(
 
         print(json.dumps(json_schema(project.registry), ensure_ascii=False, indent=2))
         return 0
-    settings = project.settings()
-    failures: dict[str, Problem] = {}
-    for tenant in settings.tenants.values():
-        for problem in run_examples(tenant.rules, tenant.policy):
-            # Shared rules are run with each tenant's policy; what fails alike is said once.
-            failures.setdefault(str(problem), problem)
-    for problem in failures.values():
-        print(problem.render(), end="\n\n", file=sys.stderr)
-    if failures:
-        number = plural(len(failures), "expectation")
-        print(f"{project.config}: {number} of its examples failed.", file=sys.stderr)
-        return 2
+    settings = project.settings(examples=True)
     for warning in settings.warnings:
         print(f"warning: {warning.render()}", file=sys.stderr)
     for failure in project.registry.failures.values():

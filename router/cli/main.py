@@ -4,6 +4,7 @@ Each command is a module that is imported when it is asked for, and imports what
 runs: ``router run`` pays for no table, and ``router drafts`` for no plugin.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -123,6 +124,17 @@ def root(
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run a command; give the exit status."""
+    status = _run(args)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read along has seen enough; without this, Python complains as it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _FAILED
+    return status
+
+
+def _run(args: Sequence[str] | None) -> int:
     try:
         status = app(
             args=list(sys.argv[1:] if args is None else args),
@@ -139,10 +151,6 @@ def main(args: Sequence[str] | None = None) -> int:
         return _complain(str(error), _MISTAKE)
     except RouterError as error:
         return _complain(str(error), _FAILED)
-    except BrokenPipeError:
-        # Whoever read along has seen enough. Nothing may be written any more, not even at exit.
-        sys.stdout = None
-        return _FINE
     return status if isinstance(status, int) else _FINE
 
 

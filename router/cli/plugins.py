@@ -66,47 +66,20 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
 @app.command(epilog="Example: router plugins new acme_sms")
 def new(
     name: Annotated[str, typer.Argument(help="Its kind: lower-case letters, digits, underscores.")],
-    ai: Annotated[bool, typer.Option("--ai", help="An AI backend instead of a channel.")] = False,
-    action: Annotated[
-        bool, typer.Option("--action", help="An action instead of a channel.")
-    ] = False,
     directory: Annotated[
         Path | None, typer.Option("--dir", help="Where to. Default: router-NAME, here.")
     ] = None,
-) -> int:
+) -> None:
     """Write the skeleton of a plugin with its tests.
 
-    It works, and passes them; then make it yours.
+    It works, and passes them; then make it yours. Nothing is overwritten.
     """
-    import re
-    import sys
+    from router.plugin.skeleton import write_skeleton
 
-    from router.cli.skeleton import skeleton, write
-
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise ArgumentMistake(
-            f'"{name}" cannot name a kind. Use lower-case letters, digits and underscores, '
-            "and begin with a letter"
-        )
-    if ai and action:
-        raise ArgumentMistake("say --ai or --action, not both: a plugin may bring both later")
     folder = directory or Path(f"router-{name.replace('_', '-')}")
-    files = skeleton(name, "ai" if ai else "action" if action else "channel")
-    try:
-        write(folder, files)
-    except FileExistsError:
-        print(f"{folder}: exists already. Name another with --dir", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(
-            f"{folder}: cannot be written: {error.strerror}. Name another with --dir",
-            file=sys.stderr,
-        )
-        return 1
-    for path in files:
-        print(f"wrote {folder / path}")
+    for path in write_skeleton(folder, name):
+        print(f"wrote {path}")
     print(f"\nNext: pip install -e {folder}; router plugins check {name}")
-    return 0
 
 
 @app.command(epilog="Example: router plugins check simulator")

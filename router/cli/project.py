@@ -56,16 +56,17 @@ class Project:
 
         return load_plugins(plugin_files(self.config))
 
-    def settings(self, *, run: bool = False) -> "Settings":
+    def settings(self, *, run: bool = False, examples: bool = False) -> "Settings":
         """Read the whole configuration.
 
         :param run: secrets must have values.
+        :param examples: an example of the rules that fails is a mistake.
         :raises ConfigError: with every problem there is.
         """
         from router.settings.loading import load_settings
 
         self.check_exists()
-        return load_settings(self.config, self.registry, run=run)
+        return load_settings(self.config, self.registry, run=run, examples=examples)
 
     @cached_property
     def _glance(self) -> "Glance":

@@ -149,7 +149,7 @@ def _configuration(daemon: Mapping[str, Any] | None) -> str | None:
 
 
 def _look(number: int, command: str) -> str:
-    return f"{number}  ({command})" if number else "0"
+    return f"{number} ({command})" if number else "0"
 
 
 def _bytes(number: int) -> str:

@@ -11,9 +11,9 @@ from router.clock import Clock
 from router.domain.answer import Completion, ContactCard, Passage, Prompt, PromptTurn
 from router.domain.host_event import AnswerArrived
 from router.domain.outbox import ItemKind, ItemState
-from router.errors import ProviderError, Refused, Unavailable
+from router.errors import OutcomeUnknown, ProviderError, Refused, Unavailable
 from router.failpoints import reach
-from router.pipeline.attempts import Patience, judge
+from router.pipeline.attempts import Patience, finish, judge
 from router.pipeline.configuration import Configuration
 from router.plugin.context import Log
 from router.plugin.http import classify
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 #: A model has no side effects, so whatever went wrong is tried again, so often.
-PATIENCE = Patience(attempts=3, repeat_unknown=3)
+ATTEMPTS = 3
+PATIENCE = Patience(attempts=ATTEMPTS, repeat_unknown=ATTEMPTS)
 
 #: Earlier lines of the conversation that a model sees.
 HISTORY = 20
@@ -59,20 +60,27 @@ class Asker:
     async def ask(self, item: Item) -> None:
         """Make one attempt; the answer, or the failure for good, becomes an event."""
         await self._knowledge.wait()
-        if not await self._store.start_attempt(item):
-            return
-        reach("ask.started")
         question = json.loads(item.body)
         began = self._clock.monotonic()
         passages: tuple[Passage, ...] = ()
+        if item.attempt >= ATTEMPTS:
+            # Judged attempts never come to this: the process died around each of them.
+            error = OutcomeUnknown(f"the router stopped {item.attempt} times while it asked")
+            event = self._event(item, question, passages, began, error=error)
+            result = AttemptResult(state=ItemState.DEAD, error=error.reason, events=(event,))
+            await finish(self._store, item, result, self._log)
+            return
+        if not await self._store.start_attempt(item):
+            return
+        reach("ask.started")
         try:
             prompt = await self._prompt(item, question)
             passages = prompt.passages
             completion = await self._complete(item, prompt)
             reach("ask.answered")
-        except Exception as error:  # noqa: BLE001 - a plugin's call
-            result = judge(item, error, PATIENCE, self._clock.now())
-            meaning = classify(error)
+        except Exception as broken:  # noqa: BLE001 - a plugin's call
+            result = judge(item, broken, PATIENCE, self._clock.now())
+            meaning = classify(broken)
             self._log.warning(
                 "model failed",
                 item=item.id,
@@ -93,7 +101,7 @@ class Asker:
             event = self._event(item, question, passages, began, completion=completion)
             effect = partial(_bill, item=item, completion=completion)
             result = AttemptResult(state=ItemState.DONE, events=(event,), effects=(effect,))
-        await self._store.finish_attempt(item, result)
+        await finish(self._store, item, result, self._log)
         reach("ask.finished")
 
     async def _complete(self, item: Item, prompt: Prompt) -> Completion:

@@ -4,12 +4,23 @@ import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import anyio
+
 from router.domain.outbox import Backoff, ItemState
-from router.errors import OutcomeUnknown, ProviderError, Refused, Unavailable
+from router.errors import (
+    OutcomeUnknown,
+    ProviderError,
+    Refused,
+    StorageUnavailable,
+    Unavailable,
+)
+from router.plugin.context import Log
 from router.plugin.http import classify
-from router.storage.store import AttemptResult, Item
+from router.storage.store import AttemptResult, Item, Store
 
 _BACKOFF = Backoff(base=2.0, cap=300.0)
+#: Seconds between two tries to store a result while the database is away.
+_STORAGE_PAUSE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +28,7 @@ class Patience:
     """How long something is tried.
 
     :param attempts: at most so many; ``None`` for no limit.
-    :param age: counted from the first attempt.
+    :param age: counted from the decision.
     :param repeat_unknown: how often it is repeated when nobody knows whether it was done.
     """
 
@@ -34,7 +45,7 @@ def judge(item: Item, error: Exception, patience: Patience, now: datetime) -> At
         return _ended(ItemState.REFUSED, meaning)
     if isinstance(meaning, OutcomeUnknown) and begun > patience.repeat_unknown:
         return _ended(ItemState.UNKNOWN, meaning)
-    late = item.started_at is not None and now - item.started_at > patience.age
+    late = now - item.created_at > patience.age
     if late or (patience.attempts is not None and begun >= patience.attempts):
         return _ended(ItemState.DEAD, meaning)
     return retry(item, meaning, now)
@@ -51,6 +62,18 @@ def retry(item: Item, error: ProviderError, now: datetime) -> AttemptResult:
         code=error.code,
         error=error.reason,
     )
+
+
+async def finish(store: Store, item: Item, result: AttemptResult, log: Log) -> None:
+    """Store how an attempt ended, as soon as the database takes it: nobody else knows it."""
+    while True:
+        try:
+            await store.finish_attempt(item, result)
+        except StorageUnavailable as error:
+            log.error("result not stored", item=item.id, error=str(error))
+            await anyio.sleep(_STORAGE_PAUSE)
+        else:
+            return
 
 
 def _ended(state: ItemState, error: ProviderError) -> AttemptResult:

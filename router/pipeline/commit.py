@@ -17,6 +17,9 @@ from router.storage.store import OWN_LANE, Commit, NewItem, NewMessage, NewTimer
 
 Effect = Callable[[Tx], None]
 
+#: The longest text of a notice, in characters; the newest part is kept.
+_NOTICE = 1000
+
 
 class Committer:
     """Turns decisions into commits.
@@ -40,6 +43,7 @@ class Committer:
         effects: tuple[Effect, ...] = (),
         owner: str | None = None,
         settles: tuple[int, ...] = (),
+        text: str = "",
         outcome: str | None = None,
         dead_error: str | None = None,
     ) -> Commit:
@@ -48,13 +52,14 @@ class Committer:
         :param conversation: the thread after the event, before the decision's own effects.
         :param owner: the new owner, where the event itself changed it.
         :param settles: numbers of earlier events that waited for this decision.
+        :param text: what the customer wrote, for whoever is told of it.
         :param outcome: the word kept with the event, where it is not the decision's outcome.
         """
         items: list[NewItem] = []
         lines = list(messages)
         more: list[Effect] = list(effects)
         self._replies(work, conversation, decision, items, lines)
-        self._actions(work, conversation, decision, items)
+        self._actions(conversation, decision, text, items)
         if decision.draft is not None:
             more.append(self._draft(work, conversation, decision))
         if decision.ticket is not None:
@@ -105,15 +110,15 @@ class Committer:
                 lines.append(line)
 
     def _actions(
-        self, work: Work, conversation: Conversation, decision: Decision, items: list[NewItem]
+        self, conversation: Conversation, decision: Decision, text: str, items: list[NewItem]
     ) -> None:
         because = decision.because
         calls = [(request.action, dict(request.params)) for request in decision.actions]
-        calls += self._notices(decision, conversation)
+        calls += self._notices(decision, conversation, text[-_NOTICE:])
         items.extend(self._action(name, params, conversation, because) for name, params in calls)
 
     def _notices(
-        self, decision: Decision, conversation: Conversation
+        self, decision: Decision, conversation: Conversation, text: str
     ) -> list[tuple[str, dict[str, Any]]]:
         """Give who is to be told: the action that is called, or those that a queue names."""
         settings = self._configuration.settings
@@ -121,11 +126,11 @@ class Committer:
         found = []
         if decision.escalation is not None:
             to, because = decision.escalation.to, decision.escalation.because
-            notice = {"title": f"{who}: {because}", "text": _last_text(conversation)}
+            notice = {"title": f"{who}: {because}", "text": text}
             found += [(name, notice) for name in self._told(to)]
         elif decision.ticket is not None:
             ticket = decision.ticket
-            notice = {"title": f"{who}: {ticket.title}", "text": _last_text(conversation)}
+            notice = {"title": f"{who}: {ticket.title}", "text": text}
             queue = settings.queues.get(ticket.queue)
             found += [(name, notice) for name in (queue.notify if queue else ())]
         return found
@@ -262,7 +267,3 @@ def _after(conversation: Conversation, decision: Decision) -> Conversation:
         if decision.conversation_attributes
         else conversation.attributes,
     )
-
-
-def _last_text(conversation: Conversation) -> str:
-    return conversation.turn.text[-1000:]

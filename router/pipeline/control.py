@@ -24,8 +24,6 @@ from router.storage.store import Store
 
 #: The longest request and the longest answer, in bytes.
 LIMIT: Final = 1 << 20
-#: How long a caller may take to say what it wants, in seconds.
-_PATIENCE: Final = 10.0
 #: A path may be so long in a socket's address, on every system.
 _LONGEST: Final = 103
 
@@ -58,13 +56,16 @@ def socket_path(database: Path) -> Path:
 
 
 @asynccontextmanager
-async def serve(path: Path, perform: Perform, log: Log) -> AsyncIterator[None]:
+async def serve(
+    path: Path, perform: Perform, log: Log, *, patience: float = 10.0
+) -> AsyncIterator[None]:
     """Answer requests at ``path`` while the context is open; the file goes with it.
 
     Only for the process that owns the database: a socket that is there already is stale, and is
     replaced.
 
     :param perform: what :func:`commands` gives.
+    :param patience: how long a caller may take to say what it wants, in seconds.
     :raises OSError: if the socket cannot be made.
     """
     _clear(path)
@@ -74,7 +75,7 @@ async def serve(path: Path, perform: Perform, log: Log) -> AsyncIterator[None]:
     async def answer(stream: anyio.abc.SocketStream) -> None:
         async with stream:
             with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-                await stream.send(await _answer(stream, perform, log))
+                await stream.send(await _answer(stream, perform, log, patience))
 
     try:
         async with listener, anyio.create_task_group() as tasks:
@@ -91,9 +92,11 @@ def _clear(path: Path) -> None:
             path.unlink()
 
 
-async def _answer(stream: anyio.abc.SocketStream, perform: Perform, log: Log) -> bytes:
+async def _answer(
+    stream: anyio.abc.SocketStream, perform: Perform, log: Log, patience: float
+) -> bytes:
     try:
-        with anyio.fail_after(_PATIENCE):
+        with anyio.fail_after(patience):
             request = json.loads(await _line(stream))
         name, arguments = request["do"], request["with"]
     except (ValueError, LookupError, TypeError, TimeoutError, anyio.EndOfStream) as error:
@@ -107,7 +110,7 @@ async def _answer(stream: anyio.abc.SocketStream, perform: Perform, log: Log) ->
     except RouterError as error:
         answer = {"failed": str(error)}
     except Exception as error:  # noqa: BLE001 - as a worker turn: one command fails alone
-        log.error("a command broke", command=name, error=repr(error))  # noqa: TRY400 - our Log
+        log.error("a command broke", command=name, error=repr(error))
         answer = {"failed": f'"{name}" broke inside the daemon: {error!r}. Its log says where'}
     return _as_line(answer)
 

@@ -11,7 +11,7 @@ from router.domain.outbox import ItemKind, ItemState
 from router.errors import OutcomeUnknown, ProviderError, Refused, StorageUnavailable, Unavailable
 from router.failpoints import reach
 from router.pipeline.ask import Asker
-from router.pipeline.attempts import Patience, judge
+from router.pipeline.attempts import Patience, finish, judge
 from router.pipeline.busy import Busy
 from router.pipeline.configuration import Configuration
 from router.pipeline.instances import LiveChannel
@@ -168,7 +168,7 @@ class Deliverer:
         if item.state is ItemState.STARTED and item.attempt > patience.repeat_unknown:
             # A process died between the start and the result: it may have left.
             result = judge(item, _INTERRUPTED, Patience(), self._clock.now())
-            await self._store.finish_attempt(item, result)
+            await finish(self._store, item, result, self._log)
             self._report(item, result, _INTERRUPTED)
             return
         reach("deliver.claimed")
@@ -181,7 +181,7 @@ class Deliverer:
         except Exception as error:  # noqa: BLE001 - a plugin's call; anything else is unknown
             result = judge(item, error, patience, self._clock.now())
             self._report(item, result, error)
-        await self._store.finish_attempt(item, result)
+        await finish(self._store, item, result, self._log)
         reach("deliver.finished")
 
     def _report(self, item: Item, result: AttemptResult, error: Exception) -> None:

@@ -50,6 +50,8 @@ class _Case:
     conversation: Conversation
     new: bool = False
     owner: str | None = None
+    #: What the customer has written and nobody has answered: what a notice tells.
+    text: str = ""
     messages: tuple[NewMessage, ...] = ()
     effects: tuple[Effect, ...] = ()
     timers: tuple[NewTimer, ...] = ()
@@ -99,15 +101,24 @@ class Triage:
                 return self._echo(work, echo)
             case OwnEcho():
                 return Commit(work=work, outcome="recorded", conversation=work.conversation)
-            case Unparsed():
-                return Commit(work=work, outcome="unparsed")
+            case Unparsed() as request:
+                if work.ref.lane == f"{work.tenant}/raw:{request.channel}":
+                    return Commit(work=work, outcome="unparsed")
+                # No request at all: an event that was stored in a form unknown to this version.
+                return Commit(work=work, outcome="dead", dead_error=request.error)
 
     def give_up(self, work: Work, error: str) -> Commit:
-        """Give the commit of an event that cannot be worked: a dead letter, and an apology."""
-        if work.conversation is None:
+        """Give the commit of an event that cannot be worked: a dead letter, and an apology.
+
+        Only somebody who waits for an answer is told anything: who wrote, or whose turn is open.
+        """
+        if isinstance(work.event, MessageReceived):
+            case = self._received(work, work.event)
+        elif work.conversation is not None and isinstance(work.event, AnswerArrived | TimerFired):
+            case = self._case(work, work.conversation)
+        else:
             return Commit(work=work, outcome="dead", dead_error=error)
-        case = self._case(work, work.conversation)
-        facts = Facts({**case.facts(), "event.kind": "message"})
+        facts = Facts({**case.facts(), "event.kind": "message", "text": case.text})
         rules = self._configuration.rules(work.tenant)
         conclusion = failed(rules, case.policy, facts, None, f"it could not be worked: {error}")
         self._close_turn(case, work.ref.seq)
@@ -166,6 +177,7 @@ class Triage:
         )
         case = self._case(work, conversation)
         case.new = work.contact is None
+        case.text = "\n".join(text for text in (case.text, event.text) if text)
         case.effects = tuple(effects)
         case.messages = (
             NewMessage(
@@ -373,7 +385,13 @@ class Triage:
     def _case(self, work: Work, conversation: Conversation) -> _Case:
         now = self._clock.now()
         policy = self._configuration.policy(work.tenant)
-        case = _Case(work=work, policy=policy, now=now, conversation=conversation)
+        case = _Case(
+            work=work,
+            policy=policy,
+            now=now,
+            conversation=conversation,
+            text=conversation.turn.text,
+        )
         if facting.owner_now(conversation, policy, now) != conversation.owner:
             case.owner = BOT
             case.conversation = replace(conversation, owner=BOT, status=ConversationStatus.ACTIVE)
@@ -430,6 +448,7 @@ class Triage:
             effects=case.effects,
             owner=case.owner,
             settles=case.settles,
+            text=case.text,
             outcome=outcome,
             dead_error=dead_error,
         )

@@ -48,6 +48,7 @@ class Worker:
         self._log = log
         self._depth = anyio.Semaphore(_DEPTH)
         self._busy = Busy()
+        self._alone = anyio.Lock()
 
     async def idle(self) -> None:
         """Wait until no event is being worked."""
@@ -104,14 +105,15 @@ class Worker:
 
     async def _suspect(self, triage: Triage, work: Work) -> None:
         """Work an event around which a process died: alone, and counted before it is touched."""
-        crashes = await self._store.suspect(work)
-        if crashes > MAX_CRASHES:
-            error = f"the process died {crashes - 1} times while it was worked"
-            await self._store.complete([triage.give_up(work, error)])
-            return
-        commit = await self._decide(triage, work)
-        if commit is not None:
-            await self._complete(triage, [commit])
+        async with self._alone:
+            crashes = await self._store.suspect(work)
+            if crashes > MAX_CRASHES:
+                error = f"the process died {crashes - 1} times while it was worked"
+                await self._give_up(triage, work, error)
+                return
+            commit = await self._decide(triage, work)
+            if commit is not None:
+                await self._complete(triage, [commit])
 
     async def _complete(self, triage: Triage, commits: list[Commit]) -> None:
         try:
@@ -122,6 +124,8 @@ class Worker:
             for commit in commits:
                 try:
                     await self._store.complete([commit])
+                except StorageUnavailable:
+                    raise
                 except Exception as error:  # noqa: BLE001
                     await self._failed(triage, commit.work, error)
 
@@ -148,11 +152,17 @@ class Worker:
             wait = _BACKOFF.delay(work.attempts, random.random())
             await self._store.fail(work, reason, self._clock.now() + timedelta(seconds=wait))
             return
+        await self._give_up(triage, work, reason)
+
+    async def _give_up(self, triage: Triage, work: Work, reason: str) -> None:
+        """Make a dead letter of an event, with an apology to whoever waits for an answer."""
         try:
-            commit = triage.give_up(work, reason)
-        except Exception:  # noqa: BLE001 - not even the apology: the dead letter must stand
-            commit = Commit(work=work, outcome="dead", dead_error=reason)
-        await self._store.complete([commit])
+            await self._store.complete([triage.give_up(work, reason)])
+        except StorageUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - the dead letter must stand, even alone
+            self._log.error("no apology", ref=str(work.ref), error=repr(error), where=_where(error))
+            await self._store.complete([Commit(work=work, outcome="dead", dead_error=reason)])
 
 
 def _where(error: BaseException) -> str:

@@ -112,11 +112,14 @@ def _concluded(setting: Setting, added: Added, plan: Plan, trace: Trace) -> Conc
 
 
 def _categorised(rules: RuleSet, facts: Facts, added: Added, completion: Completion) -> Added:
-    """Give the turn a category: the rules', else the conversation's, else the answer's."""
+    """Give the turn a category: the rules', else the answer's, else the conversation's.
+
+    Each message has a category of its own, so what the thread was about before comes last.
+    """
     category = (
         added.category
-        or known_category(rules, facts.get("conversation.category"))
         or known_category(rules, completion.category)
+        or known_category(rules, facts.get("conversation.category"))
         or OTHER
     )
     return replace(added, category=category, risk=added.risk or risk_of(rules, category))

@@ -36,7 +36,6 @@ def fingerprint(settings: "Settings", references: Mapping[str, str]) -> str:
             "required": table.required,
             "timeout": table.timeout,
             "on_unknown": table.on_unknown,
-            "region": table.region,
             "prompt": table.prompt.hash if table.prompt else None,
             "config": table.config.model_dump(mode="json"),
         }

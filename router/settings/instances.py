@@ -102,7 +102,6 @@ class Instances:
             position=table.place,
             on_unknown=host.on_unknown if isinstance(host, ChannelTable) else "ask",
             prompt=prompt,
-            region=host.region if isinstance(host, ChannelTable) else None,
         )
 
     def _unknown_kind(self, group: Group, table: Table) -> None:

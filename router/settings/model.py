@@ -72,7 +72,6 @@ class InstanceSettings:
     :param on_unknown: what becomes of a message of which nobody knows whether it was sent: a
         person is asked, or it is sent again. Channels only.
     :param prompt: AI backends only.
-    :param region: channels only: the country whose telephone numbers come without their code.
     :param config: the plugin's validated table. In ``load_settings(…, run=False)`` a secret that
         is not set has a placeholder here.
     :param position: where the table stands; prints itself as ``file:line:column``.
@@ -90,7 +89,6 @@ class InstanceSettings:
     position: Place
     on_unknown: Literal["ask", "resend"] = "ask"
     prompt: PromptText | None = None
-    region: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,6 @@ from router.settings.values import (
     Language,
     Network,
     PublicUrl,
-    Region,
     Size,
     Texts,
     Timezone,
@@ -137,9 +136,6 @@ class ChannelTable(InstanceTable):
     on_unknown: Literal["ask", "resend"] = Field(
         "ask",
         description="When nobody knows whether a message was sent: ask a person, or send it again.",
-    )
-    region: Region | None = Field(
-        None, description="The country whose telephone numbers come without their code."
     )
 
 

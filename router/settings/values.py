@@ -19,7 +19,6 @@ RESERVED = "test"
 _SIZE = re.compile(r"([0-9]+) ?(B|KiB|MiB|GiB)")
 _UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
-_REGION = re.compile(r"[A-Z]{2}")
 
 
 def _schema(pattern: re.Pattern[str], *, examples: list[str]) -> WithJsonSchema:
@@ -83,13 +82,6 @@ def _timezone(value: str) -> str:
     except (KeyError, OSError, ValueError):
         message = 'must be a time zone such as "America/Bogota"'
         raise ValueError(message) from None
-    return value
-
-
-def _region(value: str) -> str:
-    if not _REGION.fullmatch(value):
-        message = 'must be a country\'s two letters such as "CO"'
-        raise ValueError(message)
     return value
 
 
@@ -161,7 +153,6 @@ Timezone: TypeAlias = Annotated[
     str, AfterValidator(_timezone), Field(examples=["America/Bogota", "Europe/Madrid"])
 ]
 #: An ISO 3166 code.
-Region: TypeAlias = Annotated[str, AfterValidator(_region), _schema(_REGION, examples=["CO", "ES"])]
 #: An IP address or network.
 Network: TypeAlias = Annotated[str, AfterValidator(_network), Field(examples=["10.0.0.0/8"])]
 #: An http or https address without a query; a slash at its end is dropped.

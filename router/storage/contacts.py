@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from router.domain.conversation import BOT, ConversationStatus
 from router.storage.store import Tx
 from router.storage.tables import contact, conversation
 
@@ -24,8 +25,10 @@ def learn_address(tx: Tx, tenant: str, address: str, key: str) -> None:
     """Note that an address is the person known by ``key``.
 
     Whoever was known by that address alone becomes part of the person: their conversations move
-    over, closed, so that the history is one. What comes in from either address from now on is one
-    thread; what is already in the other lane is still worked there, in its own order.
+    over, closed, so that the history is one; only a question that is not answered yet stays where
+    its answer will look for it. A person who owned the one owns the other from now on, too. What
+    comes in from either address from now on is one thread; what is already in the other lane is
+    still worked there, in its own order.
     """
     tx.learn_alias(tenant, address, key)
     found = {
@@ -36,9 +39,38 @@ def learn_address(tx: Tx, tenant: str, address: str, key: str) -> None:
             )
         )
     }
-    if address in found and key in found:
-        tx.connection.execute(
-            sa.update(conversation)
-            .where(conversation.c.contact == found[address], conversation.c.tenant == tenant)
-            .values(contact=found[key], status="closed")
+    if address not in found or key not in found:
+        return
+    other = sa.and_(conversation.c.contact == found[address], conversation.c.tenant == tenant)
+    _hand_over(tx.connection, tenant, other, found[key])
+    tx.connection.execute(
+        sa.update(conversation)
+        .where(other, conversation.c.turn_from.is_(None))
+        .values(contact=found[key], status=ConversationStatus.CLOSED)
+    )
+
+
+def _hand_over(
+    connection: sa.Connection, tenant: str, other: sa.ColumnElement[bool], person: str
+) -> None:
+    """Let whoever owns the open conversation of one contact own that of the other."""
+    columns = (conversation.c.owner, conversation.c.owner_since, conversation.c.last_person_at)
+    row = connection.execute(
+        sa.select(*columns, conversation.c.status).where(
+            other,
+            conversation.c.status != ConversationStatus.CLOSED,
+            conversation.c.owner != BOT,
         )
+    ).first()
+    if row is None:
+        return
+    connection.execute(
+        sa.update(conversation)
+        .where(
+            conversation.c.contact == person,
+            conversation.c.tenant == tenant,
+            conversation.c.status != ConversationStatus.CLOSED,
+            conversation.c.owner == BOT,
+        )
+        .values(**row._mapping, epoch=conversation.c.epoch + 1)  # noqa: SLF001 - its public name
+    )

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from router.domain.event import DeliveryReported
 from router.domain.message import DeliveryStatus
 from router.domain.outbox import ItemKind, ItemState
-from router.storage.fence import wake_lane
+from router.storage.fence import UNPROVED, prove
 from router.storage.tables import early_report, message, outbox
 
 _FAILED = ("failed", "undelivered")
@@ -32,19 +32,9 @@ def apply_report(
         .where(message.c.id == found, message.c.tenant == tenant)
         .with_for_update()
     ).one_or_none()
-    if item["state"] in (ItemState.STARTED, ItemState.UNKNOWN):
-        connection.execute(
-            sa.update(outbox)
-            .where(outbox.c.id == found, outbox.c.tenant == tenant)
-            .values(
-                state=ItemState.DONE,
-                finished_at=now,
-                error=None,
-                provider_ref=sa.func.coalesce(outbox.c.provider_ref, event.provider_id),
-            )
-        )
-        if item["state"] == ItemState.UNKNOWN:
-            wake_lane(connection, tenant, item["lane"], now)
+    # One that gave up without knowing, and one that waits for another try, may have been sent, too.
+    if item["state"] in (*UNPROVED, ItemState.DEAD) and item["attempt"]:
+        prove(connection, tenant, found, item["lane"], event.provider_id, now)
     if shown is not None:
         connection.execute(
             sa.update(message)
@@ -79,7 +69,7 @@ def _failure(event: DeliveryReported) -> str | None:
 def _find(
     connection: sa.Connection, tenant: str, channel: str, event: DeliveryReported
 ) -> sa.RowMapping | None:
-    columns = sa.select(outbox.c.id, outbox.c.lane, outbox.c.state).where(
+    columns = sa.select(outbox.c.id, outbox.c.lane, outbox.c.state, outbox.c.attempt).where(
         outbox.c.tenant == tenant,
         outbox.c.kind == ItemKind.MESSAGE,
         outbox.c.destination == channel,

@@ -18,6 +18,9 @@ from router.rules.text import fold
 from router.storage.store import OUT
 from router.storage.tables import contact, conversation, lane, message, outbox
 
+#: States of a message that was tried, and of which nobody has proved yet that it was sent.
+UNPROVED = (ItemState.STARTED, ItemState.UNKNOWN, ItemState.WAITING)
+
 #: How long after its sending an echo may still be our own.
 OWN_ECHO_WINDOW = timedelta(minutes=10)
 
@@ -35,7 +38,7 @@ def accept_echo(
     :param key: the contact's thread key.
     :return: the event as it is to be stored.
     """
-    own = _own(connection, tenant, key, event, now)
+    own = _own(connection, tenant, key, channel, event, now)
     if own is not None:
         return OwnEcho(item=own, provider_id=event.provider_id or event.id)
     _open(connection, tenant, key, channel, event, now)
@@ -70,20 +73,39 @@ def raise_epoch(
         sa.update(outbox)
         .where(stale)
         .values(state=ItemState.WITHDRAWN, finished_at=now, error=why)
-        .returning(outbox.c.id)
-    ).scalars()
-    ids = list(withdrawn)
-    if ids:
+        .returning(outbox.c.id, outbox.c.lane)
+    ).all()
+    if withdrawn:
         connection.execute(
             sa.update(message)
-            .where(message.c.id.in_(ids), message.c.tenant == tenant)
+            .where(message.c.id.in_([row.id for row in withdrawn]), message.c.tenant == tenant)
             .values(status=ItemState.WITHDRAWN, failure=why)
         )
+        # What a person writes now must not wait for the next attempt of what is withdrawn.
+        for key in {row.lane for row in withdrawn}:
+            wake_lane(connection, tenant, key, now)
     return epoch
 
 
+def prove(
+    connection: sa.Connection, tenant: str, item: str, key: str, provider_ref: str, now: datetime
+) -> None:
+    """Settle a message that its provider turns out to have: it is done, and is not sent again."""
+    connection.execute(
+        sa.update(outbox)
+        .where(outbox.c.id == item, outbox.c.tenant == tenant)
+        .values(
+            state=ItemState.DONE,
+            finished_at=now,
+            error=None,
+            provider_ref=sa.func.coalesce(outbox.c.provider_ref, provider_ref),
+        )
+    )
+    wake_lane(connection, tenant, key, now)
+
+
 def wake_lane(connection: sa.Connection, tenant: str, key: str, now: datetime) -> None:
-    """Let an out lane that was parked behind an unknown outcome be claimed again."""
+    """Let an out lane be claimed now that was parked, or that waits for another attempt."""
     connection.execute(
         sa.update(lane)
         .where(lane.c.kind == OUT, lane.c.key == key, lane.c.tenant == tenant)
@@ -102,7 +124,12 @@ def _open_conversation(tenant: str, key: str) -> sa.Select[tuple[str]]:
 
 
 def _own(
-    connection: sa.Connection, tenant: str, key: str, event: MessageEchoed, now: datetime
+    connection: sa.Connection,
+    tenant: str,
+    key: str,
+    channel: str,
+    event: MessageEchoed,
+    now: datetime,
 ) -> str | None:
     rows = connection.execute(
         sa.select(outbox.c.id, outbox.c.lane, outbox.c.body, outbox.c.state, outbox.c.provider_ref)
@@ -113,30 +140,36 @@ def _own(
             contact.c.key == key,
             outbox.c.tenant == tenant,
             outbox.c.kind == ItemKind.MESSAGE,
-            outbox.c.state.in_([ItemState.STARTED, ItemState.UNKNOWN, ItemState.DONE]),
+            outbox.c.destination == channel,
+            # One that waits was tried: nothing else has a moment of its start.
+            outbox.c.state.in_([*UNPROVED, ItemState.DONE]),
             outbox.c.echo.is_(None),
             outbox.c.started_at >= now - OWN_ECHO_WINDOW,
         )
         .order_by(outbox.c.created_at)
     ).all()
-    ids = {event.id, event.provider_id}
+    name = event.provider_id or event.id
+    ids = {event.id, name}
     text = fold(event.text)
     by_id = [row for row in rows if row.provider_ref in ids]
     by_text = [row for row in rows if fold(json.loads(row.body).get("text", "")) == text]
     for row in (*by_id, *by_text):
-        values: dict[str, str | None] = {"echo": event.id}
-        if row.state == ItemState.UNKNOWN:
-            # The provider shows it as sent: that settles it.
-            values |= {"state": ItemState.DONE, "error": None}
-            connection.execute(
-                sa.update(message)
-                .where(message.c.id == row.id, message.c.tenant == tenant)
-                .values(status="sent", failure=None)
-            )
-            wake_lane(connection, tenant, row.lane, now)
+        values = {"echo": event.id}
         connection.execute(
             sa.update(outbox).where(outbox.c.id == row.id, outbox.c.tenant == tenant).values(values)
         )
+        if row.state in UNPROVED:
+            # The provider shows it as sent: that settles it.
+            connection.execute(
+                sa.update(message)
+                .where(message.c.id == row.id, message.c.tenant == tenant)
+                .values(
+                    status="sent",
+                    failure=None,
+                    provider_id=sa.func.coalesce(message.c.provider_id, name),
+                )
+            )
+            prove(connection, tenant, row.id, row.lane, name, now)
         found: str = row.id
         return found
     return None

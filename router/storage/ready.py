@@ -49,6 +49,10 @@ class Ready(Generic[Leased]):
         waiting = self._waiting
         return [waiting.popleft() for _ in range(min(limit, len(waiting)))]
 
+    def clear(self) -> None:
+        """Forget what is here: its leases are given back."""
+        self._waiting.clear()
+
     async def wait(self, now: Callable[[], datetime]) -> None:
         """Wait until there is something to take or to claim."""
         if self.paused:

@@ -387,9 +387,7 @@ class SQLiteStore(Store):
                 if isinstance(item, Work):
                     sqlite_lanes.release(tx.raw, IN, *item.ref, me=self._me)
                 else:
-                    sqlite_lanes.release(
-                        tx.raw, item.lane_kind, item.lane, item.seq, me=self._me
-                    )
+                    sqlite_lanes.release(tx.raw, item.lane_kind, item.lane, item.seq, me=self._me)
             tx.published.extend((self._in, *self._items.values()))
 
         if items:
@@ -406,8 +404,9 @@ class SQLiteStore(Store):
         return [] if error is None else [f"database: {error}"]
 
     async def release_all(self) -> None:
-        for ready in (self._in, *self._items.values()):
-            ready.take(len(ready))
+        self._in.clear()
+        for ready in self._items.values():
+            ready.clear()
         await self._writer.run(lambda tx: sqlite_lanes.release_all(tx.raw, me=self._me))
 
     # --- timers

@@ -67,7 +67,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 _UPDATE_CONVERSATION = """
-UPDATE conversation SET channel = ?, address = ?, status = ?, category = ?, risk = ?,
+UPDATE conversation SET channel = ?, address = ?, status = coalesce(?, status), category = ?, risk = ?,
   priority = ?, language = ?, bot_turns = ?, tags = ?, attributes = ?, pending_ask = ?,
   turn_from = ?, turn_generation = ?, last_in_at = ?, last_provider_id = ?,
   last_activity_at = ? WHERE id = ?
@@ -307,13 +307,16 @@ def write(raw: sqlite3.Connection, commit: Commit, now: int) -> None:
 def _write_thread(
     raw: sqlite3.Connection, commit: Commit, conversation: Conversation, now: int
 ) -> None:
-    contact, turn = conversation.contact, conversation.turn
+    contact, turn, before = conversation.contact, conversation.turn, commit.work.conversation
     tags = codec.dumps(sorted(conversation.tags))
     attributes = codec.dumps(dict(conversation.attributes))
     values = (
         conversation.channel,
         str(conversation.address),
-        conversation.status,
+        # Left alone unless the event changes it: a person may have changed it since it was read.
+        None
+        if before is not None and before.status == conversation.status
+        else conversation.status,
         conversation.category,
         conversation.risk,
         conversation.priority,

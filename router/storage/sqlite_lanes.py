@@ -15,7 +15,7 @@ ON CONFLICT (kind, key) DO UPDATE SET
                      THEN :me ELSE lease_owner END,
   ready_at = CASE WHEN parked AND NOT :person THEN ready_at ELSE coalesce(ready_at, :now) END,
   parked = parked AND NOT :person
-RETURNING last_seq, lease_owner IS NOT NULL AND lease_owner IS :me AND done_seq = last_seq - 1
+RETURNING last_seq, lease_owner = :me AND done_seq = last_seq - 1
 """
 
 _CLAIM = """

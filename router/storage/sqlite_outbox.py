@@ -22,12 +22,13 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting', 0, ?)
 
 _ITEM = """
 SELECT id, tenant, lane, seq, kind, conversation, decided_lane, decided_seq, author, epoch,
-  destination, body, state, attempt, started_at
+  destination, body, state, attempt, created_at, started_at
 FROM outbox WHERE lane = ? AND seq > ? AND state IN ('waiting', 'started', 'unknown') ORDER BY seq
 """
 
 _EPOCH = """
-SELECT o.state, o.attempt, v.epoch, v.owner FROM outbox o LEFT JOIN conversation v ON v.id = o.conversation
+SELECT o.state, o.attempt, v.epoch, v.owner
+FROM outbox o LEFT JOIN conversation v ON v.id = o.conversation
 WHERE o.id = ?
 """
 
@@ -124,6 +125,7 @@ def put(
         body=item.body,
         state=ItemState.WAITING,
         attempt=0,
+        created_at=from_micros(now),
     )
 
 
@@ -159,7 +161,8 @@ def _item(row: Sequence[Any]) -> Item:
         body=row[11],
         state=ItemState(row[12]),
         attempt=row[13],
-        started_at=None if row[14] is None else from_micros(row[14]),
+        created_at=from_micros(row[14]),
+        started_at=None if row[15] is None else from_micros(row[15]),
     )
 
 

@@ -179,20 +179,20 @@ class Writer:
                     raw.execute("RELEASE operation")
                 except BaseException as error:  # noqa: BLE001
                     operation.error = _in_words(error)
-                    if isinstance(operation.error, StorageUnavailable):
-                        self.error = str(operation.error)
                     del transaction.published[kept:]
                     raw.execute("ROLLBACK TO operation")
                     raw.execute("RELEASE operation")
             raw.execute("COMMIT")
-            if all(operation.error is None for operation in group):
-                self.error = None
+            errors = [operation.error for operation in group]
+            away = [error for error in errors if isinstance(error, StorageUnavailable)]
+            self.error = str(away[0]) if away else None
         except BaseException as error:  # noqa: BLE001 - a failed COMMIT fails every waiter
             self._rollback()
             transaction.published = []
-            self.error = str(_in_words(error))
+            self.error = f"SQLite: {error}"
             for operation in group:
-                operation.error = operation.error or _in_words(error)
+                # No fault of theirs: the same call may work later.
+                operation.error = operation.error or StorageUnavailable(self.error)
 
     def _rollback(self) -> None:
         if self._transaction.raw.in_transaction:

@@ -190,6 +190,8 @@ class Item:
 
     :param state: ``started`` means that a process died between the start and its result.
     :param attempt: attempts begun so far.
+    :param created_at: when it was decided.
+    :param started_at: when the last attempt began.
     """
 
     id: str
@@ -205,6 +207,7 @@ class Item:
     body: str
     state: ItemState
     attempt: int
+    created_at: datetime
     started_at: datetime | None = None
 
     @property

@@ -30,7 +30,14 @@ _ALWAYS: Final[tuple[RawHeader, ...]] = (
 
 
 class BodyTooLarge(Exception):
-    """More was sent than ``[server] max_body`` allows."""
+    """More was sent than ``[server] max_body`` allows.
+
+    :param more: whether the client is still sending.
+    """
+
+    def __init__(self, *, more: bool) -> None:
+        super().__init__()
+        self.more = more
 
 
 class BodyTooSlow(Exception):
@@ -72,7 +79,7 @@ async def read_body(
     :raises ClientGone: if the client hangs up.
     """
     if announced is not None and announced.isdecimal() and int(announced) > limit:
-        raise BodyTooLarge
+        raise BodyTooLarge(more=True)
     try:
         async with asyncio.timeout(patience):  # a third of the cost of anyio's, on every webhook
             return await _collect(receive, limit)
@@ -90,7 +97,7 @@ async def _collect(receive: Receive, limit: int, *, keep: bool = True) -> bytes:
         if chunk := message.get("body"):
             size += len(chunk)
             if size > limit:
-                raise BodyTooLarge
+                raise BodyTooLarge(more=message.get("more_body", False))
             if keep:
                 chunks.append(chunk)
         if not message.get("more_body", False):

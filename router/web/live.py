@@ -67,8 +67,8 @@ async def _fragments(
                 changed = concerns(await anext(subscription))
             if changed:
                 with anyio.move_on_after(_GATHER):
-                    async for change in subscription:
-                        concerns(change)
+                    while True:
+                        concerns(await anext(subscription))
                 fresh = await draw()
                 if fresh != shown:
                     shown = fresh

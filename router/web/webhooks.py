@@ -68,9 +68,10 @@ class Webhooks:
                 limit=settings.server.max_body,
                 patience=self._patience,
             )
-        except asgi.BodyTooLarge:
-            excess = settings.server.max_body * asgi.EXCESS
-            await asgi.discard(receive, limit=excess, patience=self._patience)
+        except asgi.BodyTooLarge as error:
+            if error.more:
+                excess = settings.server.max_body * asgi.EXCESS
+                await asgi.discard(receive, limit=excess, patience=self._patience)
             await asgi.sentence(send, 413, "The request is too large.", headers=_CLOSE)
             return
         except asgi.BodyTooSlow:

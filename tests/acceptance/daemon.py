@@ -206,7 +206,7 @@ class Daemon:
             return connection.execute(statement, values).fetchall()
 
     def limit_files(self, size: int | None) -> None:
-        """Let no file grow beyond so many bytes, as a full disk would; ``None``: let them."""
+        """Let nothing be written beyond so many bytes, as on a full disk; ``None``: let it."""
         _, hard = resource.prlimit(self.pid, resource.RLIMIT_FSIZE)
         soft = resource.RLIM_INFINITY if size is None else size
         resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (soft, hard))

@@ -53,6 +53,8 @@ secret = { env = "LEDGER_SECRET" }
 
 #: Stands in a body for a name that no other body has.
 _NAME = "@NAME@"
+#: Bodies in one example of hypothesis, which spends more time on an example than on a body.
+_BATCH = 20
 
 _characters = st.characters(exclude_categories=())  # lone surrogates and NUL, too
 _texts = st.one_of(
@@ -64,7 +66,7 @@ _names = st.one_of(
 )
 _numbers = st.one_of(
     st.integers(),
-    st.integers(1, 5000).map(lambda digits: 10**digits),
+    st.integers(1, 4000).map(lambda digits: 10**digits),
     st.floats(),
     st.sampled_from([2**63, -(2**63) - 1, 1e308, -0.0]),
 )
@@ -99,9 +101,7 @@ _nearly = st.fixed_dictionaries(
 
 
 def _encoded(value: Any, *, ascii_only: bool, encoding: str) -> bytes:
-    # An integer may be too long to be written down in the usual way; so may its text be.
-    text = json.dumps(value, ensure_ascii=ascii_only)
-    return text.encode(encoding, "surrogatepass")
+    return json.dumps(value, ensure_ascii=ascii_only).encode(encoding, "surrogatepass")
 
 
 def _json(values: st.SearchStrategy[Any]) -> st.SearchStrategy[bytes]:
@@ -128,6 +128,11 @@ _bodies: st.SearchStrategy[bytes] = st.one_of(
         st.sampled_from([(b"[", b"]"), (b'{"id":', b"}")]),
         st.booleans(),
     ),
+    # More digits than Python reads, beside what is all right.
+    st.integers(4200, 9000).map(
+        lambda digits: b'{"id": "@NAME@", "from": "x:y", "text": "hola", "more": %s}'
+        % (b"9" * digits)
+    ),
 )
 
 
@@ -135,23 +140,24 @@ def bodies(count: int) -> list[bytes]:
     """Give so many bodies, no two alike, and no two with one message's name."""
     found: dict[bytes, None] = {}
 
+    def named(body: bytes) -> bytes:
+        name = f"<{len(found)}>"
+        for encoding in ("utf-8", "utf-16-le"):
+            body = body.replace(_NAME.encode(encoding), name.encode(encoding))
+        return body
+
     def generate(number: int) -> None:
         @seed(number)
         @settings(
-            max_examples=count,
+            max_examples=count // _BATCH,
             database=None,
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         )
-        @given(_bodies)
-        def keep(body: bytes) -> None:
-            name = f"n{len(found)}"
-            mark = _NAME if _NAME.encode() in body else _NAME.encode("utf-16-le").decode("latin-1")
-            wide = mark != _NAME
-            new = name.encode("utf-16-le") if wide else name.encode()
-            old = _NAME.encode("utf-16-le") if wide else _NAME.encode()
-            if len(found) < count:
-                found[body.replace(old, new)] = None
+        @given(st.lists(_bodies, min_size=_BATCH, max_size=_BATCH))
+        def keep(batch: list[bytes]) -> None:
+            for body in batch:
+                found.setdefault(named(body))
 
         keep()
 
@@ -159,4 +165,239 @@ def bodies(count: int) -> list[bytes]:
     while len(found) < count:
         generate(number)
         number += 1
-    return list(found)
+    return list(found)[:count]
+
+
+# --- sending
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    with (
+        providers.running() as provider,
+        folder_of(
+            tmp_path,
+            router_toml(provider.url, server='max_body = "64 KiB"', more=TENANT),
+            {"rules.toml": RULES, **ARTICLES},
+        ) as daemon,
+    ):
+        daemon.start()
+        yield daemon
+
+
+async def send(daemon: Daemon, rubbish: list[bytes]) -> Counter[int]:
+    """Send each body, correctly signed, over a few connections that stay open; count the answers."""
+    statuses: Counter[int] = Counter()
+    left = iter(rubbish)
+
+    async def one_by_one() -> None:
+        async with httpx.AsyncClient(timeout=30) as http:
+            for body in left:
+                answer = await http.post(
+                    f"{daemon.url}/hooks/ledger", content=body, headers=sign(body)
+                )
+                statuses[answer.status_code] += 1
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(8):
+            tasks.start_soon(one_by_one)
+    return statuses
+
+
+def idle(daemon: Daemon) -> bool:
+    return daemon.rows("SELECT count(*) FROM inbox_event WHERE outcome IS NULL") == [(0,)]
+
+
+def events(daemon: Daemon) -> int:
+    ((count,),) = daemon.rows("SELECT count(*) FROM inbox_event")
+    return int(count)
+
+
+@pytest.mark.timeout(180)
+async def test_signed_rubbish_is_acknowledged_and_each_body_is_kept_once(daemon: Daemon) -> None:
+    print(f"ROUTER_SEED={SEED}")  # noqa: T201 - shown when it fails
+    rubbish = bodies(COUNT)
+    before = daemon.pid
+
+    assert await send(daemon, rubbish) == {200: COUNT}
+
+    await anyio.to_thread.run_sync(lambda: wait_for(lambda: idle(daemon), "all worked"))
+    assert daemon.alive
+    assert daemon.pid == before
+    # Each body has a name of its own in it, or is known by its digest: a row for each.
+    assert events(daemon) == len(set(rubbish)) == COUNT
+    raw = {name for (name,) in daemon.rows(_RAW)}
+    assert raw <= {f"raw:{hashlib.sha256(body).hexdigest()}" for body in rubbish}
+    assert 0.1 * COUNT < len(raw) < 0.9 * COUNT  # of both sorts there were plenty
+    assert daemon.rows("SELECT lane, seq, dead_error FROM inbox_event WHERE dead_at NOTNULL") == []
+
+    again = rubbish[:: COUNT // 200]
+    assert await send(daemon, again) == {200: len(again)}
+    assert events(daemon) == COUNT
+    assert daemon.stop() == 0
+
+
+_RAW = "SELECT external_id FROM inbox_event WHERE lane = 'main/raw:ledger' AND type = 'unparsed'"
+
+
+# --- what is refused
+
+HOLA = {"id": "m1", "from": "tel:+573001234567", "text": "hola"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "change", "status"),
+    [
+        ("POST", "/hooks/ledger", lambda body, headers: (body, {}), 403),
+        ("POST", "/hooks/ledger", lambda body, headers: (body + b" ", headers), 403),
+        ("POST", "/hooks/ledger", lambda body, headers: (b"", headers), 403),
+        ("POST", "/hooks/ledger", lambda body, _: (body, sign(body, "another secret")), 403),
+        ("POST", "/hooks/ledger", lambda body, _: (body, {SIGNATURE: "no hex"}), 403),
+        ("POST", "/hooks/ledger", lambda body, _: (body, {SIGNATURE: ""}), 403),
+        ("POST", "/hooks/ledgr", lambda body, headers: (body, headers), 404),
+        ("POST", "/hooks/recepcion", lambda body, headers: (body, headers), 404),
+        ("POST", "/hooks/clinica/ledger", lambda body, headers: (body, headers), 404),
+        ("POST", "/hooks/nobody/ledger", lambda body, headers: (body, headers), 404),
+        ("POST", "/hooks/", lambda body, headers: (body, headers), 404),
+        ("GET", "/hooks/ledger", lambda _body, _headers: (b"", sign(b"")), 405),
+        ("GET", "/hooks/ledger", lambda _body, _headers: (b"", {}), 403),
+        ("PUT", "/hooks/ledger", lambda body, headers: (body, headers), 405),
+        ("POST", "/hooks/ledger", lambda body, _: (_padded(65_537), sign(_padded(65_537))), 413),
+    ],
+)
+def test_what_nobody_may_send_is_refused_without_a_row(
+    shared: Daemon, method: str, path: str, change: Any, status: int
+) -> None:
+    body, headers = change(*signed(HOLA))
+
+    answer = httpx.request(method, shared.url + path, content=body, headers=headers, timeout=30)
+
+    assert answer.status_code == status
+    assert events(shared) == 0
+
+
+def test_a_body_too_large_is_refused_even_if_its_length_is_not_announced(shared: Daemon) -> None:
+    body = _padded(65_537)
+
+    answer = httpx.post(
+        f"{shared.url}/hooks/ledger",
+        content=(body[start : start + 4096] for start in range(0, len(body), 4096)),
+        headers=sign(body),
+        timeout=30,
+    )
+
+    assert answer.status_code == 413
+    assert events(shared) == 0
+
+
+def test_a_second_process_is_told_who_has_the_database(shared: Daemon) -> None:
+    errors = shared.command("run", "--port", "0", status=1)
+
+    assert re.findall(r"router\.db is in use by process (\d+)\.", errors) == [str(shared.pid)]
+    assert "Traceback" not in errors
+    assert shared.ready
+
+
+def test_a_body_as_large_as_allowed_and_another_tenant_are_served(daemon: Daemon) -> None:
+    body = _padded(65_536)
+    for path in ("ledger", "clinica/recepcion"):
+        url = f"{daemon.url}/hooks/{path}"
+        assert httpx.post(url, content=body, headers=sign(body), timeout=30).status_code == 200
+
+    tenants = daemon.rows("SELECT tenant, source, external_id FROM inbox_event ORDER BY tenant")
+    assert tenants == [
+        ("clinica", "clinica/recepcion", "message:m1"),
+        ("main", "main/ledger", "message:m1"),
+    ]
+
+
+def _padded(size: int) -> bytes:
+    """Give a message of exactly so many bytes."""
+    body = json.dumps(HOLA).encode()
+    return body + b" " * (size - len(body))
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """Give a daemon for tests that leave nothing behind."""
+    config = router_toml("http://127.0.0.1:9", server='max_body = "64 KiB"', more=TENANT)
+    files = {"rules.toml": RULES, **ARTICLES}
+    with folder_of(tmp_path_factory.mktemp("shared"), config, files) as daemon:
+        daemon.start()
+        yield daemon
+        assert daemon.stop() == 0
+
+
+# --- when the disk is full
+
+
+def test_a_full_disk_is_answered_with_503_and_nothing_acknowledged_is_lost(daemon: Daemon) -> None:
+    def deliver(number: int) -> httpx.Response:
+        sender = f"tel:+57300{number:07}"
+        return daemon.post({"id": f"m{number}", "from": sender, "text": "hola"})
+
+    acknowledged = [number for number in range(20) if deliver(number).status_code == 200]
+    assert len(acknowledged) == 20
+    wait_for(lambda: idle(daemon), "all worked")
+
+    # The log of the database may still grow a little, and then no more.
+    wal = daemon.database.with_name("router.db-wal")
+    daemon.limit_files(wal.stat().st_size + 50_000)
+    answers = {}
+    for number in range(20, 400):
+        answer = deliver(number)
+        if answer.status_code == 200:
+            acknowledged.append(number)
+        else:
+            answers[number] = answer
+            if len(answers) == 5:
+                break
+    assert {answer.status_code for answer in answers.values()} == {503}
+    assert all(int(answer.headers["Retry-After"]) > 0 for answer in answers.values())
+    health = daemon.health()
+    assert health is not None
+    assert health[0] == 503
+    assert "database" in health[1][0]
+
+    daemon.limit_files(None)
+    for number in answers:  # the provider sends again what was not acknowledged
+        wait_for(lambda number=number: deliver(number).status_code == 200, "acknowledged again")
+        acknowledged.append(number)
+    wait_for(lambda: daemon.ready, "ready again")
+    wait_for(lambda: idle(daemon), "all worked")
+    kept = daemon.rows("SELECT external_id, outcome FROM inbox_event ORDER BY received_at")
+    assert sorted(kept) == sorted((f"message:m{number}", "reply") for number in acknowledged)
+    wait_for(lambda: sent(daemon) == len(acknowledged), "all answered")
+    assert daemon.stop() == 0
+
+
+def test_what_a_provider_answered_while_the_disk_was_full_is_not_forgotten(
+    tmp_path: Path,
+) -> None:
+    with (
+        providers.running() as provider,
+        folder_of(
+            tmp_path, router_toml(provider.url), {"rules.toml": RULES, **ARTICLES}
+        ) as daemon,
+    ):
+        provider.misbehave(providers.slow(1.0))
+        daemon.start()
+        daemon.say("m1", "tel:+573001234567", "hola")
+        wait_for(lambda: len(provider.received()) == 1, "received")
+        daemon.limit_files(daemon.database.with_name("router.db-wal").stat().st_size)
+        wait_for(lambda: "result not stored" in daemon.log, "the result cannot be stored")
+        assert daemon.rows("SELECT state FROM outbox") == [("started",)]
+
+        daemon.limit_files(None)
+        wait_for(lambda: daemon.rows("SELECT state FROM outbox") != [("started",)], "stored")
+
+        assert daemon.rows("SELECT state, attempt, provider_ref FROM outbox") == [
+            ("done", 1, "ledger-0")
+        ]
+        assert len(provider.received()) == 1
+        assert daemon.stop() == 0
+
+
+def sent(daemon: Daemon) -> int:
+    ((count,),) = daemon.rows("SELECT count(*) FROM outbox WHERE state = 'done'")
+    return int(count)

@@ -1,4 +1,4 @@
-"""The engine by hand: a real store, a clock that stands still, and every step chosen by the test."""
+"""The engine by hand: a real store, a clock that stands still, every step the test's choice."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -82,6 +82,17 @@ class Engine:
         await self.store.release_all()
         await self.crash()
 
+    async def another_node_takes(self, item: Work | Item) -> None:
+        """Let a lane that this node leased be leased by another, as after an expiry."""
+        key, kind = (item.ref.lane, IN) if isinstance(item, Work) else (item.lane, item.lane_kind)
+        await self.store.write(
+            lambda tx: tx.connection.execute(
+                sa.update(lane)
+                .where(lane.c.kind == kind, lane.c.key == key)
+                .values(lease_owner=lane.c.lease_owner + 1000)
+            )
+        )
+
     # --- what comes in
 
     def said(
@@ -95,9 +106,7 @@ class Engine:
         aliases: Sequence[Address] = (),
         lane: str | None = None,
     ) -> NewEvent:
-        event = MessageReceived(
-            id or f"in-{next(self.numbers)}", who, text, aliases=tuple(aliases)
-        )
+        event = MessageReceived(id or f"in-{next(self.numbers)}", who, text, aliases=tuple(aliases))
         return self.event(event, tenant=tenant, channel=channel, lane=lane)
 
     def echoed(
@@ -237,14 +246,14 @@ class Engine:
             body=f'{{"text": "{text}", "recipient": "{thread.address}"}}',
         )
 
-    def action(self, name: str = "pager") -> NewItem:
-        id = self.name("item")
+    def action(self, to: str = "pager") -> NewItem:
+        name = self.name("item")
         return NewItem(
-            id=id,
+            id=name,
             kind=ItemKind.ACTION,
-            lane=OWN_LANE + id,
+            lane=OWN_LANE + name,
             author=Author.RULE,
-            destination=name,
+            destination=to,
             body="{}",
         )
 
@@ -282,14 +291,14 @@ class Engine:
 
     async def person_writes(self, text: str, thread: str) -> str:
         """Put a person's message into the outbox, as an act at the desk does; give its id."""
-        id = self.name("item")
+        name = self.name("item")
 
         def put(tx: Tx) -> None:
             row = tx.connection.execute(
                 sa.select(conversation).where(conversation.c.id == thread)
             ).one()
             item = NewItem(
-                id=id,
+                id=name,
                 kind=ItemKind.MESSAGE,
                 lane=f"{row.tenant}/{row.channel}/{row.address}",
                 author=Author.PERSON,
@@ -299,7 +308,7 @@ class Engine:
             tx.send([item], tenant=row.tenant, conversation=thread, epoch=row.epoch)
 
         await self.store.write(put)
-        return id
+        return name
 
     # --- looking
 
@@ -307,10 +316,8 @@ class Engine:
         statement = sa.select(table)
         for name, value in where.items():
             statement = statement.where(table.c[name] == value)
-        order = [column for column in (table.primary_key or table.c)]
-        return await self.store.read(
-            lambda it: list(it.execute(statement.order_by(*order)))
-        )
+        statement = statement.order_by(*table.primary_key)
+        return await self.store.read(lambda it: list(it.execute(statement)))
 
     async def outcomes(self, lane: str | None = None) -> list[str | None]:
         where = {} if lane is None else {"lane": lane}

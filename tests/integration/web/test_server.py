@@ -52,27 +52,18 @@ async def test_health_is_told_over_a_socket(daemon: Daemon) -> None:
 @pytest.mark.parametrize("engine", ["hypercorn", "uvicorn"])
 async def test_server_stops_though_a_page_is_open(tmp_path: Path, engine: str) -> None:
     with anyio.fail_after(10):
-        async with running(tmp_path, engine=engine) as daemon:
-            async with httpx.AsyncClient(base_url=daemon.url, timeout=10) as client:
-                async with client.stream("GET", "/simulator/live") as stream:
-                    chunks = stream.aiter_bytes()
-                    first = await anext(chunks)
-                    daemon.router.draining = True
-                    rest = [chunk async for chunk in chunks]
+        async with (
+            running(tmp_path, engine=engine) as daemon,
+            httpx.AsyncClient(base_url=daemon.url, timeout=10) as client,
+            client.stream("GET", "/simulator/live") as stream,
+        ):
+            chunks = stream.aiter_bytes()
+            first = await anext(chunks)
+            daemon.router.draining = True
+            rest = [chunk async for chunk in chunks]
 
     assert first.startswith(b"data: ")
     assert rest == []
-
-
-async def test_request_in_absolute_form_is_not_found(daemon: Daemon) -> None:
-    host, port = daemon.url.removeprefix("http://").split(":")
-    async with await anyio.connect_tcp(host, int(port)) as stream:
-        await stream.send(
-            b"GET http://127.0.0.1/health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-        )
-        answer = await stream.receive()
-
-    assert answer.startswith(b"HTTP/1.1 404")
 
 
 def test_port_that_is_taken_is_named() -> None:

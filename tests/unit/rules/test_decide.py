@@ -60,8 +60,9 @@ def concluded(
         (AUTO, Completion("x", category="LEGAL"), {}, ("draft", "LEGAL", "high")),
         (AUTO, Completion("x", category="WEATHER"), {}, ("reply", "OTHER", "low")),
         (AUTO, Completion("x"), {}, ("reply", "OTHER", "low")),
-        (AUTO, KNOWS, {"conversation__category": "LEGAL"}, ("draft", "LEGAL", "high")),
-        (AUTO, KNOWS, {"conversation__category": "GONE"}, ("reply", "OTHER", "low")),
+        (AUTO, KNOWS, {"conversation__category": "LEGAL"}, ("reply", "INFO", "low")),
+        (AUTO, Completion("x"), {"conversation__category": "LEGAL"}, ("draft", "LEGAL", "high")),
+        (AUTO, Completion("x"), {"conversation__category": "GONE"}, ("reply", "OTHER", "low")),
         (AUTO, KNOWS, {"ai__category": "LEGAL"}, ("draft", "LEGAL", "high")),
     ],
 )

@@ -83,14 +83,13 @@ def test_a_database_url_with_a_password_comes_by_reference(tmp_path: Path) -> No
 def test_an_instance_has_the_hosts_keys_and_the_plugins_apart(tmp_path: Path) -> None:
     settings = settings_of(
         tmp_path,
-        SMS
-        + 'poll = "2m"\ntimeout = "3s"\nrequired = true\non_unknown = "resend"\nregion = "CO"\n',
+        SMS + 'poll = "2m"\ntimeout = "3s"\nrequired = true\non_unknown = "resend"\n',
     )
 
     sms = settings.tenants["main"].channels["sms"]
     assert (sms.name, sms.tenant, sms.group, sms.kind) == ("sms", "main", "channels", "acme")
     assert (sms.timeout, sms.required, sms.enabled) == (3.0, True, True)
-    assert (sms.on_unknown, sms.region) == ("resend", "CO")
+    assert sms.on_unknown == "resend"
     assert sms.config.model_dump()["poll"] == 120.0
     assert sms.registration.plugin == "acme"
     assert str(sms.position) == f"{tmp_path}/router.toml:2:11"

@@ -111,7 +111,6 @@ def test_everything_that_may_be_written_validates(validator: Draft202012Validato
         poll = "2m"
         limit = 3
         timeout = "5s"
-        region = "CO"
         [ai.assistant]
         type = "answers"
         prompt = "prompt.md"

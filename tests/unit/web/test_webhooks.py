@@ -10,6 +10,16 @@ from tests.unit.web.world import NOON, FakeChannel, FakeHost, RecordingIntake, V
 WHATSAPP = FakeChannel("whatsapp")
 CLINIC = FakeChannel("whatsapp", tenant="clinica")
 
+POST: asgi.Scope = {
+    "type": "http",
+    "method": "POST",
+    "path": "/hooks/phone",
+    "raw_path": b"/hooks/phone",
+    "query_string": b"",
+    "headers": [],
+    "client": ("203.0.113.7", 5000),
+}
+
 
 @pytest.mark.parametrize(
     "path, channel, endpoint",
@@ -172,6 +182,22 @@ async def test_announced_length_over_the_limit_is_refused_before_anything_is_rea
         await asgi.read_body(receive, announced="11", limit=10)
 
 
+async def test_too_large_a_body_that_is_all_there_is_answered_at_once() -> None:
+    host = FakeHost(settings=settings([FakeChannel("phone")], max_body=10))
+    messages: list[asgi.Message] = [{"type": "http.request", "body": b"x" * 11}]
+    sent: list[asgi.Message] = []
+
+    async def receive() -> asgi.Message:
+        return messages.pop(0)  # asking for more than there is would be an error
+
+    async def send(message: asgi.Message) -> None:
+        sent.append(message)
+
+    await host.app()(POST, receive, send)
+
+    assert sent[0]["status"] == 413
+
+
 async def test_request_that_breaks_off_is_neither_stored_nor_answered() -> None:
     host = FakeHost()
     messages: list[asgi.Message] = [
@@ -186,16 +212,7 @@ async def test_request_that_breaks_off_is_neither_stored_nor_answered() -> None:
     async def send(message: asgi.Message) -> None:
         sent.append(message)
 
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/hooks/phone",
-        "raw_path": b"/hooks/phone",
-        "query_string": b"",
-        "headers": [],
-        "client": ("203.0.113.7", 5000),
-    }
-    await host.app()(scope, receive, send)
+    await host.app()(POST, receive, send)
 
     assert (sent, host.intake.received) == ([], [])
 

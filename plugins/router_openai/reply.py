@@ -1,0 +1,196 @@
+"""A server's reply as a completion, whatever the server and the model left out of it."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from router import plugin
+from router_openai.request import NONE
+
+_SAYS_NONE = re.compile(rf"\W*{NONE}\b")
+_BRACKETS = re.compile(r"\s*[\[【]([^\[\]【】]{1,400})[\]】]")
+_THOUGHTS = ("<think>", "</think>")
+_JSON_BEGINS = re.compile(r"(```\w*\s*)?\{\s*[\"'}]")
+#: What the host takes a category for that is not on its list.
+_OTHER: Final = "OTHER"
+
+
+def completion(
+    prompt: plugin.Prompt, given: Any, *, model: str, log: plugin.Log
+) -> plugin.Completion:
+    """Read the JSON of a 200.
+
+    :param model: the model that was asked for, where the server does not say which answered.
+    :raises Refused: what the model or the server's filter would not write, and what was cut off.
+    :raises OutcomeUnknown: what cannot be understood; another attempt may bring something better.
+    """
+    choice = _first(given.get("choices")) if isinstance(given, dict) else None
+    message = choice.get("message") if choice is not None else None
+    if choice is None or not isinstance(message, dict):
+        raise plugin.OutcomeUnknown("the server answered 200 without an answer in it")
+    _check_finished(choice.get("finish_reason"), message)
+    text = _without_thoughts(_text(message.get("content")))
+    usage = _usage(given, model)
+    if prompt.task == "classify":
+        category, reason = _classified(text, prompt.categories)
+        return plugin.Completion(reason, category=category, usage=usage)
+    answer, category, cited = _answered(text, prompt.categories)
+    ids = [passage.id for passage in prompt.passages]
+    answer, marked = _without_marks(answer, ids)
+    if _SAYS_NONE.match(answer):
+        answer = ""
+    known = [one for one in ids if one in {*cited, *marked}]
+    return plugin.Completion(
+        answer,
+        category=category,
+        citations=tuple(dict.fromkeys(known)) if answer else (),
+        proposals=tuple(_proposals(message.get("tool_calls"), prompt.tools, log)),
+        usage=usage,
+    )
+
+
+def _check_finished(reason: Any, message: Mapping[str, Any]) -> None:
+    if reason == "length":
+        raise plugin.Refused(
+            "the answer was cut off at the limit of tokens. Raise max_tokens, or choose a model "
+            "that thinks less",
+            code="length",
+        )
+    if reason == "content_filter":
+        raise plugin.Refused("the server's content filter stopped the answer", code=reason)
+    if message.get("refusal"):
+        raise plugin.Refused("the model refused to answer", code="refusal")
+    if reason == "error":
+        raise plugin.OutcomeUnknown("the server failed half-way through the answer")
+
+
+def _text(content: Any) -> str:
+    """Give the text of a message: a string, nothing, or a list of parts."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    parts = (part.get("text") if isinstance(part, dict) else part for part in content)
+    return "".join(part for part in parts if isinstance(part, str))
+
+
+def _without_thoughts(text: str) -> str:
+    begin, end = _THOUGHTS
+    if end in text:
+        # Some servers leave the beginning in the template, and only the end arrives.
+        text = text.rpartition(end)[2]
+    elif text.lstrip().startswith(begin):
+        return ""
+    return text.strip()
+
+
+def _answered(text: str, categories: Sequence[str]) -> tuple[str, str | None, list[str]]:
+    """Give the answer, its category and the ids that it names."""
+    found = _object(text, "answer")
+    if found is None:
+        return text, None, []
+    answer = found["answer"]
+    cited = found.get("citations")
+    named = cited if isinstance(cited, list) else [cited]
+    return (
+        answer.strip() if isinstance(answer, str) else "",
+        _category(found.get("category"), categories),
+        [one.strip("[] ") for one in named if isinstance(one, str)],
+    )
+
+
+def _classified(text: str, categories: Sequence[str]) -> tuple[str | None, str]:
+    """Give the category and the reason, of a model that may have written only a word."""
+    found = _object(text, "category")
+    if found is not None:
+        reason = found.get("reason")
+        category = _category(found["category"], categories)
+        return category, reason.strip() if isinstance(reason, str) else ""
+    by_name = {name.casefold(): name for name in categories}
+    words = re.findall(r"[\w-]+", text.casefold())
+    named = {by_name[word] for word in words if word in by_name}
+    # "It is not SALES but INFO" names two: nobody can tell which is meant.
+    return (named.pop() if len(named) == 1 else None), text
+
+
+def _object(text: str, key: str) -> dict[str, Any] | None:
+    """Give the JSON object that a model wrote, alone or with words or a fence around it.
+
+    :returns: ``None`` for a text that is no attempt at JSON.
+    :raises OutcomeUnknown: for one that is, and failed: no customer is sent pieces of JSON.
+    """
+    decoder = json.JSONDecoder(strict=False)
+    start = text.find("{")
+    tried = bool(_JSON_BEGINS.match(text)) or (start >= 0 and f'"{key}"' in text)
+    while tried and start >= 0:
+        try:
+            found, _ = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            found = None
+        if isinstance(found, dict) and key in found:
+            return found
+        start = text.find("{", start + 1)
+    if tried:
+        raise plugin.OutcomeUnknown("the model's answer is JSON that cannot be read")
+    return None
+
+
+def _category(given: Any, categories: Sequence[str]) -> str | None:
+    if not isinstance(given, str) or not given.strip():
+        return None
+    by_name = {name.casefold(): name for name in categories}
+    return by_name.get(given.strip().casefold(), _OTHER if _OTHER in categories else None)
+
+
+def _without_marks(text: str, ids: Sequence[str]) -> tuple[str, set[str]]:
+    """Take ``[an id]`` out of a text that a customer is to read, and say which ids it named."""
+    named: set[str] = set()
+
+    def take(match: re.Match[str]) -> str:
+        inside = {one.strip() for one in re.split(r"[,;]", match[1])}
+        if not inside <= {*ids}:
+            return match[0]
+        named.update(inside)
+        return ""
+
+    return _BRACKETS.sub(take, text).strip(), named
+
+
+def _proposals(
+    calls: Any, tools: Iterable[plugin.Tool], log: plugin.Log
+) -> Iterable[plugin.ProposedAction]:
+    names = {tool.name for tool in tools}
+    for call in calls if isinstance(calls, list) and names else ():
+        function = call.get("function") if isinstance(call, dict) else None
+        name = function.get("name") if isinstance(function, dict) else None
+        arguments = function.get("arguments") if isinstance(function, dict) else None
+        if isinstance(arguments, str):
+            try:
+                arguments = json.loads(arguments or "{}")
+            except (ValueError, RecursionError):
+                arguments = None
+        if name in names and isinstance(arguments, dict):
+            yield plugin.ProposedAction(name, arguments)
+        else:
+            log.warning("a tool call that cannot be used was left out")
+
+
+def _usage(given: Mapping[str, Any], model: str) -> plugin.Usage:
+    counts = given.get("usage")
+    counts = counts if isinstance(counts, dict) else {}
+    named = given.get("model")
+    return plugin.Usage(
+        model=named if isinstance(named, str) and named else model,
+        input_tokens=_count(counts.get("prompt_tokens")),
+        output_tokens=_count(counts.get("completion_tokens")),
+    )
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+def _first(choices: Any) -> dict[str, Any] | None:
+    one = choices[0] if isinstance(choices, list) and choices else None
+    return one if isinstance(one, dict) else None

@@ -1,0 +1,391 @@
+"""The commands on a real database: alone, and beside a process that has it open."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from router.cli.main import main
+from router.domain.outbox import ItemState
+from router.pipeline.control import commands, serve, socket_path
+from router.plugin.testing import RecordingLog
+from router.storage.store import Commit
+from router.storage.tables import outbox
+from tests.integration.engine.harness import ANA, LUIS, Engine, opened, ref
+from tests.integration.test_acts import Channels, drafted, stuck, ticketed, unparsed
+
+Run = Callable[..., "Ran"]
+
+_CONFIG = """
+[router]
+database = "sqlite+aiosqlite:///router.db"
+
+[channels.phone]
+type = "simulator"
+
+[tenants.acme.channels.line]
+type = "simulator"
+"""
+
+
+class Ran:
+    """What a command did."""
+
+    def __init__(self, status: int, out: str, err: str) -> None:
+        self.status = status
+        self.out = out
+        self.err = err
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Path:
+    (tmp_path / "router.toml").write_text(_CONFIG, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def run(desk: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    def run(*words: str) -> Ran:
+        status = main(["-c", str(desk / "router.toml"), *words])
+        return Ran(status, *capsys.readouterr())
+
+    return run
+
+
+@asynccontextmanager
+async def closed_later(desk: Path) -> AsyncIterator[Engine]:
+    """Write to the database, and leave it to the commands."""
+    async with opened("sqlite", desk) as engine:
+        yield engine
+
+
+async def shown(run: Run, *words: str) -> Ran:
+    """Run a command outside the event loop, as another process would."""
+    return await anyio.to_thread.run_sync(run, *words)
+
+
+# Without a database ───────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["drafts", "list"],
+        ["drafts", "approve", "x"],
+        ["status"],
+        ["explain", "x"],
+        ["conversations", "take", "x"],
+    ],
+)
+def test_without_a_database_it_says_how_to_get_one(run: Run, words: list[str]) -> None:
+    ran = run(*words)
+
+    assert ran.status == 1
+    assert ran.err == (
+        "the database has no schema yet; this version needs 0001. Run `router db migrate`\n"
+    )
+
+
+def test_a_database_is_made_once_and_is_sound(run: Run, desk: Path) -> None:
+    first, second, looked = run("db", "migrate"), run("db", "migrate"), run("db", "check")
+
+    database = desk / "router.db"
+    assert first.out == f"{database} has schema 0001 now; before: none.\n"
+    assert second.out == f"{database} is up to date: schema 0001.\n"
+    assert (looked.status, looked.out) == (0, f"{database} is sound: schema 0001.\n")
+
+
+def test_postgresql_is_refused_in_words(run: Run, desk: Path) -> None:
+    text = _CONFIG.replace("sqlite+aiosqlite:///router.db", "postgresql://localhost/router")
+    (desk / "router.toml").write_text(text, encoding="utf-8")
+
+    ran = run("status")
+
+    assert ran.status == 2
+    assert ran.err.startswith(
+        f"{desk / 'router.toml'}:3:12: this version keeps its data in SQLite only. Write database"
+    )
+
+
+# Looking ──────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_lists_say_what_is_there_newest_first(run: Run, desk: Path) -> None:
+    async with closed_later(desk) as engine:
+        await drafted(engine)
+        await engine.answer("buenas", "¡Buenas!", who=LUIS)
+        await unparsed(engine)
+
+    events = await shown(run, "events", "list", "--json")
+    assert [(it["event"], it["kind"], it["outcome"]) for it in events.json] == [
+        ("main/raw:phone#1", "unparsed", "unparsed"),
+        (str(ref(1)), "message", "draft"),
+        (str(ref(1, LUIS)), "message", "reply"),
+    ]
+    table = (await shown(run, "events", "list", "--kind", "message", "-n", "1")).out.splitlines()
+    assert table[0].split() == ["EVENT", "KIND", "OUTCOME", "AGE", "TEXT"]
+    assert table[1].startswith(str(ref(1)))
+    assert len(table) == 2
+    (draft,) = (await shown(run, "drafts", "list", "--json")).json
+    assert (draft["id"], draft["text"], draft["sources"]) == (
+        "draft-1",
+        "Abrimos a las 9.",
+        ["horarios#1"],
+    )
+    (item,) = (await shown(run, "outbox", "list", "--state", "waiting", "--json")).json
+    assert (item["text"], item["body"]["recipient"]) == ("¡Buenas!", str(LUIS))
+    threads = (await shown(run, "conversations", "list", "--json")).json
+    assert {thread["address"] for thread in threads} == {str(ANA), str(LUIS)}
+
+
+@pytest.mark.parametrize(
+    "words, nothing",
+    [
+        (["events", "list"], "There is no such event."),
+        (["outbox", "list", "--trouble"], "There is no such item."),
+        (["drafts", "list"], "No draft waits."),
+        (["tickets", "list"], "There is no such ticket."),
+        (["escalations", "list"], "Nobody is called."),
+        (["conversations", "list"], "There is no such conversation."),
+    ],
+)
+def test_an_empty_list_is_a_sentence_or_an_empty_list(
+    run: Run, words: list[str], nothing: str
+) -> None:
+    run("db", "migrate")
+
+    assert run(*words).out == f"{nothing}\n"
+    assert run(*words, "--json").json == []
+
+
+@pytest.mark.parametrize(
+    "words, complaint",
+    [
+        (["outbox", "list", "--state", "gone"], 'there is no state "gone". There are: waiting, '),
+        (["tickets", "list", "--state", "gone"], 'there is no state "GONE". There are: NEW, '),
+        (["tickets", "state", "1", "gone"], 'there is no state "gone". There are: NEW, '),
+    ],
+)
+def test_an_unknown_state_is_a_mistake(run: Run, words: list[str], complaint: str) -> None:
+    run("db", "migrate")
+
+    ran = run(*words)
+
+    assert ran.status == 2
+    assert ran.err.startswith(complaint)
+
+
+def test_an_unknown_tenant_is_named_with_those_there_are(run: Run) -> None:
+    run("db", "migrate")
+
+    ran = run("drafts", "list", "--tenant", "nix")
+
+    assert (ran.status, ran.err) == (1, 'there is no tenant "nix". There are: main, acme\n')
+
+
+async def test_a_thing_is_found_in_whichever_tenant_has_it(run: Run, desk: Path) -> None:
+    async with closed_later(desk) as engine:
+        await engine.accept(engine.said("hola", tenant="acme", channel="line"))
+        work = await engine.claim_one()
+        await engine.complete(engine.commit(work, outcome="ignore"))
+    name = str(ref(1, tenant="acme"))
+
+    found = await shown(run, "events", "show", name, "--json")
+    missed = await shown(run, "events", "show", name, "--tenant", "main")
+
+    assert found.json["tenant"] == "acme"
+    assert (missed.status, missed.err) == (1, f'there is no event "{name}"\n')
+
+
+async def test_one_thing_is_shown_whole(run: Run, desk: Path) -> None:
+    async with closed_later(desk) as engine:
+        await drafted(engine)
+        await ticketed(engine)
+        name = await unparsed(engine)
+
+    event = (await shown(run, "events", "show", str(ref(1)))).out
+    assert f"event         {ref(1)}\n" in event
+    assert "\n  ¿A qué hora abren?\n" in event
+    raw = (await shown(run, "events", "show", name)).out
+    assert "error     ValueError: no\n" in raw
+    assert "\n  <xml/>\n" in raw
+    draft = (await shown(run, "drafts", "show", "draft-1")).out
+    assert "because       low confidence\n" in draft
+    assert "sources       horarios#1\n" in draft
+    assert draft.endswith("The draft\n  Abrimos a las 9.\n")
+    ticket = (await shown(run, "tickets", "show", "1")).out
+    assert "title         Factura\n" in ticket
+    assert ticket.endswith("rule billing: opened\n")
+    thread = (await shown(run, "conversations", "show", str(ANA))).out
+    assert "owner         bot\n" in thread
+    assert "customer      " not in thread
+    whole = (await shown(run, "drafts", "show", "draft-1", "--json")).json
+    assert whole["draft"]["id"] == "draft-1"
+
+
+# Acting alone ─────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_draft_is_approved_without_a_daemon(run: Run, desk: Path) -> None:
+    async with closed_later(desk) as engine:
+        await drafted(engine)
+
+    ran = await shown(run, "drafts", "approve", "draft-1", "--by", "ana", "--json")
+
+    assert ran.json["draft"]["resolved_by"] == "ana"
+    (item_id,) = ran.json["items"]
+    async with opened("sqlite", desk) as engine:
+        (item,) = await engine.rows(outbox)
+        assert (item.id, item.author, item.state) == (item_id, "person", "waiting")
+        assert (await engine.lane("out")).lease_owner is None
+
+
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        (["drafts", "edit", "draft-1", "--text", "A las 10."], "draft-1 is edited; it leaves as "),
+        (["drafts", "reject", "draft-1", "--because", "no"], "draft-1 is discarded."),
+        (["tickets", "state", "1", "in-progress"], "Ticket 1 is IN_PROGRESS."),
+        (["tickets", "note", "#1", "Called."], "Ticket 1 is NEW."),
+        (["escalations", "ack", "escalation-1"], "escalation-1 is acknowledged by ana."),
+        (["conversations", "take", str(ANA)], " is ana's now."),
+    ],
+)
+async def test_an_act_says_what_it_did(run: Run, desk: Path, words: list[str], told: str) -> None:
+    async with closed_later(desk) as engine:
+        await drafted(engine)
+        await ticketed(engine)
+
+    ran = await shown(run, *words, "--by", "ana")
+
+    assert (ran.status, ran.err) == (0, "")
+    assert told in ran.out
+
+
+async def test_what_is_unknown_is_settled_and_what_is_dead_tried_again(
+    run: Run, desk: Path
+) -> None:
+    async with closed_later(desk) as engine:
+        unknown = await stuck(engine, ItemState.UNKNOWN)
+        await engine.answer("buenas", "¡Buenas!", who=LUIS)
+        item = await engine.claim_item()
+        await engine.attempt(item, ItemState.DEAD)
+        dead = item.id
+
+    listed = await shown(run, "outbox", "list", "--trouble", "--json")
+    assert {it["id"] for it in listed.json} == {unknown, dead}
+    assert (await shown(run, "outbox", "resolve", unknown, "--sent")).out == (
+        f"{unknown} is done now.\n"
+    )
+    assert (await shown(run, "outbox", "retry", dead)).out == f"{dead} is waiting now.\n"
+    again = await shown(run, "outbox", "retry", unknown)
+    assert (again.status, again.err) == (
+        1,
+        f'outbox item "{unknown}" is done: it was sent, and sending it again would double it\n',
+    )
+
+
+async def test_an_unparsed_request_is_read_by_the_configured_channel(run: Run, desk: Path) -> None:
+    async with closed_later(desk) as engine:
+        name = await unparsed(engine)
+        await engine.accept(engine.said("hola"))
+        work = await engine.claim_one()
+        await engine.complete(Commit(work=work, outcome="dead", dead_error="KeyError: 'x'"))
+
+    unreadable = await shown(run, "events", "retry", name)
+    retried = await shown(run, "events", "retry", str(ref(1)))
+
+    assert unreadable.status == 1
+    assert unreadable.err.startswith("it still cannot be read: ValidationError: ")
+    assert retried.out == f"It is tried again as {ref(2)}\n"
+
+
+# Acting beside a daemon ───────────────────────────────────────────────────────────────────────
+
+
+async def test_beside_a_daemon_it_is_the_daemon_that_writes(run: Run, desk: Path) -> None:
+    async with opened("sqlite", desk) as engine:
+        await drafted(engine)
+        path = socket_path(desk / "router.db")
+        perform = commands(engine.store, Channels(), dict)
+        async with serve(path, perform, RecordingLog()):
+            approved = await shown(run, "drafts", "approve", "draft-1")
+            refused = await shown(run, "drafts", "approve", "draft-1")
+        item = await engine.claim_item()
+        unreachable = await shown(run, "drafts", "reject", "draft-1")
+        migrated = await shown(run, "db", "migrate")
+
+    assert approved.out == f"draft-1 is approved; it leaves as {item.id}.\n"
+    assert refused.status == 1
+    assert refused.err.startswith('draft "draft-1" is approved already, by ')
+    assert unreachable.status == 1
+    assert unreachable.err.startswith(f"nobody listens on {path}. ")
+    assert migrated.status == 1
+    assert "is in use by process" in migrated.err
+
+
+async def test_the_status_tells_what_wants_a_look(run: Run, desk: Path) -> None:
+    status = {
+        "pid": 7,
+        "version": "0.1.0",
+        "since": "2026-03-02T10:00:00+00:00",
+        "draining": False,
+        "trouble": [],
+        "settings": {"path": "router.toml", "hash": "abc"},
+        "instances": [
+            {"name": "channels.phone", "kind": "simulator", "up": True, "error": None},
+            {"name": "ai.assistant", "kind": "openai", "up": False, "error": "401"},
+        ],
+    }
+    async with opened("sqlite", desk) as engine:
+        await drafted(engine)
+        await ticketed(engine)
+        await unparsed(engine)
+        path = socket_path(desk / "router.db")
+        async with serve(path, commands(engine.store, Channels(), lambda: status), RecordingLog()):
+            running = await shown(run, "status")
+            as_json = await shown(run, "status", "--json")
+            status["trouble"] = ["ai.assistant"]
+            troubled = await shown(run, "status")
+        mute = await shown(run, "status")
+    stopped = await shown(run, "status")
+
+    assert running.status == 0
+    assert "0.1.0 runs as process 7 since " in running.out
+    assert "ai.assistant    openai     down: 401\n" in running.out
+    assert "drafts        1 (router drafts list)\n" in running.out
+    assert "escalations   1 (router escalations list)\n" in running.out
+    main_tenant, acme = as_json.json["tenants"]
+    assert (as_json.json["running"], as_json.json["daemon"]["pid"]) == (True, 7)
+    assert (main_tenant["drafts"], main_tenant["tickets"], main_tenant["unparsed"]) == (1, 1, 1)
+    assert (acme["tenant"], acme["drafts"]) == ("acme", 0)
+    assert (troubled.status, "trouble        ai.assistant\n" in troubled.out) == (1, True)
+    assert mute.status == 1
+    assert "has the database open; nobody listens on " in mute.out
+    assert stopped.status == 1
+    assert stopped.out.startswith("router      does not run\n")
+
+
+async def test_damage_is_named(run: Run, desk: Path) -> None:
+    async with closed_later(desk) as engine:
+        await engine.answer("hola", "¡Hola!")
+        await engine.store.write(
+            lambda tx: (
+                tx.connection.exec_driver_sql("UPDATE lane SET done_seq = last_seq + 1").rowcount
+            )
+        )
+
+    ran = await shown(run, "db", "check")
+
+    assert ran.status == 1
+    assert f"the cursor of lane in {ref(1).lane} is beyond its end\n" in ran.out
+    assert "will never leave: it is behind its lane's cursor\n" in ran.out
+    assert ran.out.endswith("is damaged. Restore a backup, and keep this file for a look.\n")

@@ -1,0 +1,709 @@
+"""What a person may do, act by act, on a real database: what it changes, and when it refuses."""
+
+import base64
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from router.domain.decision import DraftRequest, EscalationRequest, TicketRequest
+from router.domain.event import InboundEvent, MessageReceived
+from router.domain.host_event import Unparsed
+from router.domain.outbox import ItemState
+from router.errors import ActRefused, NotFound
+from router.pipeline.acts import ACTS, perform
+from router.storage.drafts import open_draft
+from router.storage.health import damage
+from router.storage.store import AttemptResult, Commit, Item, NewEvent, Tx
+from router.storage.tables import contact, conversation, draft, inbox_event, message, outbox, ticket
+from router.storage.tickets import open_escalation, open_ticket
+from tests.integration.engine.harness import ANA, LUIS, Engine, opened, ref
+
+
+class Channels:
+    """Channels of which the longest text and the parser are the test's."""
+
+    def __init__(self) -> None:
+        self.longest = 1000
+        self.events: Sequence[InboundEvent] | None = None
+
+    def max_text(self, tenant: str, channel: str) -> int:
+        return self.longest
+
+    def parse(self, tenant: str, event: Unparsed, received_at: datetime) -> Sequence[InboundEvent]:
+        if self.events is None:
+            raise ActRefused("it still cannot be read: ValueError: no")
+        return self.events
+
+
+@pytest.fixture
+def channels() -> Channels:
+    return Channels()
+
+
+@pytest.fixture
+async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
+    async with opened("sqlite", tmp_path) as engine:
+        yield engine
+        assert await engine.store.read(damage) == []
+
+
+class Desk:
+    """A person at work."""
+
+    def __init__(self, engine: Engine, channels: Channels) -> None:
+        self.engine = engine
+        self.channels = channels
+
+    async def do(self, name: str, id: str, **arguments: Any) -> dict[str, Any]:
+        if name != "conversations.release":
+            arguments = {"by": "ana", **arguments}
+        given = {"id": id, **arguments}
+        return await perform(self.engine.store, name, given, self.channels, patience=0.2)
+
+    async def refused(self, name: str, id: str, **arguments: Any) -> str:
+        with pytest.raises(ActRefused) as caught:
+            await self.do(name, id, **arguments)
+        return str(caught.value)
+
+
+@pytest.fixture
+def desk(engine: Engine, channels: Channels) -> Desk:
+    return Desk(engine, channels)
+
+
+async def drafted(engine: Engine, text: str = "Abrimos a las 9.") -> str:
+    """Let a customer ask, and keep the answer as a draft; give the conversation's id."""
+
+    await engine.accept(engine.said("¿A qué hora abren?"))
+    work = await engine.claim_one()
+    commit = engine.commit(work, outcome="draft")
+    assert commit.conversation is not None
+    thread = commit.conversation.id
+    request = DraftRequest(text=text, because="low confidence", sources=("horarios#1",))
+
+    def keep(tx: Tx) -> None:
+        open_draft(
+            tx.connection,
+            id="draft-1",
+            tenant="main",
+            conversation=thread,
+            event=work.ref,
+            request=request,
+            now=tx.now,
+        )
+
+    await engine.complete(
+        engine.commit(work, outcome="draft", effects=(keep,), conversation=commit.conversation)
+    )
+    return thread
+
+
+async def stuck(engine: Engine, state: ItemState, *more: str) -> str:
+    """Let an answer's attempt end badly; give the item's id. ``more`` waits behind it."""
+    await engine.answer("hola", "¡Hola!", *more)
+    item = await engine.claim_item()
+    await engine.attempt(item, state, "the connection was lost")
+    return item.id
+
+
+# Drafts ───────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_an_approved_draft_leaves_as_a_persons_message(engine: Engine, desk: Desk) -> None:
+    thread = await drafted(engine)
+
+    result = await desk.do("drafts.approve", "draft-1")
+
+    (item_id,) = result["items"]
+    assert result["draft"]["state"] == "approved"
+    (row,) = await engine.rows(draft)
+    assert (row.state, row.resolved_by, row.sent_text) == ("approved", "ana", "Abrimos a las 9.")
+    (line,) = await engine.rows(message, id=item_id)
+    assert (line.author, line.text, line.status) == ("person", "Abrimos a las 9.", "queued")
+    assert (line.event_lane, line.event_seq) == ref(1)
+    item = await engine.claim_item()
+    assert (item.id, item.author, item.conversation, item.decided) == (
+        item_id,
+        "person",
+        thread,
+        ref(1),
+    )
+    assert (await engine.conversation()).epoch == 0
+
+
+async def test_an_edited_draft_keeps_both_texts(engine: Engine, desk: Desk) -> None:
+    await drafted(engine)
+
+    await desk.do("drafts.edit", "draft-1", text="Abrimos a las 10.")
+
+    (row,) = await engine.rows(draft)
+    assert (row.state, row.text, row.sent_text) == (
+        "edited",
+        "Abrimos a las 9.",
+        "Abrimos a las 10.",
+    )
+    assert await engine.states() == {"Abrimos a las 10.": "waiting"}
+
+
+async def test_an_edit_that_changes_nothing_is_an_approval(engine: Engine, desk: Desk) -> None:
+    await drafted(engine)
+
+    result = await desk.do("drafts.edit", "draft-1", text=" Abrimos a las 9. ")
+
+    assert result["draft"]["state"] == "approved"
+
+
+async def test_a_long_draft_leaves_in_parts(engine: Engine, desk: Desk, channels: Channels) -> None:
+    await drafted(engine, "Uno dos. Tres cuatro.")
+    channels.longest = 14
+
+    result = await desk.do("drafts.approve", "draft-1")
+
+    assert len(result["items"]) == 2
+    assert await engine.states() == {"Uno dos.": "waiting", "Tres cuatro.": "waiting"}
+
+
+async def test_a_rejected_draft_is_not_sent_and_says_why(engine: Engine, desk: Desk) -> None:
+    await drafted(engine)
+
+    await desk.do("drafts.reject", "draft-1", because="old hours")
+
+    (row,) = await engine.rows(draft)
+    assert (row.state, row.because) == ("discarded", "low confidence. Rejected: old hours")
+    assert await engine.rows(outbox) == []
+
+
+@pytest.mark.parametrize(
+    "act, more",
+    [("drafts.approve", {}), ("drafts.edit", {"text": "Otra cosa."}), ("drafts.reject", {})],
+)
+async def test_a_draft_has_one_word_said_about_it(
+    engine: Engine, desk: Desk, act: str, more: Mapping[str, str]
+) -> None:
+    await drafted(engine)
+    await desk.do("drafts.approve", "draft-1")
+
+    refused = await desk.refused(act, "draft-1", **more)
+
+    assert refused == 'draft "draft-1" is approved already, by ana'
+    assert len(await engine.rows(outbox)) == 1
+
+
+async def test_a_draft_for_somebody_who_opted_out_is_not_sent(engine: Engine, desk: Desk) -> None:
+    await drafted(engine)
+    await engine.store.write(
+        lambda tx: tx.connection.execute(contact.update().values(opted_out=True)).rowcount
+    )
+
+    refused = await desk.refused("drafts.approve", "draft-1")
+
+    assert refused == "tel:+573001234567 asked for no more messages. Reject the draft"
+    (row,) = await engine.rows(draft)
+    assert row.state == "pending"
+
+
+# Outbox ───────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_what_was_sent_is_done_and_lets_the_next_one_go(engine: Engine, desk: Desk) -> None:
+    item = await stuck(engine, ItemState.UNKNOWN, "¿En qué puedo ayudar?")
+    assert await engine.idle("out")
+
+    await desk.do("outbox.resolve", item, sent=True)
+
+    assert await engine.states() == {"¡Hola!": "done", "¿En qué puedo ayudar?": "waiting"}
+    assert (await engine.line(item)).status == "sent"
+    following = await engine.claim_item()
+    assert await engine.send(following)
+    assert await engine.state(following.id) == "done"
+
+
+async def test_what_was_not_sent_is_sent_now_before_what_waits_behind(
+    engine: Engine, desk: Desk
+) -> None:
+    item = await stuck(engine, ItemState.UNKNOWN, "¿En qué puedo ayudar?")
+
+    await desk.do("outbox.resolve", item, sent=False)
+
+    assert (await engine.line(item)).status == "queued"
+    first = await engine.claim_item()
+    assert first.id == item
+    assert await engine.send(first)
+    assert await engine.send(await engine.claim_item())
+    assert await engine.states() == {"¡Hola!": "done", "¿En qué puedo ayudar?": "done"}
+
+
+async def test_an_action_that_was_done_leaves_no_lane_behind(engine: Engine, desk: Desk) -> None:
+    await engine.accept(engine.said())
+    work = await engine.claim_one()
+    await engine.complete(engine.commit(work, items=[engine.action()]))
+    item = await engine.claim_item("job")
+    await engine.attempt(item, ItemState.UNKNOWN)
+
+    await desk.do("outbox.resolve", item.id, sent=True)
+
+    assert await engine.state(item.id) == "done"
+    assert await engine.idle("job")
+    assert await engine.store.read(damage) == []
+
+
+@pytest.mark.parametrize("state", [ItemState.DEAD, ItemState.REFUSED])
+async def test_what_was_given_up_waits_again_at_the_end_of_its_lane(
+    engine: Engine, desk: Desk, state: ItemState
+) -> None:
+    item = await stuck(engine, state, "¿En qué puedo ayudar?")
+    second = await engine.claim_item()
+
+    result = await desk.do("outbox.retry", item)
+
+    assert result["item"]["error"] == "ana asked for another try; before: the connection was lost"
+    assert (await engine.line(item)).status == "queued"
+    assert await engine.send(second)
+    again = await engine.claim_item()
+    assert (again.id, again.attempt) == (item, 0)
+    assert await engine.send(again)
+    assert await engine.states() == {"¿En qué puedo ayudar?": "done", "¡Hola!": "done"}
+
+
+async def test_an_action_can_be_tried_again_though_its_lane_is_gone(
+    engine: Engine, desk: Desk
+) -> None:
+    await engine.accept(engine.said())
+    work = await engine.claim_one()
+    await engine.complete(engine.commit(work, items=[engine.action()]))
+    item = await engine.claim_item("job")
+    await engine.attempt(item, ItemState.REFUSED)
+
+    await desk.do("outbox.retry", item.id)
+
+    again = await engine.claim_item("job")
+    assert again.id == item.id
+    assert await engine.send(again)
+
+
+async def test_a_retry_is_a_persons_word_and_survives_a_takeover(
+    engine: Engine, desk: Desk
+) -> None:
+    item = await stuck(engine, ItemState.REFUSED)
+    thread = (await engine.conversation()).id
+    await desk.do("conversations.take", thread)
+
+    await desk.do("outbox.retry", item)
+
+    assert await engine.send(await engine.claim_item())
+
+
+@pytest.mark.parametrize(
+    "act, more, state, words",
+    [
+        (
+            "outbox.retry",
+            {},
+            ItemState.DONE,
+            "done: it was sent, and sending it again would double it",
+        ),
+        (
+            "outbox.retry",
+            {},
+            ItemState.UNKNOWN,
+            "unknown: it may have been sent. Say what became of it: router outbox resolve",
+        ),
+        (
+            "outbox.resolve",
+            {"sent": True},
+            ItemState.DONE,
+            "done: there is nothing to settle. Only an item that is unknown can be resolved",
+        ),
+        (
+            "outbox.resolve",
+            {"sent": False},
+            ItemState.DEAD,
+            "dead: there is nothing to settle. Only an item that is unknown can be resolved",
+        ),
+    ],
+)
+async def test_an_item_whose_outcome_is_known_stays_as_it_is(
+    engine: Engine, desk: Desk, act: str, more: Mapping[str, Any], state: ItemState, words: str
+) -> None:
+    item = await stuck(engine, state)
+
+    refused = await desk.refused(act, item, **more)
+
+    assert refused == f'outbox item "{item}" is {words}'
+    assert await engine.state(item) == state
+
+
+async def test_what_waits_or_leaves_is_not_retried(engine: Engine, desk: Desk) -> None:
+    await engine.answer("hola", "¡Hola!")
+    (row,) = await engine.rows(outbox)
+    waiting = await desk.refused("outbox.retry", row.id)
+    await engine.store.start_attempt(await engine.claim_item())
+    leaving = await desk.refused("outbox.retry", row.id)
+
+    assert waiting == f'outbox item "{row.id}" is waiting: it will leave by itself'
+    assert leaving == f'outbox item "{row.id}" is started: it is leaving just now'
+
+
+# Events ───────────────────────────────────────────────────────────────────────────────────────
+
+
+async def dead(engine: Engine) -> None:
+    await engine.accept(engine.said("hola", id="m1"))
+    work = await engine.claim_one()
+    await engine.complete(Commit(work=work, outcome="dead", dead_error="KeyError: 'x'"))
+
+
+async def test_a_dead_event_is_worked_again_as_a_new_one(engine: Engine, desk: Desk) -> None:
+    await dead(engine)
+
+    result = await desk.do("events.retry", str(ref(1)))
+
+    assert result["as"] == [str(ref(2))]
+    again = await engine.claim_one()
+    assert again.ref == ref(2)
+    assert again.event == MessageReceived("m1", ANA, "hola")
+    first, second = await engine.rows(inbox_event)
+    assert (first.outcome, first.dead_at) == ("retried", None)
+    assert first.dead_error == f"KeyError: 'x'; tried again as {ref(2)}"
+    assert second.external_id == "message:m1~retry1"
+
+
+async def test_a_retry_that_dies_can_be_retried(engine: Engine, desk: Desk) -> None:
+    await dead(engine)
+    await desk.do("events.retry", str(ref(1)))
+    work = await engine.claim_one()
+    await engine.complete(Commit(work=work, outcome="dead", dead_error="again"))
+
+    await desk.do("events.retry", str(ref(2)))
+
+    names = [row.external_id for row in await engine.rows(inbox_event)]
+    assert names == ["message:m1", "message:m1~retry1", "message:m1~retry2"]
+
+
+async def unparsed(engine: Engine) -> str:
+    body = base64.b64encode(b"<xml/>").decode()
+    event = Unparsed(channel="phone", endpoint="", body=body, headers={}, error="ValueError: no")
+    new = NewEvent(
+        lane="main/raw:phone",
+        tenant="main",
+        source="main/phone",
+        external_id="raw:1",
+        event=event,
+        received_at=engine.clock.now(),
+    )
+    await engine.accept(new)
+    await engine.complete(Commit(work=await engine.claim_one(), outcome="unparsed"))
+    return "main/raw:phone#1"
+
+
+async def test_a_request_that_can_be_read_now_goes_to_its_thread(
+    engine: Engine, desk: Desk, channels: Channels
+) -> None:
+    name = await unparsed(engine)
+    channels.events = [MessageReceived("m1", ANA, "hola"), MessageReceived("m2", LUIS, "buenas")]
+    received = engine.clock.now()
+    engine.clock.advance(3600)
+
+    result = await desk.do("events.retry", name)
+
+    assert result["as"] == [str(ref(1)), str(ref(1, LUIS))]
+    works = await engine.claim()
+    assert {work.event.id for work in works if isinstance(work.event, MessageReceived)} == {
+        "m1",
+        "m2",
+    }
+    assert {work.received_at for work in works} == {received}
+
+
+async def test_what_came_by_another_way_meanwhile_is_not_worked_twice(
+    engine: Engine, desk: Desk, channels: Channels
+) -> None:
+    name = await unparsed(engine)
+    await engine.answer("hola", id="m1")
+    channels.events = [MessageReceived("m1", ANA, "hola")]
+
+    result = await desk.do("events.retry", name)
+
+    assert result["known"] == [str(ref(1))]
+    assert await engine.idle()
+
+
+async def test_a_request_of_a_learnt_address_goes_to_the_persons_lane(
+    engine: Engine, desk: Desk, channels: Channels
+) -> None:
+    name = await unparsed(engine)
+    await engine.store.write(lambda tx: tx.learn_alias("main", str(LUIS), str(ANA)))
+    channels.events = [MessageReceived("m2", LUIS, "buenas")]
+
+    result = await desk.do("events.retry", name)
+
+    assert result["as"] == [str(ref(1, ANA))]
+
+
+@pytest.mark.parametrize(
+    "prepare, name, words",
+    [
+        ("open", str(ref(1)), "still waits for its turn. Only a dead or an unparsed event can be"),
+        ("done", str(ref(1)), "ended: reply. Only a dead or an unparsed event can be retried"),
+        ("retried", str(ref(1)), f"was tried again as {ref(2)}"),
+        ("unreadable", "main/raw:phone#1", "it still cannot be read: ValueError: no"),
+        ("open", "nonsense", "'nonsense' is not an event; write LANE#NUMBER"),
+        ("open", "main/tel:+1#9", 'there is no event "main/tel:+1#9"'),
+    ],
+)
+async def test_an_event_is_retried_only_where_that_makes_sense(
+    engine: Engine, desk: Desk, prepare: str, name: str, words: str
+) -> None:
+    match prepare:
+        case "open":
+            await engine.accept(engine.said())
+        case "done":
+            await engine.answer("hola", "¡Hola!")
+        case "retried":
+            await dead(engine)
+            await desk.do("events.retry", name)
+        case _:
+            await unparsed(engine)
+
+    assert words in await desk.refused("events.retry", name)
+
+
+# Conversations ────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_takeover_withdraws_what_the_bot_has_not_sent(engine: Engine, desk: Desk) -> None:
+    await engine.answer("hola", "¡Hola!", "¿En qué puedo ayudar?")
+    thread = (await engine.conversation()).id
+
+    result = await desk.do("conversations.take", thread)
+
+    assert (result["withdrawn"], result["under_way"]) == (2, [])
+    row = await engine.conversation()
+    assert (row.owner, row.epoch) == ("ana", 1)
+    assert set((await engine.states()).values()) == {"withdrawn"}
+
+
+async def test_a_takeover_names_what_has_left_already(engine: Engine, desk: Desk) -> None:
+    await engine.answer("hola", "¡Hola!")
+    item = await engine.claim_item()
+    await engine.store.start_attempt(item)
+
+    result = await desk.do("conversations.take", str(ANA))
+
+    assert result["under_way"] == [item.id]
+
+
+async def test_a_takeover_waits_for_what_is_just_leaving(engine: Engine, desk: Desk) -> None:
+    await engine.answer("hola", "¡Hola!")
+    item = await engine.claim_item()
+    await engine.store.start_attempt(item)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_land, engine, item)
+        result = await desk.do("conversations.take", str(ANA))
+
+    assert result["under_way"] == []
+    assert await engine.state(item.id) == "done"
+
+
+async def _land(engine: Engine, item: Item) -> None:
+    await anyio.sleep(0.06)
+    await engine.store.finish_attempt(item, AttemptResult(state=ItemState.DONE))
+
+
+async def test_a_conversation_handed_back_is_the_bots_in_the_same_epoch(
+    engine: Engine, desk: Desk
+) -> None:
+    await engine.answer()
+    await desk.do("conversations.take", str(ANA))
+
+    result = await desk.do("conversations.release", str(ANA))
+
+    assert result["conversation"]["owner"] == "bot"
+    row = await engine.conversation()
+    assert (row.owner, row.epoch, row.status) == ("bot", 1, "active")
+
+
+@pytest.mark.parametrize(
+    "taken, act, by, words",
+    [
+        (True, "conversations.take", "ana", "is ana's already"),
+        (False, "conversations.take", "bot", '"bot" is not a person. Say who takes it over'),
+        (False, "conversations.take", "nobody", '"nobody" is not a person. Say who takes it over'),
+        (False, "conversations.release", "", "is the bot's already"),
+    ],
+)
+async def test_a_conversation_is_handed_over_only_to_somebody_else(
+    engine: Engine, desk: Desk, taken: bool, act: str, by: str, words: str
+) -> None:
+    await engine.answer()
+    if taken:
+        await desk.do("conversations.take", str(ANA))
+
+    assert words in await desk.refused(act, str(ANA), **({"by": by} if by else {}))
+
+
+@pytest.mark.parametrize("act", ["conversations.take", "conversations.release"])
+async def test_a_closed_conversation_is_nobodys_any_more(
+    engine: Engine, desk: Desk, act: str
+) -> None:
+    await engine.answer()
+    thread = (await engine.conversation()).id
+    await engine.store.write(
+        lambda tx: tx.connection.execute(conversation.update().values(status="closed")).rowcount
+    )
+
+    assert await desk.refused(act, thread) == f'conversation "{thread}" is closed'
+
+
+# Tickets and escalations ──────────────────────────────────────────────────────────────────────
+
+
+async def ticketed(engine: Engine) -> None:
+    await engine.answer()
+    thread = (await engine.conversation()).id
+    request = TicketRequest(queue="billing", title="Factura")
+
+    def write(tx: Tx) -> None:
+        open_ticket(
+            tx.connection,
+            id="ticket-1",
+            tenant="main",
+            conversation=thread,
+            event=ref(1),
+            request=request,
+            author="rule billing",
+            now=tx.now,
+        )
+        open_escalation(
+            tx.connection,
+            id="escalation-1",
+            tenant="main",
+            conversation=thread,
+            event=ref(1),
+            request=EscalationRequest(to="pager", because="legal threat"),
+            now=tx.now,
+        )
+
+    await engine.store.write(write)
+
+
+async def test_a_ticket_goes_step_by_step_and_may_be_opened_again(
+    engine: Engine, desk: Desk
+) -> None:
+    await ticketed(engine)
+
+    result: dict[str, Any] = {}
+    for state in ("IN_PROGRESS", "RESOLVED", "IN_PROGRESS", "CLOSED"):
+        result = await desk.do("tickets.state", "1", state=state)
+        opened_one = (await engine.conversation()).open_ticket
+        assert opened_one == ("ticket-1" if state == "IN_PROGRESS" else None)
+
+    assert [entry["what"] for entry in result["ticket"]["entries"]] == [
+        "opened",
+        "NEW → IN_PROGRESS",
+        "IN_PROGRESS → RESOLVED",
+        "RESOLVED → IN_PROGRESS",
+        "IN_PROGRESS → CLOSED",
+    ]
+    refused = await desk.refused("tickets.state", "ticket-1", state="NEW")
+    assert refused == "ticket 1 is CLOSED and cannot become NEW. Open a new one"
+
+
+async def test_a_ticket_cannot_go_back_to_new(engine: Engine, desk: Desk) -> None:
+    await ticketed(engine)
+    await desk.do("tickets.state", "#1", state="IN_PROGRESS")
+
+    refused = await desk.refused("tickets.state", "1", state="NEW")
+
+    assert refused == (
+        "ticket 1 is IN_PROGRESS and cannot become NEW. It may become RESOLVED or CLOSED"
+    )
+
+
+async def test_a_note_is_a_line_of_the_trail(engine: Engine, desk: Desk) -> None:
+    await ticketed(engine)
+    engine.clock.advance(60)
+
+    result = await desk.do("tickets.note", "1", text="Called, no answer.")
+
+    assert [(it["author"], it["what"]) for it in result["ticket"]["entries"]] == [
+        ("rule billing", "opened"),
+        ("ana", "Called, no answer."),
+    ]
+    (row,) = await engine.rows(ticket)
+    assert row.updated_at - row.created_at == timedelta(seconds=60)
+
+
+async def test_a_call_is_heard_once(engine: Engine, desk: Desk) -> None:
+    await ticketed(engine)
+
+    result = await desk.do("escalations.ack", "escalation-1")
+
+    assert result["escalation"]["acknowledged_by"] == "ana"
+    assert await desk.refused("escalations.ack", "escalation-1") == (
+        'escalation "escalation-1" is acknowledged already, by ana'
+    )
+
+
+# All of them ──────────────────────────────────────────────────────────────────────────────────
+
+_MORE: Mapping[str, Mapping[str, Any]] = {
+    "drafts.edit": {"text": "x"},
+    "outbox.resolve": {"sent": True},
+    "tickets.state": {"state": "CLOSED"},
+    "tickets.note": {"text": "x"},
+}
+_NAMES = {
+    "events.retry": str(ref(1)),
+    "conversations.take": str(ANA),
+    "conversations.release": str(ANA),
+    "tickets.state": "ticket-1",
+    "tickets.note": "ticket-1",
+    "escalations.ack": "escalation-1",
+    "drafts.approve": "draft-1",
+    "drafts.edit": "draft-1",
+    "drafts.reject": "draft-1",
+}
+
+
+@pytest.mark.parametrize("act", ACTS)
+async def test_an_act_on_what_is_not_there_says_so(desk: Desk, act: str) -> None:
+    with pytest.raises(NotFound) as caught:
+        await desk.do(
+            act, "main/tel:+1#9" if act == "events.retry" else "nix", **_MORE.get(act, {})
+        )
+
+    assert str(caught.value).startswith("there is no ")
+
+
+@pytest.mark.parametrize("act", ACTS)
+async def test_an_act_never_reaches_into_another_tenant(
+    engine: Engine, desk: Desk, act: str
+) -> None:
+    await drafted(engine)
+    await desk.do("drafts.approve", "draft-1")
+    item = await engine.claim_item()
+    await engine.attempt(item, ItemState.UNKNOWN)
+    await ticketed(engine)
+
+    with pytest.raises(NotFound):
+        await desk.do(act, _NAMES.get(act, item.id), tenant="acme", **_MORE.get(act, {}))
+
+
+@pytest.mark.parametrize("act", ACTS)
+async def test_an_act_takes_only_what_it_knows(desk: Desk, act: str) -> None:
+    refused = await desk.refused(act, "x", surprise=1, **_MORE.get(act, {}))
+
+    assert refused == ('the arguments do not fit: "surprise": Extra inputs are not permitted')
+
+
+async def test_there_is_no_act_of_another_name(desk: Desk) -> None:
+    with pytest.raises(NotFound) as caught:
+        await desk.do("drafts.burn", "x")
+
+    assert str(caught.value) == 'there is no act "drafts.burn"'

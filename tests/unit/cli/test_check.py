@@ -1,0 +1,101 @@
+"""`router init` and `router check`: from nothing to a configuration that is known to be right."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from router.cli.main import main
+
+
+@pytest.fixture
+def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """A starter configuration, freshly written."""
+    assert main(["init", str(tmp_path)]) == 0
+    capsys.readouterr()
+    return tmp_path
+
+
+def check(desk: Path, *more: str) -> int:
+    return main(["check", "--config", str(desk / "router.toml"), *more])
+
+
+def test_a_starter_is_fine_as_it_is_written(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(desk) == 0
+
+    out, err = capsys.readouterr()
+    assert out.startswith(f"{desk / 'router.toml'} is fine: 1 tenant, 1 channel, 1 AI backend, ")
+    assert out.endswith(" examples passed.\n")
+    assert err == ""
+
+
+def test_init_keeps_what_is_there(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (desk / "router.toml").write_text("mine", encoding="utf-8")
+
+    assert main(["init", str(desk)]) == 0
+
+    assert (desk / "router.toml").read_text(encoding="utf-8") == "mine"
+    assert f"kept  {desk / 'router.toml'}\n" in capsys.readouterr().out
+
+
+def test_init_says_where_it_cannot_write(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("", encoding="utf-8")
+
+    assert main(["init", str(file / "below")]) == 1
+
+    assert "cannot be written: Not a directory. Choose another" in capsys.readouterr().err
+
+
+def test_every_mistake_is_shown_with_its_line(
+    desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = desk / "router.toml"
+    text = file.read_text(encoding="utf-8").replace('mode = "assisted"', 'mode = "asisted"')
+    file.write_text(text + '\n[actions.pager]\ntype = "webhok"\n', encoding="utf-8")
+
+    assert check(desk) == 2
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    places = [line for line in err.splitlines() if line.startswith(f"{file}:")]
+    assert len(places) == 2
+    assert err.count("^") > 2
+
+
+def test_an_example_that_fails_stops_it(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with (desk / "rules" / "triage.toml").open("a", encoding="utf-8") as file:
+        file.write('\n[[example]]\nsay = "hola"\nexpect = { decision = "escalate" }\n')
+
+    assert check(desk) == 2
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"{desk / 'rules' / 'triage.toml'}:")
+    assert "the example fails: decision should be" in err
+
+
+def test_a_secret_that_is_not_set_is_only_a_warning(
+    desk: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PAGER_SECRET", raising=False)
+    with (desk / "router.toml").open("a", encoding="utf-8") as file:
+        file.write(
+            '\n[actions.pager]\ntype = "webhook"\nurl = "https://example.org/hook"\n'
+            'secret = { env = "PAGER_SECRET" }\n'
+        )
+
+    assert check(desk) == 0
+
+    out, err = capsys.readouterr()
+    assert "1 action, " in out
+    assert err.startswith(f"warning: {desk / 'router.toml'}:")
+    assert "PAGER_SECRET is not set" in err
+
+
+def test_the_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--schema"]) == 0
+
+    assert json.loads(capsys.readouterr().out)["title"] == "router.toml"
