@@ -111,8 +111,8 @@ def _services(config: AppriseConfig) -> "tuple[apprise.Apprise | None, str | Non
         service = apprise.Apprise.instantiate(address.url.get_secret_value(), asset=asset)
         if service is None or not services.add(service):
             return None, (
-                f"apprise cannot use {address.place} of urls, a {address.scheme}:// one: the "
-                "service is not known, a part of the address is missing, or a library that the "
+                f"apprise cannot use {address.place} in urls ({address.scheme}://): the service "
+                "is not known, a part of the address is missing, or a library that the "
                 "service needs is not installed. Correct it, and start again"
             )
     return services, None

@@ -18,7 +18,7 @@ _ADDRESS = re.compile(
 class Address:
     """One address of a service. What it says of itself holds no secret.
 
-    :param place: such as ``address 2 of 3``; nothing else names it in a log or an error.
+    :param place: such as ``address 2 of 3``; that and the scheme name it in a log or an error.
     """
 
     place: str

@@ -131,8 +131,9 @@ def _aliases(
     found: list[plugin.Address] = []
     if "WaId" in names and _DIGITS.fullmatch(fields.get("WaId", "")):
         found.append(plugin.Address("tel", "+" + fields["WaId"]))
-    if "ExternalUserIdentifier" in names and (value := fields.get("ExternalUserIdentifier")):
-        address = address_of(PREFIX + value.removeprefix(PREFIX) if value != PREFIX else value)
+    other = fields.get("ExternalUserIdentifier", "").removeprefix(PREFIX)
+    if "ExternalUserIdentifier" in names and other:
+        address = address_of(PREFIX + other)
         if address.scheme != "whatsapp":
             found.append(address)
     for address in dict.fromkeys(found):

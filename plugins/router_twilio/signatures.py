@@ -71,7 +71,9 @@ class Signatures:
         """Give the secrets that may have signed, and the digest. What is not known is refused."""
         algorithm, key = _read_settings(settings)
         if algorithm not in _DIGESTS:
-            raise plugin.InvalidSignature(f"it is signed by the unknown algorithm {algorithm[:40]!r}")
+            raise plugin.InvalidSignature(
+                f"it is signed by the unknown algorithm {algorithm[:40]!r}"
+            )
         if algorithm == _SHA1:
             if not self._tokens:
                 raise plugin.InvalidSignature(
@@ -80,8 +82,8 @@ class Signatures:
             return self._tokens, _DIGESTS[algorithm]
         if key not in self._keys:
             raise plugin.InvalidSignature(
-                f"it is signed with the SharedKey {(key or '')[:80]!r}, which is not among the channel's "
-                "signing_keys"
+                f"it is signed with the SharedKey {(key or '')[:80]!r}, which is not among the "
+                "channel's signing_keys"
             )
         return (self._keys[key],), _DIGESTS[algorithm]
 

@@ -282,20 +282,19 @@ async def perform(
         raise ActRefused(_in_words(error)) from None
     result = await store.write(lambda tx: act.function(tx, given, surroundings))
     if result.get("under_way"):
-        result["under_way"] = await _landed(store, result["conversation"], patience)
+        result["under_way"] = await _landed(store, result, patience)
     return result
 
 
-async def _landed(store: Store, thread: Mapping[str, Any], patience: float) -> list[str]:
-    tenant, conversation = thread["tenant"], thread["id"]
-    left: list[str] = []
+async def _landed(store: Store, taken: Mapping[str, Any], patience: float) -> list[str]:
+    """Wait for the messages that are just leaving; give those that still are."""
+    tenant, conversation = taken["conversation"]["tenant"], taken["conversation"]["id"]
+    leaving: list[str] = taken["under_way"]
     with anyio.move_on_after(patience):
-        while True:
-            left = await store.read(lambda it: outbox.under_way(it, tenant, conversation))
-            if not left:
-                return []
+        while leaving:
             await anyio.sleep(_LOOK_AGAIN)
-    return left
+            leaving = await store.read(lambda it: outbox.under_way(it, tenant, conversation))
+    return leaving
 
 
 def _in_words(error: ValidationError) -> str:

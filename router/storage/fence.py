@@ -14,7 +14,7 @@ from router.domain.event import MessageEchoed
 from router.domain.host_event import OwnEcho
 from router.domain.outbox import ItemKind, ItemState
 from router.ids import new_id
-from router.rules.text import fold
+from router.rules.text import fold, squeeze
 from router.storage.store import OUT
 from router.storage.tables import contact, conversation, lane, message, outbox
 
@@ -150,9 +150,9 @@ def _own(
     ).all()
     name = event.provider_id or event.id
     ids = {event.id, name}
-    text = fold(event.text)
+    text = squeeze(fold(event.text))
     by_id = [row for row in rows if row.provider_ref in ids]
-    by_text = [row for row in rows if fold(json.loads(row.body).get("text", "")) == text]
+    by_text = [row for row in rows if squeeze(fold(json.loads(row.body)["text"])) == text]
     for row in (*by_id, *by_text):
         values = {"echo": event.id}
         connection.execute(

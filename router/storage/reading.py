@@ -3,19 +3,22 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 
-def _uri(path: Path) -> str:
-    return f"file:{path}?mode=ro&uri=true"
+def _url(path: Path, driver: str) -> sa.URL:
+    # Not as text: a name with a # or a ? in it would be cut there.
+    name = f"file:{quote(str(path))}"
+    return sa.URL.create(driver, database=name, query={"mode": "ro", "uri": "true"})
 
 
 def async_reader(path: Path) -> AsyncEngine:
     """Give an engine of short, read-only connections to a SQLite database."""
-    return create_async_engine(f"sqlite+aiosqlite:///{_uri(path)}", pool_size=4, max_overflow=4)
+    return create_async_engine(_url(path, "sqlite+aiosqlite"), pool_size=4, max_overflow=4)
 
 
 @contextmanager
@@ -24,7 +27,7 @@ def reader(path: Path) -> Iterator[sa.Connection]:
 
     :raises sqlalchemy.exc.OperationalError: if there is no such database.
     """
-    engine = sa.create_engine(f"sqlite:///{_uri(path)}", poolclass=NullPool)
+    engine = sa.create_engine(_url(path, "sqlite"), poolclass=NullPool)
     with engine.connect() as connection:
         yield connection
     engine.dispose()

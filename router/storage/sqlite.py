@@ -13,6 +13,7 @@ from router import __version__
 from router.clock import Clock, from_micros, to_micros
 from router.domain.event import MessageEchoed
 from router.domain.host_event import TimerFired
+from router.errors import StorageUnavailable
 from router.storage import sqlite_inbox, sqlite_lanes, sqlite_outbox
 from router.storage.changes import Changes, Listener
 from router.storage.lock import DatabaseLock
@@ -459,8 +460,13 @@ class SQLiteStore(Store):
             from router.storage.reading import async_reader
 
             self._engine = async_reader(self.path)
-        async with self._engine.connect() as connection:
-            return await connection.run_sync(function)
+        from sqlalchemy.exc import OperationalError
+
+        try:
+            async with self._engine.connect() as connection:
+                return await connection.run_sync(function)
+        except OperationalError as error:
+            raise StorageUnavailable(f"SQLite: {error.orig}") from error
 
     def subscribe(self) -> Listener:
         return self.changes.subscribe()

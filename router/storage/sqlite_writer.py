@@ -61,10 +61,21 @@ class _Operation:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the database as its writer."""
+    """Open the database as its writer.
+
+    :raises StorageUnavailable: if it cannot be opened, or is none.
+    """
     raw = sqlite3.connect(
         path, isolation_level=None, check_same_thread=False, cached_statements=512
     )
+    try:
+        return _prepared(raw)
+    except sqlite3.DatabaseError as error:
+        raw.close()
+        raise StorageUnavailable(f"SQLite: {path}: {error}") from error
+
+
+def _prepared(raw: sqlite3.Connection) -> sqlite3.Connection:
     raw.execute("PRAGMA journal_mode = WAL")
     # FULL: a commit that was answered survives a power cut, not only a crash of the process.
     raw.execute("PRAGMA synchronous = FULL")
@@ -183,13 +194,12 @@ class Writer:
                     raw.execute("ROLLBACK TO operation")
                     raw.execute("RELEASE operation")
             raw.execute("COMMIT")
-            errors = [operation.error for operation in group]
-            away = [error for error in errors if isinstance(error, StorageUnavailable)]
-            self.error = str(away[0]) if away else None
+            self.error = _away(group)
         except BaseException as error:  # noqa: BLE001 - a failed COMMIT fails every waiter
             self._rollback()
             transaction.published = []
-            self.error = f"SQLite: {error}"
+            # What went wrong first says more: on a full disk SQLite rolls back by itself.
+            self.error = _away(group) or f"SQLite: {error}"
             for operation in group:
                 # No fault of theirs: the same call may work later.
                 operation.error = operation.error or StorageUnavailable(self.error)
@@ -209,6 +219,12 @@ class Writer:
                 operation.future.set_exception(operation.error)
             else:
                 operation.future.set_result(operation.result)
+
+
+def _away(group: list[_Operation]) -> str | None:
+    """Give the first thing that was wrong with the database itself."""
+    errors = (operation.error for operation in group)
+    return next((str(error) for error in errors if isinstance(error, StorageUnavailable)), None)
 
 
 def _in_words(error: BaseException) -> BaseException:

@@ -7,11 +7,19 @@ from router.web.access import LocalOnly
 from router.web.health import PREFIX as HEALTH
 from router.web.health import Health
 from router.web.host import WebHost
+from router.web.problem import problem
+from router.web.stats import PATH as STATS
+from router.web.stats import StatsView
 from router.web.webhooks import PREFIX as HOOKS
 from router.web.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from router.web.asgi import ASGIApp
+
+#: Answered by what is loaded when it is first asked for.
+METRICS = "/metrics"
+API = "/api/"
+SELF_TEST = ("/test", "/test/")
 
 
 def build_app(host: WebHost, *, patience: float = asgi.PATIENCE) -> "ASGIApp":
@@ -33,15 +41,27 @@ class App:
         self._local_only = LocalOnly(lambda: host.settings.router.trusted_proxies)
         self._webhooks = Webhooks(host, self._local_only, patience)
         self._health = Health(host)
+        self._stats = StatsView(host, self._local_only)
         self._pages: ASGIApp | None = None
+        self._metrics: ASGIApp | None = None
+        self._self_test: ASGIApp | None = None
 
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         if scope["type"] == "http":
             path: str = scope["path"]
             if path.startswith(HOOKS):
-                await self._webhooks(scope, receive, send)
+                if path.endswith(SELF_TEST):
+                    await self._test(scope, receive, send)
+                else:
+                    await self._webhooks(scope, receive, send)
             elif path.startswith(HEALTH):
                 await self._health(scope, receive, send)
+            elif path == METRICS:
+                await self._numbers(scope, receive, send)
+            elif path == STATS:
+                await self._stats(scope, receive, send)
+            elif path.startswith(API):
+                await problem(send, 404, "The API has no such path.")
             else:
                 await self._page(scope, receive, send)
         elif scope["type"] == "lifespan":
@@ -56,6 +76,20 @@ class App:
 
             self._pages = build_pages(self._host, self._local_only)
         await self._pages(scope, receive, send)
+
+    async def _test(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        if self._self_test is None:
+            from router.web.self_test import SelfTest
+
+            self._self_test = SelfTest(self._host, self._webhooks, self._local_only)
+        await self._self_test(scope, receive, send)
+
+    async def _numbers(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        if self._metrics is None:
+            from router.web.metrics import MetricsView  # here: prometheus-client takes 60 ms
+
+            self._metrics = MetricsView(self._host, self._local_only)
+        await self._metrics(scope, receive, send)
 
 
 async def _lifespan(receive: asgi.Receive, send: asgi.Send) -> None:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any, Protocol
 
 from router.clock import Clock
+from router.metrics import Metrics
 from router.plugin.channel import Capabilities, WebhookAnswer, WebhookRequest
 from router.plugin.context import Log
 
@@ -76,6 +77,11 @@ class WebHost(Protocol):
     def log(self) -> Log: ...
 
     @property
+    def metrics(self) -> Metrics:
+        """What the process counts."""
+        ...
+
+    @property
     def draining(self) -> bool:
         """Whether the daemon is about to stop; streams end, readiness is false."""
         ...
@@ -86,4 +92,8 @@ class WebHost(Protocol):
 
     def readiness(self) -> list[str]:
         """Name what is not ready, such as ``database`` or ``channels.whatsapp``; empty is ready."""
+        ...
+
+    def status(self) -> dict[str, Any]:
+        """Give what only the living process knows; ``instances`` among it."""
         ...

@@ -117,7 +117,7 @@ def running() -> Iterator[Provider]:
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
-        def do_POST(self) -> None:  # noqa: N802 - the protocol of BaseHTTPRequestHandler
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             provider_id, whim = provider.take(self.path, json.loads(body))
             if whim.seconds:

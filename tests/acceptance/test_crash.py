@@ -3,7 +3,7 @@
 import os
 import random
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -140,9 +140,7 @@ class Town:
             answer = await http.post(url, content=body, headers=headers)
         except httpx.TransportError:
             # Its connections close a moment before it can be seen to be dead.
-            with anyio.fail_after(_PATIENCE):
-                while self.daemon.alive:
-                    await anyio.sleep(0.01)
+            assert await until(lambda: not self.daemon.alive), "it lives, and does not answer"
             return False
         assert answer.status_code == 200, (answer.status_code, answer.text, self.daemon.log)
         return True
@@ -216,21 +214,26 @@ async def die(daemon: Daemon, town: Town, death: Death) -> None:
     async with anyio.create_task_group() as tasks:
         if death.failpoint is None and not death.serving:
             tasks.start_soon(_kill_later, daemon, death.delay)
-        with anyio.move_on_after(_PATIENCE):
-            while daemon.alive and not daemon.url:
-                await anyio.sleep(0.01)
+        await until(lambda: bool(daemon.url) or not daemon.alive)
         if daemon.url:
             tasks.start_soon(town.write)
             if death.failpoint is None and death.serving:
                 tasks.start_soon(_kill_later, daemon, death.delay)
-        with anyio.move_on_after(_PATIENCE):
-            while daemon.alive:
-                await anyio.sleep(0.01)
-        stuck = daemon.alive
+        stuck = not await until(lambda: not daemon.alive)
         if stuck:
             daemon.kill()
     assert not stuck, f"it never came to die {death}:\n{daemon.log}"
     assert daemon.wait() == -9, f"it ended by itself, before it could die {death}:\n{daemon.log}"
+
+
+async def until(happened: Callable[[], bool]) -> bool:
+    """Poll a condition without keeping others from their work; say whether it came true."""
+    with anyio.move_on_after(_PATIENCE):
+        while True:
+            if happened():
+                return True
+            await anyio.sleep(0.01)
+    return False
 
 
 async def _kill_later(daemon: Daemon, delay: float) -> None:

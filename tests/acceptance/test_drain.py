@@ -34,9 +34,7 @@ ANA, EVA, LUZ = "tel:+573000000001", "tel:+573000000002", "tel:+573000000003"
 @contextmanager
 def running(folder: Path, *, drain: str = "20s") -> Iterator[tuple[Provider, Daemon]]:
     with providers.running() as provider:
-        config = router_toml(
-            provider.url, policy='debounce = "3s"', server=f'drain = "{drain}"'
-        )
+        config = router_toml(provider.url, policy='debounce = "3s"', server=f'drain = "{drain}"')
         with folder_of(folder, config, {"rules.toml": RULES, **ARTICLES}) as daemon:
             daemon.start()
             yield provider, daemon

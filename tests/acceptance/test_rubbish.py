@@ -6,6 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -130,8 +131,9 @@ _bodies: st.SearchStrategy[bytes] = st.one_of(
     ),
     # More digits than Python reads, beside what is all right.
     st.integers(4200, 9000).map(
-        lambda digits: b'{"id": "@NAME@", "from": "x:y", "text": "hola", "more": %s}'
-        % (b"9" * digits)
+        lambda digits: (
+            b'{"id": "@NAME@", "from": "x:y", "text": "hola", "more": %s}' % (b"9" * digits)
+        )
     ),
 )
 
@@ -186,7 +188,7 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
 
 
 async def send(daemon: Daemon, rubbish: list[bytes]) -> Counter[int]:
-    """Send each body, correctly signed, over a few connections that stay open; count the answers."""
+    """Send each body, rightly signed, over a few connections that stay open; count the answers."""
     statuses: Counter[int] = Counter()
     left = iter(rubbish)
 
@@ -245,44 +247,52 @@ _RAW = "SELECT external_id FROM inbox_event WHERE lane = 'main/raw:ledger' AND t
 HOLA = {"id": "m1", "from": "tel:+573001234567", "text": "hola"}
 
 
+def _padded(size: int) -> bytes:
+    """Give a message of exactly so many bytes."""
+    body = json.dumps(HOLA).encode()
+    return body + b" " * (size - len(body))
+
+
+BODY, SIGNED = signed(HOLA)
+LARGE = _padded(65_537)
+
+
 @pytest.mark.parametrize(
-    ("method", "path", "change", "status"),
+    ("method", "path", "body", "headers", "status"),
     [
-        ("POST", "/hooks/ledger", lambda body, headers: (body, {}), 403),
-        ("POST", "/hooks/ledger", lambda body, headers: (body + b" ", headers), 403),
-        ("POST", "/hooks/ledger", lambda body, headers: (b"", headers), 403),
-        ("POST", "/hooks/ledger", lambda body, _: (body, sign(body, "another secret")), 403),
-        ("POST", "/hooks/ledger", lambda body, _: (body, {SIGNATURE: "no hex"}), 403),
-        ("POST", "/hooks/ledger", lambda body, _: (body, {SIGNATURE: ""}), 403),
-        ("POST", "/hooks/ledgr", lambda body, headers: (body, headers), 404),
-        ("POST", "/hooks/recepcion", lambda body, headers: (body, headers), 404),
-        ("POST", "/hooks/clinica/ledger", lambda body, headers: (body, headers), 404),
-        ("POST", "/hooks/nobody/ledger", lambda body, headers: (body, headers), 404),
-        ("POST", "/hooks/", lambda body, headers: (body, headers), 404),
-        ("GET", "/hooks/ledger", lambda _body, _headers: (b"", sign(b"")), 405),
-        ("GET", "/hooks/ledger", lambda _body, _headers: (b"", {}), 403),
-        ("PUT", "/hooks/ledger", lambda body, headers: (body, headers), 405),
-        ("POST", "/hooks/ledger", lambda body, _: (_padded(65_537), sign(_padded(65_537))), 413),
+        pytest.param("POST", "ledger", BODY, {}, 403, id="unsigned"),
+        pytest.param("POST", "ledger", BODY + b" ", SIGNED, 403, id="tampered"),
+        pytest.param("POST", "ledger", b"", SIGNED, 403, id="emptied"),
+        pytest.param("POST", "ledger", BODY, sign(BODY, "another"), 403, id="another secret"),
+        pytest.param("POST", "ledger", BODY, {SIGNATURE: "no hex"}, 403, id="no signature"),
+        pytest.param("POST", "ledger", BODY, {SIGNATURE: ""}, 403, id="empty signature"),
+        pytest.param("POST", "ledger", LARGE, sign(LARGE), 413, id="too large"),
+        pytest.param("POST", "ledgr", BODY, SIGNED, 404, id="unknown channel"),
+        pytest.param("POST", "recepcion", BODY, SIGNED, 404, id="a tenant's channel"),
+        pytest.param("POST", "clinica/ledger", BODY, SIGNED, 404, id="not that tenant's channel"),
+        pytest.param("POST", "nobody/ledger", BODY, SIGNED, 404, id="unknown tenant"),
+        pytest.param("POST", "", BODY, SIGNED, 404, id="nothing"),
+        pytest.param("GET", "ledger", b"", sign(b""), 405, id="GET"),
+        pytest.param("GET", "ledger", b"", {}, 403, id="unsigned GET"),
+        pytest.param("PUT", "ledger", BODY, SIGNED, 405, id="PUT"),
     ],
 )
 def test_what_nobody_may_send_is_refused_without_a_row(
-    shared: Daemon, method: str, path: str, change: Any, status: int
+    shared: Daemon, method: str, path: str, body: bytes, headers: dict[str, str], status: int
 ) -> None:
-    body, headers = change(*signed(HOLA))
+    url = f"{shared.url}/hooks/{path}"
 
-    answer = httpx.request(method, shared.url + path, content=body, headers=headers, timeout=30)
+    answer = httpx.request(method, url, content=body, headers=headers, timeout=30)
 
     assert answer.status_code == status
     assert events(shared) == 0
 
 
 def test_a_body_too_large_is_refused_even_if_its_length_is_not_announced(shared: Daemon) -> None:
-    body = _padded(65_537)
-
     answer = httpx.post(
         f"{shared.url}/hooks/ledger",
-        content=(body[start : start + 4096] for start in range(0, len(body), 4096)),
-        headers=sign(body),
+        content=(LARGE[start : start + 4096] for start in range(0, len(LARGE), 4096)),
+        headers=sign(LARGE),
         timeout=30,
     )
 
@@ -311,12 +321,6 @@ def test_a_body_as_large_as_allowed_and_another_tenant_are_served(daemon: Daemon
     ]
 
 
-def _padded(size: int) -> bytes:
-    """Give a message of exactly so many bytes."""
-    body = json.dumps(HOLA).encode()
-    return body + b" " * (size - len(body))
-
-
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """Give a daemon for tests that leave nothing behind."""
@@ -336,7 +340,10 @@ def test_a_full_disk_is_answered_with_503_and_nothing_acknowledged_is_lost(daemo
         sender = f"tel:+57300{number:07}"
         return daemon.post({"id": f"m{number}", "from": sender, "text": "hola"})
 
-    acknowledged = [number for number in range(20) if deliver(number).status_code == 200]
+    def acknowledges(number: int) -> bool:
+        return deliver(number).status_code == 200
+
+    acknowledged = [number for number in range(20) if acknowledges(number)]
     assert len(acknowledged) == 20
     wait_for(lambda: idle(daemon), "all worked")
 
@@ -361,7 +368,7 @@ def test_a_full_disk_is_answered_with_503_and_nothing_acknowledged_is_lost(daemo
 
     daemon.limit_files(None)
     for number in answers:  # the provider sends again what was not acknowledged
-        wait_for(lambda number=number: deliver(number).status_code == 200, "acknowledged again")
+        wait_for(partial(acknowledges, number), "acknowledged again")
         acknowledged.append(number)
     wait_for(lambda: daemon.ready, "ready again")
     wait_for(lambda: idle(daemon), "all worked")
@@ -376,9 +383,7 @@ def test_what_a_provider_answered_while_the_disk_was_full_is_not_forgotten(
 ) -> None:
     with (
         providers.running() as provider,
-        folder_of(
-            tmp_path, router_toml(provider.url), {"rules.toml": RULES, **ARTICLES}
-        ) as daemon,
+        folder_of(tmp_path, router_toml(provider.url), {"rules.toml": RULES, **ARTICLES}) as daemon,
     ):
         provider.misbehave(providers.slow(1.0))
         daemon.start()

@@ -1,6 +1,9 @@
 """The commands on a real database: alone, and beside a process that has it open."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -389,3 +392,165 @@ async def test_damage_is_named(run: Run, desk: Path) -> None:
     assert f"the cursor of lane in {ref(1).lane} is beyond its end\n" in ran.out
     assert "will never leave: it is behind its lane's cursor\n" in ran.out
     assert ran.out.endswith("is damaged. Restore a backup, and keep this file for a look.\n")
+
+
+# Narrowing a list down ────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "words, number",
+    [
+        (["events", "list"], 3),
+        (["events", "list", "--outcome", "reply"], 1),
+        (["events", "list", "--unparsed"], 1),
+        (["events", "list", "--dead"], 0),
+        (["events", "list", "--open"], 0),
+        (["events", "list", "--tenant", "acme"], 0),
+        (["events", "list", "--conversation", "nix"], 0),
+        (["outbox", "list"], 1),
+        (["outbox", "list", "--kind", "action"], 0),
+        (["outbox", "list", "--conversation", "nix"], 0),
+        (["drafts", "list"], 1),
+        (["drafts", "list", "--all"], 1),
+        (["drafts", "list", "--conversation", "nix"], 0),
+        (["conversations", "list"], 2),
+        (["conversations", "list", "--owner", "nobody"], 0),
+        (["conversations", "list", "--status", "active", "--owner", "bot"], 2),
+        (["conversations", "list", "-n", "1"], 1),
+    ],
+)
+async def test_a_list_is_narrowed_down(run: Run, desk: Path, words: list[str], number: int) -> None:
+    async with closed_later(desk) as engine:
+        await drafted(engine)
+        await engine.answer("buenas", "¡Buenas!", who=LUIS)
+        await unparsed(engine)
+
+    ran = await shown(run, *words, "--json")
+
+    assert len(ran.json) == number
+
+
+@pytest.mark.parametrize(
+    "words, number",
+    [
+        (["tickets", "list"], 1),
+        (["tickets", "list", "--state", "new", "--queue", "billing"], 1),
+        (["tickets", "list", "--queue", "sales"], 0),
+        (["tickets", "list", "--state", "in-progress"], 0),
+        (["tickets", "list", "--all", "--conversation", "nix"], 0),
+        (["escalations", "list"], 1),
+        (["escalations", "list", "--all"], 1),
+    ],
+)
+async def test_what_people_have_to_do_is_narrowed_down(
+    run: Run, desk: Path, words: list[str], number: int
+) -> None:
+    async with closed_later(desk) as engine:
+        await ticketed(engine)
+
+    ran, table = await shown(run, *words, "--json"), await shown(run, *words)
+
+    assert len(ran.json) == number
+    assert len(table.out.splitlines()) == 1 + number
+
+
+# What only people see ─────────────────────────────────────────────────────────────────────────
+
+
+async def test_an_item_is_shown_whole(run: Run, desk: Path) -> None:
+    async with closed_later(desk) as engine:
+        item = await stuck(engine, ItemState.REFUSED)
+
+    told = (await shown(run, "outbox", "show", item)).out
+    as_json = (await shown(run, "outbox", "show", item, "--json")).json
+
+    assert f"recipient     {ANA}\n" in told
+    assert "state         refused\n" in told
+    assert "error         the connection was lost\n" in told
+    assert told.endswith("\n  ¡Hola!\n")
+    assert as_json["id"] == item
+
+
+async def test_a_takeover_names_what_it_stopped_and_what_it_could_not(run: Run, desk: Path) -> None:
+    async with closed_later(desk) as engine:
+        await engine.answer("hola", "¡Hola!", "¿En qué puedo ayudar?")
+        item = await engine.claim_item()
+        await engine.store.start_attempt(item)
+
+    taken = await shown(run, "conversations", "take", str(ANA), "--by", "ana")
+    thread = (await shown(run, "conversations", "show", str(ANA))).out
+    released = await shown(run, "conversations", "release", str(ANA))
+    as_json = await shown(run, "conversations", "show", str(ANA), "--json")
+
+    _, withdrawn, leaving = taken.out.splitlines()
+    assert withdrawn == "1 message of the bot did not leave any more."
+    assert leaving == (
+        f"{item.id} had left already, and its result is not known yet: router outbox show {item.id}"
+    )
+    assert "bot: ¿En qué puedo ayudar? (withdrawn: ana took the conversation over" in thread
+    assert released.out.endswith(" is the bot's again.\n")
+    assert as_json.json["conversation"]["owner"] == "bot"
+    assert [line["text"] for line in as_json.json["messages"]] == [
+        "¡Hola!",
+        "¿En qué puedo ayudar?",
+    ]
+
+
+async def test_what_has_not_been_worked_has_no_story_yet(run: Run, desk: Path) -> None:
+    async with closed_later(desk) as engine:
+        await engine.accept(engine.said("hola", id="SM1"))
+
+    told = (await shown(run, "explain", "SM1")).out
+
+    assert told.endswith("  outcome: open\n\nIts turn has not come yet.\n")
+
+
+async def test_the_story_of_what_a_person_sent_has_no_event(run: Run, desk: Path) -> None:
+    async with closed_later(desk) as engine:
+        await engine.answer()
+        item = await engine.person_writes("Ya le llamo.", (await engine.conversation()).id)
+
+    told = (await shown(run, "explain", item)).out
+
+    assert told.startswith(f"Outbox item {item}, decided by a person\n")
+    assert told.endswith('\n    "Ya le llamo."\n')
+
+
+async def test_a_draft_is_changed_in_the_persons_editor(desk: Path) -> None:
+    async with closed_later(desk) as engine:
+        await drafted(engine)
+
+    def edit(editor: str, stdin: int) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "router", "drafts", "edit", "draft-1"],
+            cwd=desk,
+            env={**os.environ, "EDITOR": editor, "VISUAL": ""},
+            stdin=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    ours, theirs = os.openpty()
+    try:
+        nobody = edit("sed -i s/9/10/", subprocess.DEVNULL)
+        broken = edit("false", theirs)
+        emptied = edit("truncate -s 0", theirs)
+        edited = edit("sed -i s/9/10/", theirs)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+    assert (nobody.returncode, nobody.stderr.partition(". ")[0]) == (
+        2,
+        'no text was given: write --text "…", or set $EDITOR',
+    )
+    assert broken.returncode == 2
+    assert broken.stderr.startswith("false did not end well (")
+    assert (emptied.returncode, emptied.stderr.partition(". ")[0]) == (
+        2,
+        "the text is empty: nothing was sent",
+    )
+    assert (edited.returncode, edited.stderr) == (0, "")
+    async with opened("sqlite", desk) as engine:
+        assert await engine.states() == {"Abrimos a las 10.": "waiting"}

@@ -129,6 +129,7 @@ async def test_rules_are_fenced_and_people_and_actions_are_not(engine: Engine) -
     await engine.accept(engine.echoed("Hola, soy Eva"))
 
     assert await engine.states() == {"de una regla": "withdrawn", "de Eva": "waiting"}
+    assert not await engine.send(await engine.claim_item())  # was in a worker's hands already
     assert await engine.send(await engine.claim_item())
     assert await engine.send(await engine.claim_item("job"))
 
@@ -138,6 +139,7 @@ async def test_what_is_decided_after_the_takeover_may_leave(engine: Engine) -> N
     await engine.accept(engine.echoed("Hola, soy Eva"))
     await engine.complete(engine.commit(await engine.claim_one(), "de después"))
 
+    assert not await engine.send(await engine.claim_item())  # was in a worker's hands already
     assert await engine.send(await engine.claim_item())
     assert await engine.states() == {"uno": "withdrawn", "de después": "done"}
 

@@ -1,0 +1,114 @@
+"""Finding out whether Twilio has a message, when its answer was lost."""
+
+import json
+import unicodedata
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from router import plugin
+from router_twilio.addresses import written
+from router_twilio.config import VERSION, TwilioConfig
+from router_twilio.errors import failure
+from router_twilio.sending import body_of
+
+if TYPE_CHECKING:
+    import httpx
+
+_PAGE_SIZE = "1000"
+_MOST_PAGES = 20
+
+#: How far Twilio's clock may be from ours; its times have no fractions of a second either.
+_SKEW = timedelta(seconds=60)
+
+
+async def find(
+    http: "httpx.AsyncClient",
+    config: TwilioConfig,
+    message: plugin.OutboundMessage,
+    since: datetime,
+    now: datetime,
+) -> list[plugin.SentMessage]:
+    """List what Twilio took since then that could be this message.
+
+    The listing is asked for a customer and a sender, and not for ``DateSent``: a message that is
+    still queued, and one that failed in the queue, has no such date, and would be missing.
+
+    :raises ProviderError: if Twilio cannot be asked, or its answer does not tell.
+    """
+    recipient = written(message.recipient)
+    query = {"To": recipient, "PageSize": _PAGE_SIZE}
+    if config.sender is not None:
+        query["From"] = config.sender
+    url, parameters = config.messages_url, query
+    found: list[plugin.SentMessage] = []
+    for _ in range(_MOST_PAGES):
+        # No parameters at all on further pages: even empty ones would replace the address's own.
+        response = await http.get(url, params=parameters or None, auth=config.credentials)
+        error = failure(response, now, config.secrets)
+        if error is not None:
+            raise error
+        page = _page(response)
+        found += _matching(page["messages"], message, recipient, since - _SKEW)
+        following = page.get("next_page_uri")
+        if not following:
+            break
+        if not isinstance(following, str) or not following.startswith(VERSION + "/"):
+            raise plugin.OutcomeUnknown("Twilio's listing goes on at a strange address")
+        url, parameters = config.base_url + following, {}
+    else:
+        raise plugin.OutcomeUnknown("Twilio lists more messages to this customer than can be read")
+    if message.template is not None and not found:
+        # The listing has the template's text as Twilio filled it in, and no ContentSid.
+        raise plugin.OutcomeUnknown("Twilio's listing does not tell templates apart")
+    return found
+
+
+def _page(response: "httpx.Response") -> dict[str, Any]:
+    try:
+        page = json.loads(response.content)
+    except (ValueError, RecursionError):
+        page = None
+    if not isinstance(page, dict) or not isinstance(page.get("messages"), list):
+        raise plugin.OutcomeUnknown("Twilio answered something else than a listing")
+    return page
+
+
+def _matching(
+    listed: list[Any], message: plugin.OutboundMessage, recipient: str, since: datetime
+) -> Iterator[plugin.SentMessage]:
+    text = _folded(body_of(message))
+    files = sum(one.kind != "location" for one in message.media)
+    for one in listed:
+        if not isinstance(one, dict) or one.get("to") != recipient:
+            continue
+        if not str(one.get("direction", "outbound")).startswith("outbound"):
+            continue
+        if _folded(str(one.get("body") or "")) != text:
+            continue
+        if message.template is None and _count(one.get("num_media")) != files:
+            continue
+        created = _date(one, "date_created") or _date(one, "date_sent")
+        sid = one.get("sid")
+        if created is None or not isinstance(sid, str) or not sid:
+            raise plugin.OutcomeUnknown("Twilio lists such a message without its date or SID")
+        if created >= since:
+            yield plugin.SentMessage(sid, _date(one, "date_sent") or created)
+
+
+def _folded(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def _count(text: object) -> int:
+    return int(str(text)) if str(text).isascii() and str(text).isdigit() else 0
+
+
+def _date(listed: Mapping[str, Any], name: str) -> datetime | None:
+    """Read a date as RFC 2822 has it."""
+    try:
+        moment = parsedate_to_datetime(str(listed.get(name)))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,124 @@
+"""``GET /api/v1/stats``: conversations, messages and the queue, in numbers.
+
+Access: until API tokens exist, from this machine only, as the simulator's page. Errors are
+problem+json. config/README.md documents the answer, word by word.
+"""
+
+import json
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs
+
+from router.clock import seconds
+from router.errors import StorageUnavailable
+from router.web import asgi
+from router.web.access import LocalOnly
+from router.web.host import WebHost
+from router.web.kept import Kept
+from router.web.problem import problem
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+PATH: Final = "/api/v1/stats"
+
+#: How long an answer is kept: it reads whole tables. In seconds.
+_KEPT: Final = 5.0
+
+
+class StatsView:
+    """The ASGI app of :data:`PATH`."""
+
+    def __init__(self, host: WebHost, local_only: LocalOnly) -> None:
+        self._host = host
+        self._local_only = local_only
+        self._answers: Kept[dict[str, Any]] = Kept(host.clock, _KEPT)
+
+    async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        if scope["method"] not in ("GET", "HEAD"):
+            allow = ((b"allow", b"GET, HEAD"),)
+            await problem(send, 405, "Numbers are asked for by GET.", headers=allow)
+            return
+        refusal = self._local_only.refusal(scope)
+        if refusal is not None:
+            await problem(send, 403, refusal)
+            return
+        query = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+        tenant = query.get("tenant", [None])[-1]
+        if tenant is not None and tenant not in self._host.settings.tenants:
+            await problem(send, 404, "There is no such tenant in router.toml.")
+            return
+        period = query.get("since", [None])[-1]
+        try:
+            length = None if period is None else seconds(period)
+        except ValueError as error:
+            await problem(send, 400, f"since {error}.")
+            return
+
+        async def count() -> dict[str, Any]:
+            now = self._host.clock.now()
+            since = None if length is None else now - timedelta(seconds=length)
+            return await self._host.store.read(lambda it: numbers(it, tenant, since, now))
+
+        try:
+            answer = await self._answers.get((tenant, length), count)
+        except StorageUnavailable:
+            retry = ((b"retry-after", b"5"),)
+            await problem(send, 503, "The database is away. Try again.", headers=retry)
+            return
+        await asgi.answer(
+            send,
+            200,
+            json.dumps(answer).encode(),
+            content_type=asgi.JSON,
+            without_body=scope["method"] == "HEAD",
+        )
+
+
+def numbers(
+    connection: "Connection", tenant: str | None, since: datetime | None, now: datetime
+) -> dict[str, Any]:
+    """Count everything, as values for JSON.
+
+    :param tenant: whose; ``None`` sums over all.
+    :param since: nothing older; ``None`` for all there is.
+    """
+    from router.storage import stats  # here, because it brings SQLAlchemy
+
+    scope = stats.Scope(tenant=tenant, since=since)
+    threads = stats.conversations(connection, scope)
+    written = stats.messages(connection, scope)
+    events = stats.events(connection, scope)
+    items = stats.outbox_items(connection, scope)
+    lanes = stats.lanes(connection, scope, now)
+    backends = stats.usage_by_backend(connection, scope)
+    total = written.inbound + written.outbound
+
+    def average(number: int) -> float | None:
+        return round(number / threads.total, 2) if threads.total else None
+
+    return {
+        "at": now.isoformat(),
+        "since": None if since is None else since.isoformat(),
+        "tenant": tenant,
+        "conversations": threads.total,
+        "active": threads.active,
+        "escalated": threads.escalated,
+        "closed": threads.closed,
+        "messages": total,
+        "messages_in": written.inbound,
+        "messages_out": written.outbound,
+        "averages": {
+            "messages": average(total),
+            "messages_in": average(written.inbound),
+            "messages_out": average(written.outbound),
+        },
+        "queue": asdict(stats.queue(events, items, lanes)),
+        "lanes": {kind: asdict(counts) for kind, counts in lanes.items()},
+        "events": events,
+        "decisions": stats.decisions(connection, scope),
+        "outbox": items,
+        "open": asdict(stats.waiting_for_people(connection, scope)),
+        "ai": {name: asdict(used) for name, used in backends.items()},
+    }

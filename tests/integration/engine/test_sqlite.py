@@ -1,0 +1,365 @@
+"""What is SQLite's own: one writer that commits for everybody, one process, what fails and how."""
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, cast
+
+import anyio
+import pytest
+import sqlalchemy as sa
+
+from router.errors import DatabaseLocked, StorageUnavailable
+from router.plugin.testing import FakeClock
+from router.storage.migrating import ensure
+from router.storage.sqlite import SQLiteStore
+from router.storage.sqlite_writer import Transaction
+from router.storage.store import Change, Tx
+from router.storage.tables import alias, contact, inbox_event
+from tests.integration.engine.harness import Engine, SQLiteDatabase, opened
+
+
+@pytest.fixture
+async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
+    async with opened("sqlite", tmp_path) as engine:
+        yield engine
+
+
+def _store(engine: Engine) -> SQLiteStore:
+    return cast("SQLiteStore", engine.store)
+
+
+async def _pragma(engine: Engine, name: str, value: object = None) -> Any:
+    text = f"PRAGMA {name}" if value is None else f"PRAGMA {name} = {value}"
+
+    def ask(tx: Transaction) -> Any:
+        row = tx.raw.execute(text).fetchone()
+        return row and row[0]
+
+    return await _store(engine)._writer.run(ask)
+
+
+# --- settings of the connections
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("journal_mode", "wal"),
+        ("synchronous", 2),
+        ("wal_autocheckpoint", 4000),
+        ("foreign_keys", 1),
+    ],
+)
+async def test_the_writer_keeps_what_it_promises(engine: Engine, name: str, value: object) -> None:
+    assert await _pragma(engine, name) == value
+
+
+async def test_reading_sees_what_was_committed_and_can_write_nothing(engine: Engine) -> None:
+    await engine.accept(engine.said())
+
+    assert len(await engine.rows(inbox_event)) == 1
+    with pytest.raises(StorageUnavailable, match="readonly"):
+        await engine.store.read(lambda it: it.execute(sa.delete(inbox_event)))
+    assert len(await engine.rows(inbox_event)) == 1
+
+
+async def test_a_reader_that_takes_its_time_holds_no_writer_up(engine: Engine) -> None:
+    await engine.accept(engine.said())
+
+    def slow(connection: sa.Connection) -> int:
+        before = connection.execute(sa.select(sa.func.count()).select_from(inbox_event)).scalar_one()
+        return int(before)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(engine.store.read, slow)
+        with anyio.fail_after(2):
+            await engine.accept(engine.said())
+
+    assert await engine.store.read(slow) == 2
+
+
+@pytest.mark.parametrize("name", ["with space", "per%20cent", "hash#tag", "why?", "año"])
+async def test_a_database_may_lie_in_a_folder_of_any_name(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    async with opened("sqlite", folder) as engine:
+        await engine.accept(engine.said())
+
+        assert len(await engine.rows(inbox_event)) == 1
+
+
+# --- one process
+
+
+async def test_a_second_opening_is_refused_and_told_who_holds_it(engine: Engine) -> None:
+    path = _store(engine).path
+
+    with pytest.raises(DatabaseLocked, match=str(path)):
+        await SQLiteStore.open(path, FakeClock())
+
+
+async def test_a_second_process_is_refused_and_told_who_holds_it(tmp_path: Path) -> None:
+    path = tmp_path / "router.db"
+    ensure(path)
+    script = (
+        "import sys; from pathlib import Path; from router.storage.lock import DatabaseLock\n"
+        "lock = DatabaseLock(Path(sys.argv[1])); lock.acquire()\n"
+        "print('locked', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "locked\n"
+
+        with pytest.raises(DatabaseLocked) as refusal:
+            await SQLiteStore.open(path, FakeClock())
+
+        assert str(refusal.value) == (
+            f"{path} is in use by process {holder.pid}. "
+            "Stop it first, or use PostgreSQL to run several nodes"
+        )
+        holder.kill()
+
+    store = await SQLiteStore.open(path, FakeClock())
+    await store.close()
+
+
+async def test_a_database_that_cannot_be_opened_is_let_go_of(tmp_path: Path) -> None:
+    path = tmp_path / "router.db"
+    sqlite3.connect(path).close()  # no schema
+
+    for _ in range(2):
+        with pytest.raises(StorageUnavailable, match="no such table"):
+            await SQLiteStore.open(path, FakeClock())
+
+
+async def test_what_is_no_database_is_said_to_be_none(tmp_path: Path) -> None:
+    path = tmp_path / "router.db"
+    path.write_bytes(b"x" * 5000)
+
+    with pytest.raises(StorageUnavailable, match="not a database"):
+        await SQLiteStore.open(path, FakeClock())
+
+
+async def test_each_start_has_a_number_of_its_own(tmp_path: Path) -> None:
+    database = SQLiteDatabase(tmp_path)
+    numbers = set()
+    for _ in range(3):
+        store = await SQLiteStore.open(database.path, FakeClock())
+        numbers.add(store._me)
+        await store.close()
+
+    assert len(numbers) == 3
+
+
+# --- writing
+
+
+def _add(name: str, tenant: str = "main") -> Any:
+    def add(tx: Tx) -> str:
+        values = {"id": name, "tenant": tenant, "key": name, "tags": [], "attributes": {}}
+        tx.connection.execute(sa.insert(contact).values(created_at=tx.now, **values))
+        return name
+
+    return add
+
+
+async def test_a_function_writes_and_its_value_comes_back(engine: Engine) -> None:
+    assert await engine.store.write(_add("ana")) == "ana"
+    assert [row.id for row in await engine.rows(contact)] == ["ana"]
+
+
+@pytest.mark.parametrize("act", ["commit", "rollback", "begin", "begin_nested", "close"])
+async def test_a_function_that_writes_may_not_end_the_transaction(
+    engine: Engine, act: str
+) -> None:
+    def end(tx: Tx) -> None:
+        _add("ana")(tx)
+        getattr(tx.connection, act)()
+
+    with pytest.raises(RuntimeError, match="the writer commits"):
+        await engine.store.write(end)
+
+    assert await engine.rows(contact) == []
+    await engine.store.write(_add("eva"))
+
+
+async def test_what_a_bad_function_wrote_is_taken_back_and_the_others_of_its_group_stay(
+    engine: Engine,
+) -> None:
+    failed: list[str] = []
+
+    def bad(tx: Tx) -> None:
+        _add("mala")(tx)
+        message = "no"
+        raise ValueError(message)
+
+    async def write(function: Any) -> None:
+        try:
+            await engine.store.write(function)
+        except ValueError as error:
+            failed.append(str(error))
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(10):
+            tasks.start_soon(write, bad if number == 4 else _add(f"{number}"))
+
+    assert failed == ["no"]
+    assert len(await engine.rows(contact)) == 9
+    assert engine.store.trouble == []
+
+
+async def test_a_write_that_was_begun_is_committed_even_if_its_caller_goes(engine: Engine) -> None:
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await engine.store.write(_add("ana"))
+
+    await engine.store.write(_add("eva"))
+
+    assert {row.id for row in await engine.rows(contact)} == {"ana", "eva"}
+
+
+async def test_a_failing_commit_fails_everybody_who_waited_for_it(engine: Engine) -> None:
+    def later_broken(tx: Tx) -> None:
+        tx.connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+        tx.connection.exec_driver_sql(
+            "INSERT INTO message (id, tenant, conversation, direction, author, text, channel,"
+            " address, created_at) VALUES ('m', 'main', 'nobody', 'in', 'customer', '', 'x', 'y', 0)"
+        )
+
+    errors: list[Exception] = []
+
+    async def write(function: Any) -> None:
+        try:
+            await engine.store.write(function)
+        except StorageUnavailable as error:
+            errors.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(5):
+            tasks.start_soon(write, later_broken if number == 2 else _add(f"{number}"))
+
+    kept = len(await engine.rows(contact))
+    assert (len(errors) + kept, "FOREIGN KEY" in str(errors[0])) == (5, True)
+    assert engine.store.trouble == ["database: SQLite: FOREIGN KEY constraint failed"]
+    await engine.store.write(_add("después"))
+    assert engine.store.trouble == []
+
+
+async def test_a_full_disk_is_said_and_passes(engine: Engine) -> None:
+    pages = await _pragma(engine, "page_count")
+    await _pragma(engine, "max_page_count", pages)
+
+    with pytest.raises(StorageUnavailable, match="full"):
+        for number in range(1000):
+            await engine.accept(engine.said("x" * 2000, id=f"A{number}"))
+    kept = len(await engine.rows(inbox_event))
+    assert engine.store.trouble == ["database: SQLite: database or disk is full"]
+
+    await _pragma(engine, "max_page_count", 10_000_000)
+    await engine.accept(engine.said())
+    assert engine.store.trouble == []
+    assert len(await engine.rows(inbox_event)) == kept + 1
+    assert len(await engine.claim()) == 1  # and nothing was handed out that was not kept
+
+
+async def test_a_database_that_somebody_else_writes_to_is_away_until_they_have_done(
+    engine: Engine,
+) -> None:
+    await _pragma(engine, "busy_timeout", 20)
+    stranger = sqlite3.connect(_store(engine).path, isolation_level=None)
+    try:
+        stranger.execute("BEGIN IMMEDIATE")
+
+        with pytest.raises(StorageUnavailable, match="locked"):
+            await engine.accept(engine.said())
+        assert engine.store.trouble
+
+        stranger.execute("ROLLBACK")
+        await engine.accept(engine.said())
+        assert engine.store.trouble == []
+    finally:
+        stranger.close()
+
+
+async def test_a_closed_store_says_so(tmp_path: Path) -> None:
+    async with opened("sqlite", tmp_path) as engine:
+        pass
+
+    with pytest.raises(StorageUnavailable, match="closed"):
+        await engine.accept(engine.said())
+
+
+async def test_closing_finishes_what_was_queued(tmp_path: Path) -> None:
+    async with opened("sqlite", tmp_path) as engine:
+        async with anyio.create_task_group() as tasks:
+            for number in range(50):
+                tasks.start_soon(engine.accept, engine.said(id=f"A{number}"))
+            await anyio.sleep(0)
+            await engine.store.close()
+        engine.store = await engine.database.open(engine.clock)
+
+        assert len(await engine.rows(inbox_event)) == 50
+
+
+# --- telling pages
+
+
+async def test_a_page_is_told_what_was_committed(engine: Engine) -> None:
+    changes = engine.store.subscribe()
+
+    await engine.answer("hola", "uno")
+    thread = (await engine.conversation()).id
+    with anyio.fail_after(1):
+        assert await anext(changes) == Change("main", thread)
+    await engine.send(await engine.claim_item())
+    with anyio.fail_after(1):
+        assert await anext(changes) == Change("main", thread)
+
+    changes.close()
+    with pytest.raises(StopAsyncIteration):
+        while True:
+            await anext(changes)
+
+
+async def test_a_page_that_does_not_listen_holds_nobody_up(engine: Engine) -> None:
+    changes = engine.store.subscribe()
+    await engine.answer("hola")
+    thread = (await engine.conversation()).id
+    hub = _store(engine).changes
+    for number in range(3000):
+        hub.publish([Change("main", f"{number}")])
+
+    seen = 0
+    changes.close()
+    async for change in changes:
+        seen += 1
+        assert change.conversation != thread  # the oldest were dropped
+
+    assert seen < 1001
+
+
+async def test_closing_the_store_ends_every_subscription(engine: Engine) -> None:
+    changes = engine.store.subscribe()
+    await engine.store.close()
+
+    with anyio.fail_after(1), pytest.raises(StopAsyncIteration):
+        await anext(changes)
+
+
+# --- aliases
+
+
+async def test_an_alias_is_a_row(engine: Engine) -> None:
+    await engine.store.write(lambda tx: tx.learn_alias("main", "bsuid:1", "tel:+57300"))
+
+    (row,) = await engine.rows(alias)
+    assert (row.tenant, row.address, row.key) == ("main", "bsuid:1", "tel:+57300")
