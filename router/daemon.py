@@ -16,6 +16,8 @@ from router.clock import Clock, SystemClock
 from router.errors import ConfigError
 from router.ids import Ids, new_id
 from router.logs import Redaction, configure
+from router.metrics import Metrics
+from router.notify import Notifier
 from router.pipeline.ask import Asker
 from router.pipeline.configuration import Configuration
 from router.pipeline.control import commands, serve, socket_path
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
     from router.web.host import WebHost
 
 SQLITE = "sqlite+aiosqlite:///"
+
+#: How often a service manager hears how we are, in seconds; it may want to hear more often.
+_TELL = 5.0
 
 
 class Router:
@@ -61,17 +66,19 @@ class Router:
         self.store = store
         self.clock = clock or SystemClock()
         self.log = log
+        self.metrics = Metrics()
         self.draining = False
         self._drained = False
         self._since = self.clock.now()
         instances = Instances(settings, self.clock, log, offline=offline)
         self.configuration = Configuration(settings, instances)
         self._triage = Triage(self.configuration, self.clock, ids, store.aliases)
-        self.intake = Intake(store, log)
+        self.intake = Intake(store, log, self.metrics)
         self._knowledge = anyio.Event()
-        asker = Asker(store, lambda: self.configuration, self._knowledge, self.clock, log)
-        self._worker = Worker(store, lambda: self._triage, self.clock, log)
-        self._deliverer = Deliverer(store, lambda: self.configuration, asker, self.clock, log)
+        shared = (self.clock, log, self.metrics)
+        asker = Asker(store, lambda: self.configuration, self._knowledge, *shared)
+        self._worker = Worker(store, lambda: self._triage, *shared)
+        self._deliverer = Deliverer(store, lambda: self.configuration, asker, *shared)
         self._timers = Timers(store, log)
         self._running = self._run()
 
@@ -222,7 +229,7 @@ async def _serve(
     from router.web import server as http
     from router.web.app import build_app
 
-    server = settings.server
+    server, notifier = settings.server, Notifier()
     listener = http.listen(host or server.host, server.port if port is None else port)
     stop = _Stop()
     async with (
@@ -233,11 +240,14 @@ async def _serve(
     ):
         tasks.start_soon(_signals, stop, log)
         _announce(settings, listener.getsockname())
-        log.info("serving", address=f"{listener.getsockname()[0]}:{listener.getsockname()[1]}")
+        address = f"{listener.getsockname()[0]}:{listener.getsockname()[1]}"
+        log.info("serving", address=address)
+        tasks.start_soon(_tell, notifier, router, address)
         host_: WebHost = router
 
         async def shutdown() -> None:
             await stop.asked.wait()
+            notifier.stopping()
             # Served until this is over: whoever asks is told that we are not ready any more, and
             # what is sent all the same is kept for the next start.
             with stop.patience:
@@ -264,6 +274,21 @@ async def _control(router: Router) -> AsyncIterator[None]:
     around = Configured(lambda: router.configuration)
     async with serve(path, commands(router.store, around, router.status), router.log):
         yield
+
+
+async def _tell(notifier: Notifier, router: Router, address: str) -> None:
+    """Tell the service manager that we are up, and go on telling it while the event loop turns."""
+
+    def status() -> str:
+        if router.draining:
+            return "letting what is under way end"
+        missing = router.readiness()
+        return f"not ready: {', '.join(missing)}" if missing else f"serving at {address}"
+
+    notifier.ready(status())
+    while notifier.wanted:
+        await anyio.sleep(min(_TELL, (notifier.watchdog or _TELL) / 3))
+        notifier.alive(status())
 
 
 async def _signals(stop: _Stop, log: Any) -> None:

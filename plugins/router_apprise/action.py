@@ -1,5 +1,6 @@
 """Tell people: one notice, through every address that the table names."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -43,10 +44,14 @@ class Apprise(plugin.Action[AppriseConfig]):
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
         """Read apprise in the background, and say in the log which address it cannot use."""
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._load_later)
+        # No task group: the host limits the time of entering, and a scope opened in there could
+        # not outlive that limit.
+        reading = asyncio.create_task(self._load_later())
+        try:
             yield
-            tasks.cancel_scope.cancel()
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
 
     async def check(self) -> None:
         """Have apprise read the addresses. Contacts nobody.

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from router import plugin
 
@@ -56,15 +56,21 @@ def _holds_addresses(value: plugin.Secret) -> plugin.Secret:
     return value
 
 
+def _form(value: Any) -> str:
+    return "several" if isinstance(value, list | tuple) else "one"
+
+
 _Urls = Annotated[plugin.Secret, AfterValidator(_holds_addresses)]
 
 
 class AppriseConfig(plugin.PluginConfig):
     """Whom to tell."""
 
-    urls: _Urls | tuple[_Urls, ...] = Field(
+    urls: Annotated[_Urls, Tag("one")] | Annotated[tuple[_Urls, ...], Tag("several")] = Field(
+        # Told apart by their form, so that a mistake in one is not reported as one in the other.
+        discriminator=Discriminator(_form),
         description="The addresses of the services, as apprise writes them: one secret that holds "
-        "one or several with spaces or line ends between them, or a list of such secrets."
+        "one or several with spaces or line ends between them, or a list of such secrets.",
     )
     tag: str | None = Field(
         None,

@@ -6,8 +6,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from router import plugin
+from router_twilio.codes import row_for
 from router_twilio.config import TwilioConfig
-from router_twilio.errors import failure, row_for
+from router_twilio.errors import failure
 from router_twilio.inbound import STATUS_ENDPOINT, events_in
 from router_twilio.listing import find
 from router_twilio.media import LIMIT, download

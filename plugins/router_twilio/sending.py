@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from router import plugin
 from router_twilio.addresses import written
+from router_twilio.codes import row_for
 from router_twilio.config import TwilioConfig
-from router_twilio.errors import failure, refusal, row_for, words_for
+from router_twilio.errors import failure, refusal, words_for
 
 if TYPE_CHECKING:
     import httpx

@@ -13,6 +13,7 @@ from router.domain.host_event import AnswerArrived
 from router.domain.outbox import ItemKind, ItemState
 from router.errors import OutcomeUnknown, ProviderError, Refused, Unavailable
 from router.failpoints import reach
+from router.metrics import Metrics
 from router.pipeline.attempts import Patience, finish, judge
 from router.pipeline.configuration import Configuration
 from router.plugin.context import Log
@@ -50,12 +51,14 @@ class Asker:
         knowledge: anyio.Event,
         clock: Clock,
         log: Log,
+        metrics: Metrics,
     ) -> None:
         self._store = store
         self._knowledge = knowledge
         self._configuration = configuration
         self._clock = clock
         self._log = log
+        self._metrics = metrics
 
     async def ask(self, item: Item) -> None:
         """Make one attempt; the answer, or the failure for good, becomes an event."""
@@ -73,6 +76,7 @@ class Asker:
         if not await self._store.start_attempt(item):
             return
         reach("ask.started")
+        asked = self._clock.monotonic()
         try:
             prompt = await self._prompt(item, question)
             passages = prompt.passages
@@ -101,8 +105,23 @@ class Asker:
             event = self._event(item, question, passages, began, completion=completion)
             effect = partial(_bill, item=item, completion=completion)
             result = AttemptResult(state=ItemState.DONE, events=(event,), effects=(effect,))
+            self._count_tokens(item, completion)
+        self._measure(item, result, self._clock.monotonic() - asked)
         await finish(self._store, item, result, self._log)
         reach("ask.finished")
+
+    def _measure(self, item: Item, result: AttemptResult, seconds: float) -> None:
+        metrics, to = self._metrics, (item.tenant, item.destination)
+        metrics.ai_calls.count(*to, result.state.value)
+        metrics.ai_seconds.observe(seconds, *to)
+        if result.state is not ItemState.DONE:
+            code = result.code or "none"
+            metrics.provider_errors.count(item.tenant, item.kind.value, item.destination, code)
+
+    def _count_tokens(self, item: Item, completion: Completion) -> None:
+        tokens, used = self._metrics.ai_tokens, completion.usage
+        tokens.count(item.tenant, item.destination, "input", by=used.input_tokens)
+        tokens.count(item.tenant, item.destination, "output", by=used.output_tokens)
 
     async def _complete(self, item: Item, prompt: Prompt) -> Completion:
         live = self._configuration().instances.backends.get(item.destination)

@@ -28,11 +28,13 @@ class Patience:
     """How long something is tried.
 
     :param attempts: at most so many; ``None`` for no limit.
+    :param backoff: between two attempts, unless the provider says when.
     :param age: counted from the decision.
     :param repeat_unknown: how often it is repeated when nobody knows whether it was done.
     """
 
     attempts: int | None = None
+    backoff: Backoff = _BACKOFF
     age: timedelta = timedelta(hours=24)
     repeat_unknown: int = 0
 
@@ -48,12 +50,12 @@ def judge(item: Item, error: Exception, patience: Patience, now: datetime) -> At
     late = now - item.created_at > patience.age
     if late or (patience.attempts is not None and begun >= patience.attempts):
         return _ended(ItemState.DEAD, meaning)
-    return retry(item, meaning, now)
+    return _retry(item, meaning, patience.backoff, now)
 
 
-def retry(item: Item, error: ProviderError, now: datetime) -> AttemptResult:
+def _retry(item: Item, error: ProviderError, backoff: Backoff, now: datetime) -> AttemptResult:
     """Give the result that tries again: when the provider said, else with growing distance."""
-    wait = _BACKOFF.delay(item.attempt, random.random())
+    wait = backoff.delay(item.attempt, random.random())
     if isinstance(error, Unavailable) and error.retry_after is not None:
         wait = error.retry_after
     return AttemptResult(

@@ -7,9 +7,10 @@ import anyio
 import anyio.abc
 
 from router.clock import Clock
-from router.domain.outbox import ItemKind, ItemState
+from router.domain.outbox import Backoff, ItemKind, ItemState
 from router.errors import OutcomeUnknown, ProviderError, Refused, StorageUnavailable, Unavailable
 from router.failpoints import reach
+from router.metrics import Metrics
 from router.pipeline.ask import Asker
 from router.pipeline.attempts import Patience, finish, judge
 from router.pipeline.busy import Busy
@@ -41,12 +42,14 @@ class Deliverer:
         asker: Asker,
         clock: Clock,
         log: Log,
+        metrics: Metrics,
     ) -> None:
         self._store = store
         self._configuration = configuration
         self._asker = asker
         self._clock = clock
         self._log = log
+        self._metrics = metrics
         self._busy = Busy()
 
     async def idle(self) -> None:
@@ -131,7 +134,9 @@ class Deliverer:
         if live is not None:
             action = live.plugin
             repeats = 10 if action.idempotent else 2 if action.repeat_is_harmless else 0
-        patience = Patience(attempts=12, repeat_unknown=repeats)
+        # A notice that may be lost is repeated only after an outage of minutes may be over.
+        backoff = Backoff() if live is None or live.plugin.idempotent else Backoff(base=30.0)
+        patience = Patience(attempts=12, repeat_unknown=repeats, backoff=backoff)
         await self._attempt(item, patience, lambda: self._run(item))
 
     async def _run(self, item: Item) -> AttemptResult:
@@ -170,19 +175,35 @@ class Deliverer:
             result = judge(item, _INTERRUPTED, Patience(), self._clock.now())
             await finish(self._store, item, result, self._log)
             self._report(item, result, _INTERRUPTED)
+            self._measure(item, result, None)
             return
         reach("deliver.claimed")
         if not await self._store.start_attempt(item):
             return
         reach("deliver.started")
+        began = self._clock.monotonic()
         try:
             result = await call()
             reach("deliver.sent")
         except Exception as error:  # noqa: BLE001 - a plugin's call; anything else is unknown
             result = judge(item, error, patience, self._clock.now())
             self._report(item, result, error)
+        self._measure(item, result, self._clock.monotonic() - began)
         await finish(self._store, item, result, self._log)
         reach("deliver.finished")
+
+    def _measure(self, item: Item, result: AttemptResult, seconds: float | None) -> None:
+        metrics, to = self._metrics, (item.tenant, item.kind.value, item.destination)
+        metrics.attempts.count(*to, result.state.value)
+        if seconds is not None:
+            metrics.attempt_seconds.observe(seconds, *to)
+        if result.state is not ItemState.DONE:
+            metrics.provider_errors.count(*to, result.code or "none")
+        elif item.kind is ItemKind.MESSAGE and item.decided is not None:
+            began = metrics.turns.end(item.decided)
+            if began is not None:
+                waited = (self._clock.now() - began).total_seconds()
+                metrics.sent_seconds.observe(waited, item.tenant, item.destination)
 
     def _report(self, item: Item, result: AttemptResult, error: Exception) -> None:
         reason = error.reason if isinstance(error, ProviderError) else result.error

@@ -1,7 +1,6 @@
 """Plugin instances, alive: one object per table of router.toml, kept up by a task of its own."""
 
 import random
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -27,6 +26,9 @@ Plugin = TypeVar("Plugin", bound=Instance[Any])
 
 #: Between two tries to bring up an instance whose lifespan failed.
 _REVIVAL = Backoff(base=1.0, cap=60.0)
+#: Seconds until an instance is probed first, and between two probes.
+_FIRST_PROBE = 5.0
+_PROBE = 60.0
 
 
 @dataclass(slots=True)
@@ -34,7 +36,7 @@ class Live(Generic[Plugin]):
     """One instance with its state.
 
     :ivar up: inside its lifespan; calls may be made.
-    :ivar error: why it is not, in words.
+    :ivar error: why it is not, or what its last check found wrong, in words.
     """
 
     settings: InstanceSettings
@@ -124,29 +126,57 @@ class Instances:
         tried = False
         try:
             while True:
-                async with AsyncExitStack() as stack:
-                    try:
-                        with anyio.fail_after(live.settings.timeout):
-                            await stack.enter_async_context(live.plugin.lifespan())
-                    except Exception as error:  # noqa: BLE001 - a plugin's call
-                        live.up, live.error = False, str(classify(error))
+                entered = anyio.Event()
+                async with anyio.create_task_group() as tasks:
+                    # The plugin's lifespan has a task to itself: it may open task groups in it.
+                    tasks.start_soon(self._hold, live, entered)
+                    with anyio.move_on_after(live.settings.timeout):
+                        await entered.wait()
+                    if not entered.is_set():
+                        live.error = f"did not start within {live.settings.timeout:g} s"
                         self._log.error("instance is down", instance=live.label, error=live.error)
-                    else:
-                        live.up, live.error = True, None
+                        tasks.cancel_scope.cancel()
+                    elif live.up:
                         failures = 0
                     if not tried:
                         tried = True
                         task_status.started()
-                    if live.up:
-                        await anyio.sleep_forever()
                 await anyio.sleep(_REVIVAL.delay(failures, random.random()))
                 failures += 1
-        except Exception as error:  # noqa: BLE001 - a plugin's call: its own clean-up broke
-            self._log.error("instance broke", instance=live.label, error=repr(error))
         finally:
-            live.up = False
             with anyio.CancelScope(shield=True):
                 await live.context.aclose()
+
+    async def _hold(self, live: Live[Any], entered: anyio.Event) -> None:
+        """Keep one instance inside its lifespan, and probe it now and then."""
+        try:
+            async with live.plugin.lifespan():
+                live.up, live.error = True, None
+                entered.set()
+                await self._probe(live)
+        except Exception as error:  # noqa: BLE001 - a plugin's call
+            live.error = str(classify(error))
+            self._log.error("instance is down", instance=live.label, error=live.error)
+        finally:
+            live.up = False
+            entered.set()
+
+    async def _probe(self, live: Live[Any]) -> None:
+        """Ask the provider how it is. A bad answer is shown, and stops nothing: sends tell more."""
+        pause = _FIRST_PROBE
+        while True:
+            await anyio.sleep(pause)
+            pause = _PROBE
+            try:
+                with anyio.fail_after(live.settings.timeout):
+                    await live.plugin.check()
+            except Exception as error:  # noqa: BLE001 - a plugin's call
+                trouble = str(classify(error))
+                if trouble != live.error:
+                    self._log.warning("check failed", instance=live.label, error=trouble)
+                live.error = trouble
+            else:
+                live.error = None
 
 
 def _build(

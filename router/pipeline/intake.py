@@ -10,6 +10,7 @@ from router.domain.host_event import Unparsed
 from router.domain.identity import thread_key
 from router.errors import InvalidSignature, StorageUnavailable
 from router.failpoints import reach
+from router.metrics import Metrics
 from router.pipeline.instances import LiveChannel
 from router.pipeline.storable import LONGEST_ADDRESS, storable, storable_id
 from router.plugin.channel import WebhookAnswer, WebhookRequest
@@ -42,9 +43,10 @@ class Intake:
     is one transaction: all its events are stored, or none.
     """
 
-    def __init__(self, store: Store, log: Log) -> None:
+    def __init__(self, store: Store, log: Log, metrics: Metrics) -> None:
         self._store = store
         self._log = log
+        self._metrics = metrics
 
     async def receive(self, channel: LiveChannel, request: WebhookRequest) -> IntakeResult:
         """Take a request in. Raises for nothing that a provider may send."""
@@ -62,11 +64,14 @@ class Intake:
             reach("intake.parsed")
             if events:
                 try:
-                    await self._store.enqueue(events)
+                    accepted = await self._store.enqueue(events)
                 except StorageUnavailable as error:
                     self._log.error("webhook not stored", channel=channel.label, error=str(error))
                     return IntakeResult(503, retry_after=_STORAGE_PATIENCE)
                 reach("intake.stored")
+                for each in accepted:
+                    if not each.new:
+                        self._metrics.duplicates.count(channel.tenant, channel.name)
         return self._acknowledge(channel, request)
 
     def _events(self, channel: LiveChannel, request: WebhookRequest) -> list[NewEvent]:

@@ -8,15 +8,16 @@ the next one is offered only by the commit of the one before.
 import random
 import traceback
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import anyio
 import anyio.abc
 
 from router.clock import Clock
-from router.domain.outbox import Backoff
+from router.domain.outbox import Backoff, ItemKind
 from router.errors import StorageUnavailable
 from router.failpoints import reach
+from router.metrics import Metrics
 from router.pipeline.busy import Busy
 from router.pipeline.triage import Triage
 from router.plugin.context import Log
@@ -41,11 +42,19 @@ class Worker:
     :param triage: gives the triage of the configuration in force; asked for each batch.
     """
 
-    def __init__(self, store: Store, triage: Callable[[], Triage], clock: Clock, log: Log) -> None:
+    def __init__(
+        self,
+        store: Store,
+        triage: Callable[[], Triage],
+        clock: Clock,
+        log: Log,
+        metrics: Metrics,
+    ) -> None:
         self._store = store
         self._triage = triage
         self._clock = clock
         self._log = log
+        self._metrics = metrics
         self._depth = anyio.Semaphore(_DEPTH)
         self._busy = Busy()
         self._alone = anyio.Lock()
@@ -117,17 +126,36 @@ class Worker:
 
     async def _complete(self, triage: Triage, commits: list[Commit]) -> None:
         try:
-            await self._store.complete(commits)
+            await self._commit(commits)
         except StorageUnavailable:
             raise
         except Exception:  # noqa: BLE001 - a worker turn: find out which of them it was
             for commit in commits:
                 try:
-                    await self._store.complete([commit])
+                    await self._commit([commit])
                 except StorageUnavailable:
                     raise
                 except Exception as error:  # noqa: BLE001
                     await self._failed(triage, commit.work, error)
+
+    async def _commit(self, commits: list[Commit]) -> None:
+        metrics = self._metrics
+        for commit in commits:
+            # Before an answer can be on its way.
+            if any(item.kind is ItemKind.MESSAGE for item in commit.items):
+                metrics.turns.begin(commit.work.ref, _began(commit.work))
+        await self._store.complete(commits)
+        now = self._clock.now()
+        for commit in commits:
+            work, decision = commit.work, commit.decision
+            metrics.events.count(work.tenant, work.event.kind, commit.outcome)
+            if decision is None:
+                continue
+            outcome = decision.outcome.word
+            if commit.outcome in (outcome, "dead"):  # else the real decision is still to come
+                metrics.decisions.count(work.tenant, outcome)
+                waited = (now - _began(work)).total_seconds()
+                metrics.decided_seconds.observe(waited, work.tenant, outcome)
 
     async def _give_back(self, works: list[Work]) -> None:
         """Wait for the database, then let what was not committed be worked again."""
@@ -141,6 +169,7 @@ class Worker:
 
     async def _failed(self, triage: Triage, work: Work, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"
+        self._metrics.event_failures.count(work.tenant)
         self._log.error(
             "event failed",
             ref=str(work.ref),
@@ -157,12 +186,18 @@ class Worker:
     async def _give_up(self, triage: Triage, work: Work, reason: str) -> None:
         """Make a dead letter of an event, with an apology to whoever waits for an answer."""
         try:
-            await self._store.complete([triage.give_up(work, reason)])
+            await self._commit([triage.give_up(work, reason)])
         except StorageUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - the dead letter must stand, even alone
             self._log.error("no apology", ref=str(work.ref), error=repr(error), where=_where(error))
-            await self._store.complete([Commit(work=work, outcome="dead", dead_error=reason)])
+            await self._commit([Commit(work=work, outcome="dead", dead_error=reason)])
+
+
+def _began(work: Work) -> datetime:
+    """Give since when somebody has been waiting for what this event leads to."""
+    turn = None if work.conversation is None else work.conversation.turn.started_at
+    return turn or work.received_at
 
 
 def _where(error: BaseException) -> str:

@@ -123,6 +123,7 @@ class _Reading:
             engine=host.engine,
             max_body=host.max_body,
             drain=host.drain,
+            metrics=host.metrics,
         )
 
     def _router(self, server: ServerSettings) -> RouterSettings:

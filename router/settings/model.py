@@ -43,6 +43,7 @@ class ServerSettings:
 
     :param max_body: the largest request body that is taken, in bytes.
     :param drain: how long a stop waits for what is under way, in seconds.
+    :param metrics: who may read ``/metrics``.
     """
 
     host: str
@@ -50,6 +51,7 @@ class ServerSettings:
     engine: Literal["hypercorn", "uvicorn"]
     max_body: int
     drain: float
+    metrics: Literal["local", "public"] = "local"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,6 +56,9 @@ class ServerTable(HostTable):
     )
     max_body: Size = Field(1 << 20, description='The largest request, such as "1 MiB".')
     drain: Duration = Field(20.0, description="How long a stop waits for what is under way.")
+    metrics: Literal["local", "public"] = Field(
+        "local", description="Who may read /metrics: this machine only, or everybody."
+    )
 
 
 class PolicyTable(HostTable):

@@ -47,9 +47,9 @@ def decode_attachments(items: list[dict[str, Any]] | None) -> tuple[Attachment, 
 
 
 def encode(event: Event) -> str:
-    """Give an event as JSON, without what is empty."""
+    """Give an event as JSON, without what is missing. An empty text is not: it was given."""
     values = _ENCODERS[event.kind](event)
-    return dumps({name: value for name, value in values.items() if value not in (None, "", [], {})})
+    return dumps({name: value for name, value in values.items() if value not in (None, [], {})})
 
 
 def decode(kind: str, payload: str) -> Event:

@@ -140,9 +140,7 @@ def conversations(connection: "Connection", scope: Scope) -> Conversations:
 def messages(connection: "Connection", scope: Scope) -> Messages:
     """Count what was written, in both directions."""
     found = dict(
-        _pairs(
-            connection, message, scope.of(message, message.c.created_at), message.c.direction
-        )
+        _pairs(connection, message, scope.of(message, message.c.created_at), message.c.direction)
     )
     return Messages(inbound=found.get("in", 0), outbound=found.get("out", 0))
 
@@ -155,9 +153,20 @@ def events(connection: "Connection", scope: Scope) -> Table:
 
 
 def decisions(connection: "Connection", scope: Scope) -> Mapping[str, int]:
-    """Count decisions by outcome."""
+    """Count decisions by outcome.
+
+    What only said that a real one is still to come (a model was asked, say) does not count: the
+    event then has another outcome, or was settled by a later one.
+    """
+    real = [
+        inbox_event.c.lane == decision.c.lane,
+        inbox_event.c.seq == decision.c.seq,
+        inbox_event.c.settled_seq.is_(None),
+        inbox_event.c.outcome.in_([decision.c.outcome, "dead"]),
+    ]
     where = scope.of(decision, decision.c.created_at)
-    return dict(_pairs(connection, decision, where, decision.c.outcome))
+    both = decision.join(inbox_event, sa.and_(*real))
+    return dict(_pairs(connection, both, where, decision.c.outcome))
 
 
 def outbox_items(connection: "Connection", scope: Scope) -> Table:
@@ -260,7 +269,10 @@ def _by_second(table: Table) -> dict[str, int]:
 
 
 def _pairs(
-    connection: "Connection", table: sa.Table, where: list[Any], column: sa.ColumnElement[Any]
+    connection: "Connection",
+    table: sa.FromClause,
+    where: list[Any],
+    column: sa.ColumnElement[Any],
 ) -> list[tuple[str, int]]:
     statement = (
         sa.select(column, sa.func.count())

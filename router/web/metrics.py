@@ -100,9 +100,7 @@ class MetricsView:
             return None
 
 
-def _standing(
-    connection: "Connection", *, tenants: tuple[str, ...], now: "datetime"
-) -> Standing:
+def _standing(connection: "Connection", *, tenants: tuple[str, ...], now: "datetime") -> Standing:
     from dataclasses import asdict
 
     from router.storage import stats  # here, because it brings SQLAlchemy
@@ -166,7 +164,7 @@ class _Collected(Collector):
         up = GaugeMetricFamily(
             "router_instance_up",
             "1 while a channel, AI backend or action is up.",
-            labels=("instance_name", "kind"),
+            labels=("name", "kind"),
         )
         for instance in self._host.status()["instances"]:
             up.add_metric((instance["name"], instance["kind"]), float(instance["up"]))

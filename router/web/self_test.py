@@ -1,11 +1,11 @@
-"""``GET /hooks/{channel}/test``: is this channel set up, so that its provider's webhooks will work?
+"""``GET /hooks/{channel}/test``: will the webhooks of this channel's provider work?
 
-It is served to everybody, because its best use is from outside: whoever opens it at the address that
-the provider is given has tried the tunnel, the proxy and the public URL in one go. So it gives away
-nothing that the provider's side does not show anyway: true, false or null (not known), and fixed
-sentences with the names of settings. What a provider or a plugin said is told to this machine only,
-and with the values of secrets blanked out. A provider is asked at most every ten seconds, however
-often somebody opens the page.
+It is served to everybody, because its best use is from outside: whoever opens it at the address
+that the provider is given has tried the tunnel, the proxy and the public URL in one go. So it gives
+away nothing that the provider's side does not show anyway: true, false or null (not known), and
+fixed sentences with the names of settings. What a provider or a plugin said is told to this machine
+only, and with the values of secrets blanked out. A provider is asked at most every ten seconds,
+however often somebody opens the page.
 """
 
 import json

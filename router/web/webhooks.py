@@ -1,5 +1,6 @@
 """``/hooks/…``: from a request to intake, and its verdict back. This is the hot path."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from router.domain.identity import MAIN_TENANT
@@ -47,18 +48,18 @@ class Webhooks:
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         found = self.find(scope["path"])
         if found is None:
-            await asgi.sentence(send, 404, _UNKNOWN)
+            await self._refuse(send, None, 404, _UNKNOWN)
             return
         channel, endpoint = found
         method: str = scope["method"]
         if method not in ("POST", "GET"):
-            await asgi.sentence(send, 405, "Webhooks are sent by POST.", headers=_ALLOW)
+            await self._refuse(send, channel, 405, "Webhooks are sent by POST.", _ALLOW)
             return
         headers = asgi.headers_of(scope)
         if channel.capabilities.local_only:
             refusal = self._local_only.refusal(scope)
             if refusal is not None:
-                await asgi.sentence(send, 403, refusal)
+                await self._refuse(send, channel, 403, refusal)
                 return
         settings = self._host.settings
         try:
@@ -72,10 +73,10 @@ class Webhooks:
             if error.more:
                 excess = settings.server.max_body * asgi.EXCESS
                 await asgi.discard(receive, limit=excess, patience=self._patience)
-            await asgi.sentence(send, 413, "The request is too large.", headers=_CLOSE)
+            await self._refuse(send, channel, 413, "The request is too large.", _CLOSE)
             return
         except asgi.BodyTooSlow:
-            await asgi.sentence(send, 408, "The request came too slowly.", headers=_CLOSE)
+            await self._refuse(send, channel, 408, "The request came too slowly.", _CLOSE)
             return
         except asgi.ClientGone:
             return  # not acknowledged, so the provider sends it again
@@ -87,7 +88,11 @@ class Webhooks:
             received_at=self._host.clock.now(),
             endpoint=endpoint,
         )
+        metrics, clock = self._host.metrics, self._host.clock
+        began = clock.monotonic()
         result = await self._host.intake.receive(channel, request)
+        metrics.intake_seconds.observe(clock.monotonic() - began, channel.tenant, channel.name)
+        metrics.webhooks.count(channel.tenant, channel.name, str(result.status))
         extra: list[asgi.RawHeader] = []
         if result.retry_after is not None:
             extra.append((b"retry-after", str(result.retry_after).encode()))
@@ -100,3 +105,15 @@ class Webhooks:
             await asgi.answer(
                 send, result.status, given.body, content_type=given.content_type, headers=extra
             )
+
+    async def _refuse(
+        self,
+        send: asgi.Send,
+        channel: LiveChannel | None,
+        status: int,
+        words: str,
+        headers: Iterable[asgi.RawHeader] = (),
+    ) -> None:
+        tenant, name = ("", "") if channel is None else (channel.tenant, channel.name)
+        self._host.metrics.webhooks.count(tenant, name, str(status))
+        await asgi.sentence(send, status, words, headers=headers)

@@ -57,8 +57,6 @@ async def test_path_leads_to_the_channel_and_endpoint_that_the_configuration_mea
         "/hooks/whatsapp//",
         "/hooks/whatsapp/status/more",
         "/hooks/clinica/whatsapp/status/more",
-        "/hooks/whatsapp/test",
-        "/hooks/clinica/whatsapp/test",
     ],
 )
 async def test_path_of_no_channel_is_not_found(method: str, path: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any, cast
 import httpx
 
 from router.domain.identity import MAIN_TENANT
+from router.metrics import Metrics
 from router.plugin.channel import Capabilities, WebhookAnswer, WebhookRequest
 from router.web.app import build_app
 from router.web.asgi import ASGIApp
@@ -92,7 +93,7 @@ def settings(
         router=SimpleNamespace(
             public_url=public_url, trusted_proxies=trusted_proxies, language=language
         ),
-        server=SimpleNamespace(max_body=max_body),
+        server=SimpleNamespace(max_body=max_body, metrics="local"),
         tenants=tenants,
     )
 
@@ -109,6 +110,7 @@ class FakeHost:
     settings: Any = None
     clock: StillClock = field(default_factory=StillClock)
     log: SilentLog = field(default_factory=SilentLog)
+    metrics: Metrics = field(default_factory=Metrics)
     patience: float = 30.0
 
     def __post_init__(self) -> None:

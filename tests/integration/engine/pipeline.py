@@ -1,0 +1,308 @@
+"""The pipeline over an engine, by hand: real worker, deliverer and asker, scripted plugins."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import anyio
+import sqlalchemy as sa
+
+from router import plugin
+from router.clock import Clock
+from router.domain.event import InboundEvent
+from router.metrics import Metrics
+from router.pipeline.ask import Asker
+from router.pipeline.configuration import Configuration
+from router.pipeline.deliver import Deliverer
+from router.pipeline.instances import Instances
+from router.pipeline.intake import Intake
+from router.pipeline.triage import Triage
+from router.pipeline.worker import Worker
+from router.plugin.registry import Registry
+from router.plugin.testing import RecordingLog
+from router.settings.loading import load_settings
+from router.settings.model import Settings
+from router.storage.store import IN, Item, LaneKind, Work
+from router.storage.tables import lane
+from tests.integration.engine.harness import Engine, opened
+
+SETTINGS = """
+[router]
+database = "sqlite+aiosqlite:///router.db"
+rules = ["rules.toml"]
+language = "es"
+timezone = "UTC"
+
+[policy]
+mode = "autopilot"
+debounce = "{debounce}"
+debounce_cap = "10s"
+apology = "Lo sentimos."
+
+[channels.phone]
+type = "ledger"
+
+[channels.patient]
+type = "ledger"
+on_unknown = "resend"
+
+[ai.assistant]
+type = "script"
+
+[actions.pager]
+type = "note"
+
+[queues.legal]
+title = "Legal"
+notify = ["pager"]
+"""
+
+RULES = """
+[default]
+answer = "assistant"
+
+[category.INFO]
+risk = "low"
+
+[category.OTHER]
+risk = "low"
+
+[[rule]]
+id = "hours"
+when.text.words = "horario"
+then.reply = { text = "De 8 a 18." }
+
+[[rule]]
+id = "legal"
+when.text.words = "abogado"
+then.escalate = { to = "legal", because = "amenaza legal", say = "Ya le escribe una persona." }
+
+[[rule]]
+id = "sort"
+when.text.words = "clasifica"
+then.classify = "assistant"
+"""
+
+
+#: How long a claim is watched that may find nothing.
+_GLANCE = 0.2
+
+
+class NoConfig(plugin.PluginConfig):
+    """Nothing to set."""
+
+
+@dataclass
+class Provider:
+    """Somebody else's server.
+
+    :ivar sent: what customers have on their telephones: item ids and texts, in order.
+    :ivar script: how the next calls end, by what they do to whom; everything else succeeds.
+    """
+
+    sent: list[tuple[str, str, str]] = field(default_factory=list)
+    done: list[plugin.ActionCall] = field(default_factory=list)
+    asked: list[plugin.Prompt] = field(default_factory=list)
+    script: list[Exception | None] = field(default_factory=list)
+    answer: plugin.Completion = field(
+        default_factory=lambda: plugin.Completion("Cuesta 5.", confidence=0.9, category="INFO")
+    )
+
+    def take(self, item: Item) -> None:
+        """Put a message on a customer's telephone."""
+        body = json.loads(item.body)
+        self.sent.append((item.id, body["recipient"], body["text"]))
+
+    def text_of(self, item: str) -> str:
+        """Give what an item said."""
+        return next(text for name, _, text in self.sent if name == item)
+
+    def next(self) -> None:
+        outcome = self.script.pop(0) if self.script else None
+        if outcome is not None:
+            raise outcome
+
+
+class Ledger(plugin.Channel[NoConfig]):
+    """A channel that keeps what it sent."""
+
+    provider: Provider
+
+    def verify(self, request: plugin.WebhookRequest) -> None:
+        if request.header("x-signature") != "ok":
+            message = "not signed"
+            raise plugin.InvalidSignature(message)
+
+    def parse(self, request: plugin.WebhookRequest) -> Sequence[InboundEvent]:
+        values = request.json()
+        return [
+            plugin.MessageReceived(
+                values["id"], plugin.Address.from_text(values["from"]), values["text"]
+            )
+        ]
+
+    async def send(self, message: plugin.OutboundMessage) -> plugin.SendReceipt:
+        outcome = self.provider.script.pop(0) if self.provider.script else None
+        if outcome is None or isinstance(outcome, plugin.OutcomeUnknown | OSError):
+            self.provider.sent.append((message.id, str(message.recipient), message.text))
+        if outcome is not None:
+            raise outcome
+        return plugin.SendReceipt(f"ref-{message.id}")
+
+
+class Script(plugin.AIBackend[NoConfig]):
+    """A backend that answers what it is told to."""
+
+    provider: Provider
+
+    async def complete(self, prompt: plugin.Prompt) -> plugin.Completion:
+        self.provider.asked.append(prompt)
+        self.provider.next()
+        return self.provider.answer
+
+
+class Note(plugin.Action[NoConfig]):
+    """An action that is kept."""
+
+    provider: Provider
+
+    async def run(self, call: plugin.ActionCall) -> None:
+        self.provider.done.append(call)
+        self.provider.next()
+
+
+def registry() -> Registry:
+    """Give the kinds of plugins that these tests have."""
+    kinds = Registry()
+    kinds.channel("ledger", Ledger, config=NoConfig)
+    kinds.ai_backend("script", Script, config=NoConfig)
+    kinds.action("note", Note, config=NoConfig)
+    return kinds
+
+
+def instances_of(
+    settings: Settings, clock: Clock, log: RecordingLog, provider: Provider
+) -> Configuration:
+    """Build the instances that the settings name, up, at one provider."""
+    instances = Instances(settings, clock, log)
+    for live in instances.all():
+        live.up, live.error = True, None
+        live.plugin.provider = provider
+    return Configuration(settings, instances)
+
+
+@dataclass
+class Pipeline:
+    """Everything between the lanes, each step when the test says so."""
+
+    engine: Engine
+    configuration: Configuration
+    provider: Provider
+    log: RecordingLog
+    poison: Callable[[Work], None] = lambda work: None
+
+    def __post_init__(self) -> None:
+        self.build()
+
+    def build(self) -> None:
+        """Build what holds the store, as a start does."""
+        engine, store, clock = self.engine, self.engine.store, self.engine.clock
+        names = iter(lambda: engine.name("id"), None)
+        real = Triage(self.configuration, clock, lambda: next(names), store.aliases)
+        pipeline = self
+
+        class Watched:
+            """The triage, unless the test makes it fail."""
+
+            def decide(self, work: Work) -> Any:
+                pipeline.poison(work)
+                return real.decide(work)
+
+            def give_up(self, work: Work, error: str) -> Any:
+                return real.give_up(work, error)
+
+        self.triage = real
+        knowledge = anyio.Event()
+        knowledge.set()
+        configuration = lambda: self.configuration  # noqa: E731
+        metrics = Metrics()
+        shared = (clock, self.log, metrics)
+        self.asker = Asker(store, configuration, knowledge, *shared)
+        self.worker = Worker(store, lambda: cast("Triage", Watched()), *shared)
+        self.deliverer = Deliverer(store, configuration, self.asker, *shared)
+        self.intake = Intake(store, self.log, metrics)
+
+    async def crash(self) -> None:
+        await self.engine.crash()
+        self.build()
+
+    # --- steps
+
+    async def work(self, *works: Work) -> None:
+        await self.worker._work(list(works))
+
+    async def do(self, item: Item) -> None:
+        await self.deliverer._do(item)
+
+    async def waits(self, kind: str) -> bool:
+        """Tell whether anything of a kind can be claimed; nothing may be in the test's hands."""
+        now = self.engine.clock.now()
+        statement = sa.select(sa.func.count()).where(
+            lane.c.kind == kind, lane.c.ready_at <= now, sa.not_(lane.c.parked)
+        )
+        return await self.engine.store.read(lambda it: bool(it.execute(statement).scalar_one()))
+
+    async def think(self) -> None:
+        """Work every event that can be worked now."""
+        while await self.waits(IN):
+            works: list[Work] = []
+            with anyio.move_on_after(_GLANCE):
+                works = await self.engine.store.claim(100)
+            await self.work(*works)
+
+    async def act(self, kind: LaneKind) -> None:
+        """Do every item that can be done now."""
+        while await self.waits(kind):
+            items: list[Item] = []
+            # A lane that was woken may turn out to have nothing left; then there is none to claim.
+            with anyio.move_on_after(_GLANCE):
+                items = await self.engine.store.claim_items(kind, 100)
+            for item in items:
+                await self.do(item)
+
+    async def settle(self) -> None:
+        """Do everything that can be done without the clock moving on."""
+        while True:
+            await self.think()
+            await self.act("job")
+            await self.act("out")
+            if not await self.waits(IN) and not await self.waits("job"):
+                return
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let time pass and do what then is due."""
+        self.engine.clock.advance(timedelta(seconds=seconds))
+        while await self.engine.store.fire_timers():
+            pass
+        await self.settle()
+
+    def texts(self) -> list[str]:
+        """Give what customers have read, in order."""
+        return [text for _, _, text in self.provider.sent]
+
+
+@asynccontextmanager
+async def running(name: str, folder: Path, *, debounce: str = "2s") -> AsyncIterator[Pipeline]:
+    """Open a pipeline on an empty database."""
+    (folder / "router.toml").write_text(SETTINGS.format(debounce=debounce))
+    (folder / "rules.toml").write_text(RULES)
+    settings = load_settings(folder / "router.toml", registry(), run=True)
+    async with opened(name, folder) as engine:
+        log = RecordingLog()
+        provider = Provider()
+        configuration = instances_of(settings, engine.clock, log, provider)
+        yield Pipeline(engine, configuration, provider, log)

@@ -1,0 +1,509 @@
+"""Whatever comes twice, late, at once or after a crash: the state is what the accepted facts imply.
+
+Each example is a list of steps, drawn by hypothesis and done one after the other over the real
+triage, worker and store; claims, decisions, starts and results are steps of their own, so that any
+interleaving of them with incoming facts, crashes and time can come about.
+
+``ROUTER_PROPERTY_EXAMPLES=2000`` looks further, with other seeds each time.
+"""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import anyio
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from router.domain.identity import Address, lane_key
+from router.domain.message import Author
+from router.domain.outbox import ItemKind, ItemState
+from router.errors import OutcomeUnknown, ProviderError, Refused, Unavailable
+from router.pipeline.attempts import Patience, judge
+from router.plugin.testing import FakeClock, RecordingLog
+from router.settings.loading import load_settings
+from router.settings.model import Settings
+from router.storage.migrating import ensure
+from router.storage.store import IN, AttemptResult, Item, NewEvent, Work
+from router.storage.tables import (
+    conversation,
+    decision,
+    draft,
+    escalation,
+    inbox_event,
+    lane,
+    message,
+    outbox,
+    ticket,
+)
+from tests.integration.engine.harness import Engine, SQLiteDatabase
+from tests.integration.engine.pipeline import (
+    RULES,
+    SETTINGS,
+    Pipeline,
+    Provider,
+    instances_of,
+    registry,
+)
+
+_LONG = int(os.environ.get("ROUTER_PROPERTY_EXAMPLES", "0"))
+_PROFILE = settings(
+    max_examples=_LONG or 30,
+    derandomize=not _LONG,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+_PEOPLE = [Address("tel", f"+57300000000{number}") for number in range(3)]
+_TEXTS = ["horario", "¿cuánto cuesta?", "llamo a mi abogado", "hola"]
+_RESULTS: list[ProviderError | None] = [
+    None,
+    None,
+    None,
+    Unavailable("busy"),
+    Unavailable("busy", retry_after=30),
+    Refused("no such number"),
+    OutcomeUnknown("lost before it was taken"),
+    OutcomeUnknown("lost after it was taken"),
+]
+
+
+@dataclass
+class Begun:
+    """An attempt that has left, its result still on the way."""
+
+    item: Item
+    result: AttemptResult
+
+
+@dataclass
+class World:
+    """A pipeline, what the test holds of it, and what it has seen."""
+
+    pipeline: Pipeline
+    facts: list[NewEvent] = field(default_factory=list)
+    works: list[Work] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
+    begun: list[Begun] = field(default_factory=list)
+    step: int = 0
+    decided_at: dict[str, int] = field(default_factory=dict)
+    echoed_at: dict[str, int] = field(default_factory=dict)
+    sent: list[Item] = field(default_factory=list)
+
+    @property
+    def engine(self) -> Engine:
+        return self.pipeline.engine
+
+    # --- facts
+
+    async def say(self, who: int, text: int, twice: bool) -> None:
+        event = self.engine.said(_TEXTS[text], who=_PEOPLE[who])
+        await self._accept(event, twice)
+
+    async def echo(self, who: int, twice: bool) -> None:
+        event = self.engine.echoed(f"Soy Eva, {len(self.facts)}", who=_PEOPLE[who])
+        self.echoed_at[event.lane] = self.step
+        await self._accept(event, twice)
+
+    async def own_echo(self, which: int, by_id: bool) -> None:
+        if not self.sent:
+            return
+        item = self.sent[which % len(self.sent)]
+        ids = {"id": f"ref-{item.id}"} if by_id else {}
+        text = self.pipeline.provider.text_of(item.id)
+        who = Address.from_text(item.lane.partition("/phone/")[2])
+        before = await self.engine.rows(outbox, id=item.id)
+        event = self.engine.echoed(text, who=who, **ids)
+        if before[0].echo is not None or not by_id and before[0].state == "refused":
+            return  # each item is one echo; another one would be a person's
+        await self._accept(event, False)
+
+    async def report(self, which: int, status: int) -> None:
+        if self.sent:
+            item = self.sent[which % len(self.sent)]
+            words = ["sent", "delivered", "read", "failed"]
+            event = self.engine.reported(f"ref-{item.id}", words[status], item=item.id)
+            who = Address.from_text(item.lane.partition("/phone/")[2])
+            await self._accept(replace(event, lane=lane_key("main", who)), False)
+
+    async def again(self, which: int) -> None:
+        if self.facts:
+            accepted = await self.engine.accept(self.facts[which % len(self.facts)])
+            assert [it.new for it in accepted] == [False]
+
+    async def _accept(self, event: NewEvent, twice: bool) -> None:
+        await self.engine.accept(*([event, event] if twice else [event]))
+        self.facts.append(event)
+
+    # --- working
+
+    async def claim(self) -> None:
+        if await self._free(IN):
+            self.works += await self.engine.claim(1)
+
+    async def work(self, which: int) -> None:
+        if self.works:
+            await self.pipeline.work(self.works.pop(which % len(self.works)))
+            await self._note()
+
+    async def work_all(self) -> None:
+        async with anyio.create_task_group() as tasks:
+            for work in self.works:
+                tasks.start_soon(self.pipeline.work, work)
+        self.works.clear()
+        await self._note()
+
+    async def give_back(self) -> None:
+        await self.engine.store.release([*self.works, *self.items])
+        self.works.clear()
+        self.items.clear()
+
+    async def take(self, kind: str) -> None:
+        if await self._free(kind):
+            self.items += await self.engine.claim_items(kind, 1)  # type: ignore[arg-type]
+
+    async def begin(self, which: int, result: int) -> None:
+        """Do an item that is no message; of a message, only let it leave."""
+        if not self.items:
+            return
+        item = self.items.pop(which % len(self.items))
+        if item.kind is not ItemKind.MESSAGE:
+            await self.pipeline.do(item)
+            return
+        if item.state is ItemState.STARTED:
+            error = OutcomeUnknown("stopped")
+            ended = judge(item, error, Patience(), self.engine.clock.now())
+            await self.engine.store.finish_attempt(item, ended)
+            return
+        if await self.engine.store.start_attempt(item):
+            self._check_fence(item)
+            self.begun.append(Begun(item, self._send(item, _RESULTS[result])))
+
+    def _send(self, item: Item, error: ProviderError | None) -> AttemptResult:
+        if error is None or "after" in error.reason:
+            self.pipeline.provider.take(item)
+            self.sent.append(item)
+        if error is None:
+            return AttemptResult(state=ItemState.DONE, provider_ref=f"ref-{item.id}")
+        return judge(item, error, Patience(), self.engine.clock.now())
+
+    async def end(self, which: int) -> None:
+        if self.begun:
+            begun = self.begun.pop(which % len(self.begun))
+            await self.engine.store.finish_attempt(begun.item, begun.result)
+
+    # --- time and crashes
+
+    async def wait(self, seconds: int) -> None:
+        self.engine.clock.advance(seconds)
+        await self.engine.store.fire_timers()
+
+    async def crash(self) -> None:
+        self.works, self.items, self.begun = [], [], []
+        await self.pipeline.crash()
+
+    async def stop(self) -> None:
+        """Stop in order: what has left is waited for."""
+        while self.begun:
+            await self.end(0)
+        self.works, self.items = [], []
+        await self.engine.restart()
+        self.pipeline.build()
+
+    async def rest(self) -> None:
+        """Let everything that is left be done, and every timer and retry fall due."""
+        await self.work_all()
+        while self.begun:
+            await self.end(0)
+        await self.give_back()
+        for _ in range(12):
+            await self.drain()
+            self.engine.clock.advance(90)
+            await self.engine.store.fire_timers()
+        await self.drain()
+
+    async def drain(self) -> None:
+        """Do everything that can be done without the clock moving on."""
+        busy = True
+        while busy:
+            busy = False
+            await self.pipeline.think()
+            await self._note()
+            for kind in ("job", "out"):
+                while await self.pipeline.waits(kind):
+                    busy = True
+                    with anyio.move_on_after(0.2):
+                        await self.take_any(kind)
+                    while self.items:
+                        await self.begin(0, 0)
+                    while self.begun:
+                        await self.end(0)
+
+    async def take_any(self, kind: str) -> None:
+        self.items += await self.engine.store.claim_items(kind, 10)  # type: ignore[arg-type]
+
+    # --- looking
+
+    async def _free(self, kind: str) -> bool:
+        """Tell whether a lane can be claimed that the test does not hold."""
+        now = self.engine.clock.now()
+        held = {work.ref.lane for work in self.works if kind == IN}
+        held |= {item.lane for item in self.items if item.lane_kind == kind}
+        held |= {it.item.lane for it in self.begun if it.item.lane_kind == kind}
+        rows = await self.engine.rows(lane, kind=kind)
+        ready = {it.key for it in rows if it.ready_at and it.ready_at <= now and not it.parked}
+        open_items = {
+            row.lane
+            for row in (await self.engine.rows(outbox) if kind != IN else ())
+            if row.state in ("waiting", "started")
+        }
+        return bool((ready if kind == IN else ready & open_items) - held)
+
+    async def _note(self) -> None:
+        for row in await self.engine.rows(outbox):
+            self.decided_at.setdefault(row.id, self.step)
+
+    def _check_fence(self, item: Item) -> None:
+        if item.author is not Author.PERSON:
+            who = Address.from_text(item.lane.partition("/phone/")[2])
+            echoed = self.echoed_at.get(lane_key("main", who), -1)
+            assert echoed < self.decided_at[item.id], "the bot spoke after a person"
+
+    async def check(self) -> None:
+        """Everything before a lane's cursor is done, and nothing behind it."""
+        cursors = {row.key: row.done_seq for row in await self.engine.rows(lane, kind=IN)}
+        for row in await self.engine.rows(inbox_event):
+            assert (row.outcome is not None) == (row.seq <= cursors[row.lane]), row
+
+    async def check_end(self) -> None:
+        await self.check()
+        events = await self.engine.rows(inbox_event)
+        assert len([it for it in events if it.type not in ("answer", "timer")]) == len(self.facts)
+        unfinished = [row for row in events if row.outcome in (None, "waiting", "asking")]
+        assert unfinished == []
+        for row in await self.engine.rows(conversation):
+            assert (row.turn_from, row.pending_ask) == (None, None)
+        lines = Counter(
+            row.provider_id for row in await self.engine.rows(message) if row.direction == "in"
+        )
+        said = [it.event.id for it in self.facts if it.event.kind == "message"]  # type: ignore[union-attr]
+        assert lines == Counter(said)
+        decided = Counter((row.lane, row.seq) for row in await self.engine.rows(decision))
+        assert set(decided.values()) <= {1}
+        doubled = Counter(item for item, _, _ in self.pipeline.provider.sent)
+        assert set(doubled.values()) <= {1}
+        for item in await self.engine.rows(outbox):
+            assert item.state not in ("waiting", "started") or await self._behind_unknown(item)
+
+    async def _behind_unknown(self, item: Any) -> bool:
+        rows = await self.engine.rows(outbox, lane=item.lane)
+        return any(row.state == "unknown" and row.seq < item.seq for row in rows)
+
+
+Step = Callable[[World], Awaitable[None]]
+
+
+def _step(name: str, *values: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[str, Any]]:
+    return st.tuples(st.just(name), st.tuples(*values))
+
+
+_number = st.integers(0, 7)
+_who = st.integers(0, len(_PEOPLE) - 1)
+_twice = st.booleans()
+_say = _step("say", _who, st.integers(0, len(_TEXTS) - 1), _twice)
+_progress = st.one_of(
+    _step("claim"),
+    _step("claim"),
+    _step("work", _number),
+    _step("work", _number),
+    _step("work_all"),
+    _step("take", st.sampled_from(["out", "job"])),
+    _step("take", st.just("out")),
+)
+_chaos = st.lists(
+    st.one_of(
+        _say,
+        _say,
+        _progress,
+        _progress,
+        _step("begin", _number, st.integers(0, len(_RESULTS) - 1)),
+        _step("begin", _number, st.integers(0, len(_RESULTS) - 1)),
+        _step("end", _number),
+        _step("echo", _who, _twice),
+        _step("own_echo", _number, st.booleans()),
+        _step("report", _number, st.integers(0, 3)),
+        _step("again", _number),
+        _step("give_back"),
+        _step("wait", st.sampled_from([1, 2, 5, 60])),
+        _step("crash"),
+        _step("stop"),
+    ),
+    min_size=10,
+    max_size=60,
+)
+
+
+@pytest.mark.timeout(3600 if _LONG else 60)
+@_PROFILE
+@given(steps=_chaos)
+def test_any_interleaving_leaves_every_fact_worked_once_in_order_and_nothing_sent_twice(
+    steps: list[tuple[str, Any]],
+) -> None:
+    async def run() -> None:
+        async with _world() as world:
+            for name, values in steps:
+                world.step += 1
+                await getattr(world, name)(*values)
+                await world.check()
+            world.step += 1
+            await world.rest()
+            await world.check_end()
+
+    with TemporaryDirectory() as folder:
+        _Template.use(Path(folder))
+        anyio.run(run)
+
+
+# --- the same facts, in another way
+
+_orderly = st.lists(
+    st.one_of(
+        _progress,
+        _step("begin", _number, st.sampled_from([0, 0, 3])),
+        _step("end", _number),
+        _step("again", _number),
+        _step("give_back"),
+        _step("calm_crash"),
+        _step("stop"),
+    ),
+    max_size=25,
+)
+_facts = st.lists(st.tuples(_who, st.integers(0, len(_TEXTS) - 1)), min_size=1, max_size=8)
+
+
+@pytest.mark.timeout(3600 if _LONG else 60)
+@_PROFILE
+@given(facts=_facts, between=st.lists(_orderly, min_size=8, max_size=8), after=_orderly)
+def test_duplicates_crashes_and_retries_leave_the_state_that_the_facts_imply(
+    facts: list[tuple[int, int]], between: list[list[tuple[str, Any]]], after: list[tuple[str, Any]]
+) -> None:
+    """Compare with the same facts, each worked at once, nothing repeated and nothing lost.
+
+    Time stands still until every fact is worked, so that both runs see the same turns; no message
+    is under way when the process is lost, because then its outcome is unknown and a person is
+    asked, as the other property has it. Compared are: each message's outcome; what stands in each
+    conversation; what each customer read, in order; tickets, drafts and calls for a person.
+    """
+
+    async def run(chaos: bool) -> Any:
+        async with _world() as world:
+            for number, (who, text) in enumerate(facts):
+                event = world.engine.said(_TEXTS[text], who=_PEOPLE[who], id=f"A{number}")
+                await world._accept(event, chaos)
+                if chaos:
+                    await _do(world, between[number])
+                else:
+                    await world.drain()
+            await world.work_all()
+            await world.give_back()
+            await world.pipeline.think()
+            await world.wait(2)
+            if chaos:
+                await _do(world, after)
+            await world.work_all()
+            while world.begun:
+                await world.end(0)
+            await world.give_back()
+            await world.drain()
+            await world.rest()
+            await world.check_end()
+            return await _state(world)
+
+    with TemporaryDirectory() as folder:
+        _Template.use(Path(folder))
+        expected = anyio.run(run, False)
+    with TemporaryDirectory() as folder:
+        _Template.use(Path(folder))
+        assert anyio.run(run, True) == expected
+
+
+async def _do(world: World, steps: list[tuple[str, Any]]) -> None:
+    for name, values in steps:
+        world.step += 1
+        if name == "calm_crash":
+            while world.begun:
+                await world.end(0)
+            await world.crash()
+        else:
+            await getattr(world, name)(*values)
+        await world.check()
+
+
+async def _state(world: World) -> dict[str, Any]:
+    engine = world.engine
+    events = await engine.rows(inbox_event, type="message")
+    threads = await engine.rows(conversation)
+    names = {row.id: row.address for row in threads}
+    return {
+        "outcomes": sorted((row.external_id, row.outcome) for row in events),
+        "conversations": sorted(
+            (it.address, it.owner, it.status, it.category, it.bot_turns, it.epoch)
+            for it in threads
+        ),
+        "read": {
+            str(who): [text for _, to, text in world.pipeline.provider.sent if to == str(who)]
+            for who in _PEOPLE
+        },
+        "tickets": sorted((names[row.conversation], row.title) for row in await engine.rows(ticket)),
+        "drafts": sorted((names[row.conversation], row.text) for row in await engine.rows(draft)),
+        "calls": sorted(
+            (names[row.conversation], row.because) for row in await engine.rows(escalation)
+        ),
+        "told": sorted(call.params.model_dump_json() for call in world.pipeline.provider.done),
+    }
+
+
+# --- an empty database costs a copy
+
+
+class _Template:
+    """A database with the schema in it and the settings, made once."""
+
+    folder: Path
+    settings: Settings | None = None
+    database: bytes
+
+    @classmethod
+    def use(cls, folder: Path) -> None:
+        cls.folder = folder
+        if cls.settings is None:
+            (folder / "router.toml").write_text(SETTINGS.format(debounce="2s"))
+            (folder / "rules.toml").write_text(RULES)
+            cls.settings = load_settings(folder / "router.toml", registry(), run=True)
+            ensure(folder / "router.db")
+            cls.database = (folder / "router.db").read_bytes()
+        shutil.rmtree(folder)
+        folder.mkdir()
+        (folder / "router.db").write_bytes(cls.database)
+
+
+class _world:  # noqa: N801 - used as a function is
+    async def __aenter__(self) -> World:
+        assert _Template.settings is not None
+        clock = FakeClock()
+        database = SQLiteDatabase(_Template.folder)
+        self._engine = Engine(database, clock, await database.open(clock))
+        log = RecordingLog()
+        provider = Provider()
+        configuration = instances_of(_Template.settings, clock, log, provider)
+        return World(Pipeline(self._engine, configuration, provider, log))
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._engine.store.close()
