@@ -29,6 +29,7 @@ from router.pipeline.triage import Triage
 from router.pipeline.worker import Worker
 from router.plugin.context import Log
 from router.plugin.loading import load_plugins
+from router.schedule.silence import SilenceAlarm
 from router.schedule.timers import Timers
 from router.settings.loading import load_settings, plugin_files
 from router.settings.model import Settings
@@ -78,8 +79,9 @@ class Router:
         shared = (self.clock, log, self.metrics)
         asker = Asker(store, lambda: self.configuration, self._knowledge, *shared)
         self._worker = Worker(store, lambda: self._triage, *shared)
-        self._deliverer = Deliverer(store, lambda: self.configuration, asker, *shared)
+        self._deliverer = Deliverer(store, lambda: self.configuration, asker, *shared, ids=ids)
         self._timers = Timers(store, log)
+        self._silence = SilenceAlarm(store, lambda: self.settings, self.clock, log)
         self._running = self._run()
 
     @property
@@ -101,7 +103,7 @@ class Router:
             "version": __version__,
             "since": self._since.isoformat(),
             "draining": self.draining,
-            "trouble": self.readiness(),
+            "trouble": [*self.readiness(), *(f"silent: {name}" for name in self._silence.silent)],
             "settings": {"path": str(self.settings.path), "hash": self.settings.hash},
             "instances": [
                 {
@@ -137,6 +139,7 @@ class Router:
                 work.start_soon(self._deliverer.run, OUT)
                 work.start_soon(self._deliverer.run, JOB)
                 work.start_soon(self._timers.run)
+                work.start_soon(self._silence.run)
                 yield
                 await self.drain()
                 work.cancel_scope.cancel()

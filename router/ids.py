@@ -12,6 +12,8 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: no i, l, o, u to 
 _PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 _SHIFTS = tuple(range(120, -1, -10))
 _RANDOM_BYTES = 10
+_SECRET_BYTES = 20
+_SECRET_SHIFTS = tuple(range(150, -1, -10))
 
 
 class _Ids:
@@ -43,3 +45,13 @@ def new_id() -> str:
     unguessable enough for a link, but it is no secret. Any thread may call it.
     """
     return _ids()
+
+
+def new_secret() -> str:
+    """Give 32 characters that nobody guesses: 160 random bits, and nothing else.
+
+    Lower-case letters and digits only: what turns text into links often leaves a ``-`` or ``_`` at
+    the end out, or takes it for markup, and these may have to be read out over a telephone.
+    """
+    number = int.from_bytes(os.urandom(_SECRET_BYTES))
+    return "".join([_PAIRS[number >> shift & 1023] for shift in _SECRET_SHIFTS])

@@ -335,6 +335,19 @@ def _people() -> None:
         ),
     )
     op.create_index("escalation_open", "escalation", ["tenant", "acknowledged_at"])
+    op.create_table(
+        "link",
+        sa.Column("secret", sa.Text, nullable=False),
+        sa.Column("tenant", sa.Text, nullable=False),
+        sa.Column("conversation", sa.Text, nullable=False),
+        sa.Column("escalation", sa.Text),
+        sa.Column("ticket", sa.Text),
+        sa.Column("created_at", Moment, nullable=False),
+        sa.PrimaryKeyConstraint("secret", name="pk_link"),
+        sa.ForeignKeyConstraint(["conversation"], ["conversation.id"], name="fk_link_conversation"),
+        sa.ForeignKeyConstraint(["escalation"], ["escalation.id"], name="fk_link_escalation"),
+        sa.ForeignKeyConstraint(["ticket"], ["ticket.id"], name="fk_link_ticket"),
+    )
 
 
 def _nodes() -> None:

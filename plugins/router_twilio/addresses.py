@@ -32,7 +32,7 @@ def address_of(text: str) -> plugin.Address:
     """
     value = text.removeprefix(PREFIX)
     if value == text or not value:
-        raise ValueError(f"{text[:80]!r} is not a WhatsApp address")
+        raise ValueError(f"an address does not begin with {PREFIX}; is it another channel's?")
     if is_number(value):
         return plugin.Address("tel", value)
     if _USER_ID.fullmatch(value):

@@ -1,4 +1,4 @@
-"""What ``router plugins check twilio`` runs."""
+"""What ``router plugins check twilio_whatsapp`` runs."""
 
 from collections.abc import Sequence
 from dataclasses import replace

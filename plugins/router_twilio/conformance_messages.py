@@ -70,6 +70,19 @@ MESSAGES = (
         WaId="5491155550100",
     ),
     Receive(
+        "field that comes twice, of which the first counts",
+        body_of(_MESSAGE, Body="hola") + b"&Body=adi%C3%B3s",
+        [MessageReceived(SID, ANA, "hola")],
+        headers=FORM,
+    ),
+    Receive(
+        "message at the address for reports",
+        body_of(_MESSAGE, Body="hola"),
+        [MessageReceived(SID, ANA, "hola")],
+        endpoint="status",
+        headers=FORM,
+    ),
+    Receive(
         "no more than is promised",
         body_of({"MessageSid": SID, "From": "whatsapp:+5491155550100", "To": SENDER}),
         [MessageReceived(SID, ANA)],
@@ -189,11 +202,21 @@ MESSAGES = (
         Address="Av. Corrientes 1234",
     ),
     _received(
-        "location that is none",
+        "location that is in words",
         MessageReceived(SID, ANA, "aquí"),
         Body="aquí",
-        Latitude="91",
+        Latitude="1",
         Longitude="cerca",
+    ),
+    *(
+        _received(
+            f"location that is nowhere, {latitude} {longitude}",
+            MessageReceived(SID, ANA, "aquí"),
+            Body="aquí",
+            Latitude=latitude,
+            Longitude=longitude,
+        )
+        for latitude, longitude in (("90.1", "0"), ("0", "-180.1"), ("1e9", "0"), ("nan", "0"))
     ),
     _received(
         "button",

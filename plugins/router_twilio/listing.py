@@ -4,7 +4,6 @@ import json
 import unicodedata
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from router import plugin
@@ -107,6 +106,8 @@ def _count(text: object) -> int:
 
 def _date(listed: Mapping[str, Any], name: str) -> datetime | None:
     """Read a date as RFC 2822 has it."""
+    from email.utils import parsedate_to_datetime  # here, because it is rare and not free
+
     try:
         moment = parsedate_to_datetime(str(listed.get(name)))
     except ValueError:

@@ -97,6 +97,7 @@ class Decision:
 
     :param because: a sentence for people.
     :param rule: the id of the rule or guardrail that decided; ``None`` for the default.
+    :param notify: somebody is told that the customer wrote, though nothing else becomes of it.
     """
 
     outcome: Outcome
@@ -116,4 +117,5 @@ class Decision:
     contact_attributes: Mapping[str, str] = field(default_factory=dict)
     conversation_attributes: Mapping[str, str] = field(default_factory=dict)
     opted_out: bool | None = None
+    notify: bool = False
     sources: tuple[str, ...] = ()

@@ -88,8 +88,6 @@ def _send_draft(
     resolved = drafts.resolve_draft(
         tx.connection, tenant, given.id, state=state, by=given.by, now=tx.now, sent_text=text
     )
-    if thread.opted_out:
-        raise ActRefused(f"{thread.address} asked for no more messages. Reject the draft")
     pairs = message_items(
         text,
         tenant=tenant,
@@ -107,6 +105,7 @@ def _send_draft(
         conversations.add_line(
             tx.connection, tenant, thread.id, line, event=resolved.event, now=tx.now
         )
+    conversations.note_person(tx.connection, tenant, thread.id, now=tx.now)
     return {"draft": as_values(resolved), "items": [item.id for item in items]}
 
 

@@ -1,6 +1,7 @@
 """What an error of an attempt means for its item: another try, a refusal, or nobody knows."""
 
 import random
+import sys
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,6 +15,7 @@ from router.errors import (
     StorageUnavailable,
     Unavailable,
 )
+from router.pipeline.storable import storable
 from router.plugin.context import Log
 from router.plugin.http import classify
 from router.storage.store import AttemptResult, Item, Store
@@ -21,6 +23,9 @@ from router.storage.store import AttemptResult, Item, Store
 _BACKOFF = Backoff(base=2.0, cap=300.0)
 #: Seconds between two tries to store a result while the database is away.
 _STORAGE_PAUSE = 1.0
+
+#: For what may be repeated without any effect: only age and attempts end it.
+ALWAYS = sys.maxsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,8 @@ class Patience:
     :param attempts: at most so many; ``None`` for no limit.
     :param backoff: between two attempts, unless the provider says when.
     :param age: counted from the decision.
-    :param repeat_unknown: how often it is repeated when nobody knows whether it was done.
+    :param repeat_unknown: up to which attempt it is repeated when nobody knows whether it was
+        done; :data:`ALWAYS` where a repeat does nothing more.
     """
 
     attempts: int | None = None
@@ -68,6 +74,7 @@ def _retry(item: Item, error: ProviderError, backoff: Backoff, now: datetime) ->
 
 async def finish(store: Store, item: Item, result: AttemptResult, log: Log) -> None:
     """Store how an attempt ended, as soon as the database takes it: nobody else knows it."""
+    result = storable(result)
     while True:
         try:
             await store.finish_attempt(item, result)

@@ -10,15 +10,13 @@ from router.domain.conversation import BOT, NOBODY, Conversation, ConversationSt
 from router.domain.decision import Decision, Outcome
 from router.domain.message import Author
 from router.domain.outbox import ItemKind
-from router.ids import Ids
+from router.ids import Ids, new_secret
+from router.pipeline import notices
 from router.pipeline.configuration import Configuration
 from router.pipeline.outgoing import message_items
 from router.storage.store import OWN_LANE, Commit, NewItem, NewMessage, NewTimer, Tx, Work
 
 Effect = Callable[[Tx], None]
-
-#: The longest text of a notice, in characters; the newest part is kept.
-_NOTICE = 1000
 
 
 class Committer:
@@ -55,17 +53,22 @@ class Committer:
         :param text: what the customer wrote, for whoever is told of it.
         :param outcome: the word kept with the event, where it is not the decision's outcome.
         """
+        if decision.opted_out:
+            # As when a person takes over: what was decided before may not leave after it.
+            conversation = replace(conversation, epoch=conversation.epoch + 1)
         items: list[NewItem] = []
         lines = list(messages)
         more: list[Effect] = list(effects)
         self._replies(work, conversation, decision, items, lines)
-        self._actions(conversation, decision, text, items)
+        link = self._actions(work, conversation, decision, text, items)
         if decision.draft is not None:
             more.append(self._draft(work, conversation, decision))
         if decision.ticket is not None:
-            more.append(self._ticket(work, conversation, decision))
+            more.append(
+                self._ticket(work, conversation, decision, None if decision.escalation else link)
+            )
         if decision.escalation is not None:
-            more.append(self._escalation(work, conversation, decision))
+            more.append(self._escalation(work, conversation, decision, link))
             owner = NOBODY if conversation.owner == BOT else owner
         more.extend(self._contact(work, conversation, decision))
         queued = [{"kind": str(item.kind), "id": item.id, "to": item.destination} for item in items]
@@ -110,37 +113,25 @@ class Committer:
                 lines.append(line)
 
     def _actions(
-        self, conversation: Conversation, decision: Decision, text: str, items: list[NewItem]
-    ) -> None:
+        self,
+        work: Work,
+        conversation: Conversation,
+        decision: Decision,
+        text: str,
+        items: list[NewItem],
+    ) -> str | None:
+        """Queue what is to be run and who is to be told; give the secret of the notices' link."""
         because = decision.because
         calls = [(request.action, dict(request.params)) for request in decision.actions]
-        calls += self._notices(decision, conversation, text[-_NOTICE:])
+        secret = None
+        if told := notices.told(self._configuration, decision):
+            secret = new_secret()
+            url = notices.address_of(self._configuration, work.tenant, secret)
+            notice = notices.words(decision, conversation, text, url)
+            calls += [(name, notice) for name in told]
+            secret = secret if url else None
         items.extend(self._action(name, params, conversation, because) for name, params in calls)
-
-    def _notices(
-        self, decision: Decision, conversation: Conversation, text: str
-    ) -> list[tuple[str, dict[str, Any]]]:
-        """Give who is to be told: the action that is called, or those that a queue names."""
-        settings = self._configuration.settings
-        who = conversation.contact.name or conversation.address.value
-        found = []
-        if decision.escalation is not None:
-            to, because = decision.escalation.to, decision.escalation.because
-            notice = {"title": f"{who}: {because}", "text": text}
-            found += [(name, notice) for name in self._told(to)]
-        elif decision.ticket is not None:
-            ticket = decision.ticket
-            notice = {"title": f"{who}: {ticket.title}", "text": text}
-            queue = settings.queues.get(ticket.queue)
-            found += [(name, notice) for name in (queue.notify if queue else ())]
-        return found
-
-    def _told(self, to: str) -> tuple[str, ...]:
-        settings = self._configuration.settings
-        if to in settings.actions:
-            return (to,)
-        queue = settings.queues.get(to)
-        return queue.notify if queue else ()
+        return secret
 
     def _action(
         self, name: str, params: dict[str, Any], conversation: Conversation, because: str
@@ -185,14 +176,16 @@ class Committer:
 
         return open_it
 
-    def _ticket(self, work: Work, conversation: Conversation, decision: Decision) -> Effect:
+    def _ticket(
+        self, work: Work, conversation: Conversation, decision: Decision, link: str | None
+    ) -> Effect:
         ticket_id, request = self._ids(), decision.ticket
 
         def open_it(tx: Tx) -> None:
             from router.storage.tickets import open_ticket
 
             assert request is not None  # noqa: S101 - for the type checker
-            open_ticket(
+            number = open_ticket(
                 tx.connection,
                 id=ticket_id,
                 tenant=work.tenant,
@@ -202,10 +195,14 @@ class Committer:
                 author=f"rule {decision.rule}" if decision.rule else "router",
                 now=tx.now,
             )
+            if link is not None:
+                _link(tx, work, conversation, link, ticket_number=number)
 
         return open_it
 
-    def _escalation(self, work: Work, conversation: Conversation, decision: Decision) -> Effect:
+    def _escalation(
+        self, work: Work, conversation: Conversation, decision: Decision, link: str | None
+    ) -> Effect:
         escalation_id, request = self._ids(), decision.escalation
 
         def open_it(tx: Tx) -> None:
@@ -221,6 +218,8 @@ class Committer:
                 request=request,
                 now=tx.now,
             )
+            if link is not None:
+                _link(tx, work, conversation, link, escalation=escalation_id)
 
         return open_it
 
@@ -238,6 +237,13 @@ class Committer:
             from router.storage.contacts import update_contact
 
             update_contact(tx.connection, work.tenant, contact.id, values)
+            if decision.opted_out:
+                from router.storage.drafts import discard_drafts
+                from router.storage.fence import withdraw
+
+                why, thread = "the customer opted out", conversation.id
+                withdraw(tx.connection, work.tenant, thread, conversation.epoch, why, tx.now)
+                discard_drafts(tx.connection, work.tenant, thread, because=why, now=tx.now)
 
         return [update]
 
@@ -249,6 +255,19 @@ def pack(trace: Mapping[str, Any]) -> bytes:
     # it takes eight times as long as compressing it.
     packer = zlib.compressobj(1, zlib.DEFLATED, 11, 4)
     return packer.compress(text.encode()) + packer.flush()
+
+
+def _link(tx: Tx, work: Work, conversation: Conversation, secret: str, **about: Any) -> None:
+    from router.storage.links import open_link
+
+    open_link(
+        tx.connection,
+        secret=secret,
+        tenant=work.tenant,
+        conversation=conversation.id,
+        now=tx.now,
+        **about,
+    )
 
 
 def _after(conversation: Conversation, decision: Decision) -> Conversation:

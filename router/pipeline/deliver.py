@@ -2,17 +2,21 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import anyio
 import anyio.abc
 
 from router.clock import Clock
+from router.domain.message import Author
 from router.domain.outbox import Backoff, ItemKind, ItemState
 from router.errors import OutcomeUnknown, ProviderError, Refused, StorageUnavailable, Unavailable
 from router.failpoints import reach
+from router.ids import Ids
 from router.metrics import Metrics
+from router.pipeline import undelivered
 from router.pipeline.ask import Asker
-from router.pipeline.attempts import Patience, finish, judge
+from router.pipeline.attempts import ALWAYS, Patience, finish, judge
 from router.pipeline.busy import Busy
 from router.pipeline.configuration import Configuration
 from router.pipeline.instances import LiveChannel
@@ -22,8 +26,11 @@ from router.plugin.context import Log
 from router.storage.store import AttemptResult, Item, LaneKind, Store
 
 _BATCH = 64
-#: Attempts under way at once on this node, of each kind of lane.
+#: Attempts under way at once on this node, of each of: messages, actions, questions to models.
 _CONCURRENCY = 128
+#: Items taken and not ended, of one kind of lane. A slow model's questions must not fill it, for
+#: actions come the same way, and one of them may be calling a person.
+_TAKEN = 2000
 _STORAGE_PAUSE = 1.0
 
 _INTERRUPTED = OutcomeUnknown("the router stopped between starting and hearing back")
@@ -43,6 +50,8 @@ class Deliverer:
         clock: Clock,
         log: Log,
         metrics: Metrics,
+        *,
+        ids: Ids,
     ) -> None:
         self._store = store
         self._configuration = configuration
@@ -50,7 +59,11 @@ class Deliverer:
         self._clock = clock
         self._log = log
         self._metrics = metrics
+        self._ids = ids
         self._busy = Busy()
+        asks = anyio.Semaphore(_CONCURRENCY)
+        self._room = {kind: anyio.Semaphore(_CONCURRENCY) for kind in ItemKind}
+        self._room |= {ItemKind.ASK: asks, ItemKind.CLASSIFY: asks}
 
     async def idle(self) -> None:
         """Wait until no attempt is under way."""
@@ -58,11 +71,11 @@ class Deliverer:
 
     async def run(self, kind: LaneKind) -> None:
         """Take items of one kind of lane and do them, many at once, one lane's in order."""
-        room = anyio.Semaphore(_CONCURRENCY)
+        taken = anyio.Semaphore(_TAKEN)
         async with anyio.create_task_group() as tasks:
             while True:
-                await room.acquire()
-                room.release()
+                await taken.acquire()
+                taken.release()
                 try:
                     items = await self._store.claim_items(kind, _BATCH)
                 except StorageUnavailable as error:
@@ -70,13 +83,14 @@ class Deliverer:
                     await anyio.sleep(_STORAGE_PAUSE)
                     continue
                 for item in items:
-                    await room.acquire()
-                    tasks.start_soon(self._one, item, room)
+                    await taken.acquire()
+                    tasks.start_soon(self._one, item, taken)
 
-    async def _one(self, item: Item, room: anyio.Semaphore) -> None:
+    async def _one(self, item: Item, taken: anyio.Semaphore) -> None:
         try:
-            with self._busy.one():
-                await self._do(item)
+            async with self._room[item.kind]:
+                with self._busy.one():
+                    await self._do(item)
         except StorageUnavailable as error:
             # The lease stays with us; the item is looked at again when the database is back.
             self._log.error("attempt not stored", item=item.id, error=str(error))
@@ -85,7 +99,7 @@ class Deliverer:
             self._log.error("attempt broke", item=item.id, error=repr(error))
             await self._give_back(item)
         finally:
-            room.release()
+            taken.release()
 
     async def _do(self, item: Item) -> None:
         if item.kind is ItemKind.MESSAGE:
@@ -109,11 +123,16 @@ class Deliverer:
     async def _message(self, item: Item) -> None:
         live = self._configuration().instances.channels.get((item.tenant, item.destination))
         repeats = 0
-        if live is not None and (
-            live.capabilities.idempotent_send or live.settings.on_unknown == "resend"
-        ):
-            repeats = 3
+        if live is not None:
+            resend = live.settings.on_unknown == "resend"
+            repeats = ALWAYS if live.capabilities.idempotent_send else 3 if resend else 0
         patience = Patience(repeat_unknown=repeats)
+        late = self._clock.now() - item.created_at > patience.age
+        if late and item.state is ItemState.WAITING and item.author is not Author.PERSON:
+            # An answer of days ago says the wrong thing today.
+            error = f"it waited longer than {patience.age.total_seconds() / 3600:g} h"
+            await self._end(item, AttemptResult(state=ItemState.DEAD, error=error))
+            return
         await self._attempt(item, patience, lambda: self._send(item, live))
 
     async def _send(self, item: Item, live: LiveChannel | None) -> AttemptResult:
@@ -133,7 +152,7 @@ class Deliverer:
         repeats = 0
         if live is not None:
             action = live.plugin
-            repeats = 10 if action.idempotent else 2 if action.repeat_is_harmless else 0
+            repeats = ALWAYS if action.idempotent else 2 if action.repeat_is_harmless else 0
         # A notice that may be lost is repeated only after an outage of minutes may be over.
         backoff = Backoff() if live is None or live.plugin.idempotent else Backoff(base=30.0)
         patience = Patience(attempts=12, repeat_unknown=repeats, backoff=backoff)
@@ -173,7 +192,7 @@ class Deliverer:
         if item.state is ItemState.STARTED and item.attempt > patience.repeat_unknown:
             # A process died between the start and the result: it may have left.
             result = judge(item, _INTERRUPTED, Patience(), self._clock.now())
-            await finish(self._store, item, result, self._log)
+            await self._end(item, result)
             self._report(item, result, _INTERRUPTED)
             self._measure(item, result, None)
             return
@@ -189,8 +208,15 @@ class Deliverer:
             result = judge(item, error, patience, self._clock.now())
             self._report(item, result, error)
         self._measure(item, result, self._clock.monotonic() - began)
-        await finish(self._store, item, result, self._log)
+        await self._end(item, result)
         reach("deliver.finished")
+
+    async def _end(self, item: Item, result: AttemptResult) -> None:
+        """Store how it ended. What did not reach the customer is a ticket: somebody has to know."""
+        if result.state in undelivered.STATES:
+            ticket = undelivered.ticket_of(item, result, self._configuration(), self._ids)
+            result = replace(result, effects=(*result.effects, ticket))
+        await finish(self._store, item, result, self._log)
 
     def _measure(self, item: Item, result: AttemptResult, seconds: float | None) -> None:
         metrics, to = self._metrics, (item.tenant, item.kind.value, item.destination)

@@ -20,10 +20,13 @@ def _zone(name: str) -> ZoneInfo:
 
 
 def owner_now(conversation: Conversation, policy: Policy, now: datetime) -> str:
-    """Say who owns a conversation: a person who has long been silent has handed it back."""
+    """Say who owns a conversation: a person who has long been silent has handed it back.
+
+    What waits for a person goes on waiting: nobody has heard the call yet.
+    """
     owner = conversation.owner
     since = conversation.last_person_at or conversation.owner_since
-    if owner != BOT and policy.handback_after is not None and since is not None:
+    if owner not in (BOT, NOBODY) and policy.handback_after is not None and since is not None:
         last = max(since, conversation.owner_since or since)
         if now - last >= policy.handback_after:
             return BOT

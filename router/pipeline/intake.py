@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from router.domain.event import InboundEvent
+from router.domain.event import InboundEvent, MessageReceived
 from router.domain.host_event import Unparsed
 from router.domain.identity import thread_key
 from router.errors import InvalidSignature, StorageUnavailable
@@ -15,7 +15,7 @@ from router.pipeline.instances import LiveChannel
 from router.pipeline.storable import LONGEST_ADDRESS, storable, storable_id
 from router.plugin.channel import WebhookAnswer, WebhookRequest
 from router.plugin.context import Log
-from router.storage.store import NewEvent, Store
+from router.storage.store import Accepted, NewEvent, Store
 
 #: Seconds after which a provider should try again while the database is away.
 _STORAGE_PATIENCE = 5
@@ -64,7 +64,7 @@ class Intake:
             reach("intake.parsed")
             if events:
                 try:
-                    accepted = await self._store.enqueue(events)
+                    accepted = await self._keep(channel, request, events)
                 except StorageUnavailable as error:
                     self._log.error("webhook not stored", channel=channel.label, error=str(error))
                     return IntakeResult(503, retry_after=_STORAGE_PATIENCE)
@@ -74,17 +74,27 @@ class Intake:
                         self._metrics.duplicates.count(channel.tenant, channel.name)
         return self._acknowledge(channel, request)
 
+    async def _keep(
+        self, channel: LiveChannel, request: WebhookRequest, events: Sequence[NewEvent]
+    ) -> list[Accepted]:
+        try:
+            return await self._store.enqueue(events)
+        except StorageUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - a plugin's values, of a kind that no column has
+            return await self._store.enqueue([self._unread(channel, request, error)])
+
     def _events(self, channel: LiveChannel, request: WebhookRequest) -> list[NewEvent]:
-        source = f"{channel.tenant}/{channel.name}"
-        if request.endpoint:
-            source = f"{source}/{request.endpoint}"
         try:
             parsed = channel.plugin.parse(request)
-            return self.keyed(channel, source, parsed, request)
+            return self.keyed(channel, _source(channel, request), parsed, request)
         except Exception as error:  # noqa: BLE001 - a plugin's call; the request is kept
-            reason = f"{type(error).__name__}: {error}"
-            self._log.warning("webhook kept unparsed", channel=channel.label, reason=reason)
-            return [_unparsed(channel, source, request, reason)]
+            return [self._unread(channel, request, error)]
+
+    def _unread(self, channel: LiveChannel, request: WebhookRequest, error: Exception) -> NewEvent:
+        reason = f"{type(error).__name__}: {error}"
+        self._log.warning("webhook kept unparsed", channel=channel.label, reason=reason)
+        return _unparsed(channel, _source(channel, request), request, reason)
 
     def keyed(
         self,
@@ -100,6 +110,7 @@ class Intake:
             event = storable(received)
             if len(event.address.value) > LONGEST_ADDRESS:
                 raise ValueError("the address is too long to be one")
+            _check(event)
             key = thread_key(event.address)
             key = aliases.get((tenant, key), key) if aliases else key
             events.append(
@@ -123,6 +134,19 @@ class Intake:
         if answer is None:
             return IntakeResult(405)
         return IntakeResult(answer.status, answer)
+
+
+def _source(channel: LiveChannel, request: WebhookRequest) -> str:
+    source = f"{channel.tenant}/{channel.name}"
+    return f"{source}/{request.endpoint}" if request.endpoint else source
+
+
+def _check(event: InboundEvent) -> None:
+    """Make sure that addresses can be read again: whoever cannot be read cannot be answered."""
+    aliases = event.aliases if isinstance(event, MessageReceived) else ()
+    for address in (event.address, *aliases):
+        if not address.scheme or not address.value or ":" in address.scheme:
+            raise ValueError(f"{str(address)!r} is no address")
 
 
 def _unparsed(channel: LiveChannel, source: str, request: WebhookRequest, reason: str) -> NewEvent:

@@ -1,4 +1,4 @@
-r"""Making what a provider sent fit to be stored, whatever it is.
+r"""Making what a provider or a model sent fit to be stored, whatever it is.
 
 JSON may hold lone surrogates, which are no Unicode text, and NUL, which PostgreSQL takes nowhere.
 Both are written as their escapes (``\ud800``, ``\x00``): the message stays readable, and two ids
@@ -39,6 +39,8 @@ def _clean(value: Any) -> Any:
     if isinstance(value, tuple):
         items = tuple(_clean(item) for item in value)
         return value if all(a is b for a, b in zip(items, value, strict=True)) else items
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
     if isinstance(value, Mapping) and value:
         return {_clean(key): _clean(item) for key, item in value.items()}
     return value

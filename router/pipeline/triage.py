@@ -14,6 +14,7 @@ from typing import Any
 from router.clock import Clock
 from router.domain.conversation import (
     BOT,
+    NOBODY,
     Contact,
     Conversation,
     ConversationStatus,
@@ -38,6 +39,8 @@ from router.storage.store import Commit, NewItem, NewMessage, NewTimer, Tx, Work
 
 #: The timer that waits for the customer to have finished writing.
 TURN_TIMER = "turn"
+#: The timer that closes a conversation in which nobody writes any more.
+IDLE_TIMER = "idle"
 
 
 @dataclass(slots=True)
@@ -177,6 +180,8 @@ class Triage:
         )
         case = self._case(work, conversation)
         case.new = work.contact is None
+        if known is None:
+            case.timers = (_idle_timer(case, case.now + case.policy.idle_close, 1),)
         case.text = "\n".join(text for text in (case.text, event.text) if text)
         case.effects = tuple(effects)
         case.messages = (
@@ -223,12 +228,34 @@ class Triage:
 
     def _timer(self, work: Work, event: TimerFired) -> Commit:
         conversation = work.conversation
-        if conversation is None or event.timer != TURN_TIMER or event.key != conversation.id:
+        if conversation is None or event.key != conversation.id:
             return Commit(work=work, outcome="superseded", conversation=conversation)
+        if event.timer == IDLE_TIMER:
+            return self._idle(self._case(work, conversation), event)
         turn = conversation.turn
         if event.generation != turn.generation or not turn.messages:
             return Commit(work=work, outcome="superseded", conversation=conversation)
         return self._turn(self._case(work, conversation), turn, {})
+
+    def _idle(self, case: _Case, event: TimerFired) -> Commit:
+        """Close a conversation that has been quiet, or look again when it may have been.
+
+        The timer is not set anew at each message: that would be one more write for each.
+        """
+        conversation, quiet = case.conversation, case.policy.idle_close
+        heard = (conversation.last_in_at, conversation.last_person_at, conversation.owner_since)
+        last = max((moment for moment in heard if moment is not None), default=case.now - quiet)
+        waits = conversation.turn.messages or conversation.owner == NOBODY
+        again = case.now + quiet if waits else last + quiet
+        if waits or again > case.now:
+            case.timers = (_idle_timer(case, again, event.generation + 1),)
+            outcome = "recorded"
+        else:
+            case.conversation = replace(conversation, status=ConversationStatus.CLOSED)
+            outcome = "closed"
+        return Commit(
+            work=case.work, outcome=outcome, conversation=case.conversation, timers=case.timers
+        )
 
     def _turn(
         self, case: _Case, turn: Turn, ai: Mapping[str, object], after: tuple[int, ...] = ()
@@ -360,6 +387,7 @@ class Triage:
                 status="sent",
             ),
         )
+        case.timers = (_idle_timer(case, case.now + case.policy.idle_close, work.ref.seq),)
         facts = facting.echo_facts(event.text, event.attachments, case.facts())
         return self._read(case, facts)
 
@@ -455,6 +483,11 @@ class Triage:
 
     def _hashes(self) -> dict[str, str]:
         return {"settings": self._configuration.settings.hash}
+
+
+def _idle_timer(case: _Case, due_at: datetime, generation: int) -> NewTimer:
+    name = case.conversation.id
+    return NewTimer(kind=IDLE_TIMER, key=name, due_at=due_at, generation=generation)
 
 
 def _model(event: AnswerArrived) -> dict[str, Any]:

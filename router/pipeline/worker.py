@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 import anyio
 import anyio.abc
+import anyio.to_thread
 
 from router.clock import Clock
 from router.domain.outbox import Backoff, ItemKind
@@ -21,6 +22,7 @@ from router.metrics import Metrics
 from router.pipeline.busy import Busy
 from router.pipeline.triage import Triage
 from router.plugin.context import Log
+from router.rules.texts import prepare
 from router.storage.store import Commit, Store, Work
 
 #: Tries before an event is a dead letter.
@@ -58,6 +60,7 @@ class Worker:
         self._depth = anyio.Semaphore(_DEPTH)
         self._busy = Busy()
         self._alone = anyio.Lock()
+        self._prepared = False
 
     async def idle(self) -> None:
         """Wait until no event is being worked."""
@@ -115,6 +118,7 @@ class Worker:
     async def _suspect(self, triage: Triage, work: Work) -> None:
         """Work an event around which a process died: alone, and counted before it is touched."""
         async with self._alone:
+            await self._prepare()
             crashes = await self._store.suspect(work)
             if crashes > MAX_CRASHES:
                 error = f"the process died {crashes - 1} times while it was worked"
@@ -123,6 +127,16 @@ class Worker:
             commit = await self._decide(triage, work)
             if commit is not None:
                 await self._complete(triage, [commit])
+
+    async def _prepare(self) -> None:
+        """Load what the first event that needs it would wait for, some tenths of a second long.
+
+        If the process dies in that time, that event is not to blame.
+        """
+        if not self._prepared:
+            await anyio.to_thread.run_sync(prepare)
+            await self._store.write(lambda _: None)
+            self._prepared = True
 
     async def _complete(self, triage: Triage, commits: list[Commit]) -> None:
         try:

@@ -21,6 +21,8 @@ class Policy:
     :param handback_after: how long after a person's last word the bot owns it again.
     :param idle_close: how long a conversation is quiet before it is closed.
     :param silence_alarm: an event without an outcome for so long is an alarm.
+    :param notice_links: what tells people of an escalation or a ticket carries a link to the
+        conversation.
     :param apology: what the customer is told when answering failed for good; by language, or one
         text; empty for nothing.
     :param language: the tenant's language, a BCP 47 tag.
@@ -37,6 +39,7 @@ class Policy:
     handback_after: timedelta | None = timedelta(hours=24)
     idle_close: timedelta = timedelta(hours=24)
     silence_alarm: timedelta | None = timedelta(minutes=10)
+    notice_links: bool = True
     apology: str | Mapping[str, str] = field(default="")
     language: str = "es"
     timezone: str = "UTC"

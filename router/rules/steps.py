@@ -64,6 +64,7 @@ class Plan:
     ticket: TicketRequest | None = None
     escalation: EscalationRequest | None = None
     opted_out: bool | None = None
+    notify: bool = False
     sources: tuple[str, ...] = ()
     steps: list[str] = field(default_factory=list)
 
@@ -88,7 +89,12 @@ class Setting:
 
     @property
     def opted_out(self) -> bool:
-        return self.facts.get("contact.opted_out") is True
+        """Whether nothing may be sent: the customer wants no messages that they did not ask for.
+
+        Who writes again is answered.
+        """
+        asked = self.facts.get("event.kind") in (MISSING, "message")
+        return self.facts.get("contact.opted_out") is True and not asked
 
     @property
     def languages(self) -> tuple[str | None, ...]:
@@ -243,6 +249,7 @@ def settle(setting: Setting, added: Added, plan: Plan) -> Decision:
         contact_attributes=added.contact_attributes,
         conversation_attributes=added.conversation_attributes,
         opted_out=plan.opted_out,
+        notify=plan.notify,
         sources=plan.sources,
     )
 
@@ -273,6 +280,7 @@ def _owned(setting: Setting, plan: Plan) -> None:
         plan.say = []
         if plan.outcome in {Outcome.REPLY, Outcome.DRAFT}:
             plan.outcome, plan.because, plan.draft = Outcome.IGNORE, because, None
+            plan.notify = True
         return
     if plan.say:
         plan.steps.append(f"{because}: nothing is sent")

@@ -76,6 +76,11 @@ def render(text: str, facts: Facts) -> str:
     return _fill(_template(text, strict=False), nested(facts.values))
 
 
+def prepare() -> None:
+    """Load what filling in a text needs; else the first text to be filled in waits for it."""
+    _environment(strict=False)
+
+
 def check(text: str) -> str | None:
     """Give what is wrong with a text that is to be filled in, or ``None``."""
     if not is_template(text):

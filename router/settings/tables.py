@@ -95,6 +95,11 @@ class PolicyTable(HostTable):
     silence_alarm: DurationOrNever = Field(
         600.0, description="An event without an outcome for so long is an alarm."
     )
+    notice_links: bool = Field(
+        True,
+        description="true: a notice of an escalation or a ticket carries a link that shows the "
+        "conversation to whoever has it.",
+    )
     apology: Texts = Field(
         "", description="What the customer is told, once, when answering failed for good."
     )

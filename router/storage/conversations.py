@@ -105,7 +105,13 @@ def last_lines(
     connection: "Connection", tenant: str, conversation_id: str, *, limit: int = 20
 ) -> list[Line]:
     """Give the newest messages of a conversation, oldest first."""
-    newest = (message.c.created_at.desc(), message.c.event_seq.desc(), message.c.id.desc())
+    # What an event brought stands before what was decided about it, in the same instant.
+    newest = (
+        message.c.created_at.desc(),
+        message.c.event_seq.desc(),
+        message.c.direction.desc(),
+        message.c.id.desc(),
+    )
     rows = connection.execute(
         sa.select(message)
         .where(message.c.tenant == tenant, message.c.conversation == conversation_id)
@@ -175,6 +181,17 @@ def release_conversation(
         .values(owner=BOT, owner_since=now, status=ConversationStatus.ACTIVE)
     )
     return show_conversation(connection, tenant, view.id)
+
+
+def note_person(
+    connection: "Connection", tenant: str, conversation_id: str, *, now: datetime
+) -> None:
+    """Note that a person of the business has just written, which changes no owner."""
+    connection.execute(
+        sa.update(conversation)
+        .where(conversation.c.id == conversation_id, conversation.c.tenant == tenant)
+        .values(last_person_at=now)
+    )
 
 
 def add_line(

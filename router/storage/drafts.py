@@ -167,3 +167,20 @@ def _view(row: sa.Row[Any]) -> DraftView:
         resolved_by=row.resolved_by,
         sent_text=row.sent_text,
     )
+
+
+def discard_drafts(
+    connection: sa.Connection, tenant: str, conversation: str, *, because: str, now: datetime
+) -> None:
+    """Throw away what waits for a person's word in a conversation."""
+    connection.execute(
+        sa.update(draft)
+        .where(draft.c.tenant == tenant, draft.c.conversation == conversation)
+        .where(draft.c.state == DraftState.PENDING)
+        .values(
+            state=DraftState.DISCARDED,
+            resolved_at=now,
+            resolved_by="router",
+            because=draft.c.because + f". Rejected: {because}",
+        )
+    )

@@ -60,6 +60,20 @@ def raise_epoch(
         .values(owner=owner, owner_since=now, last_person_at=now, epoch=conversation.c.epoch + 1)
         .returning(conversation.c.epoch)
     ).scalar_one()
+    why = f"{owner} took the conversation over before it was sent"
+    withdraw(connection, tenant, conversation_id, epoch, why, now)
+    return epoch
+
+
+def withdraw(
+    connection: sa.Connection,
+    tenant: str,
+    conversation_id: str,
+    epoch: int,
+    why: str,
+    now: datetime,
+) -> None:
+    """Withdraw what the bot or a rule decided under an older epoch and has not begun to send."""
     stale = sa.and_(
         outbox.c.conversation == conversation_id,
         outbox.c.tenant == tenant,
@@ -68,7 +82,6 @@ def raise_epoch(
         outbox.c.author != "person",
         outbox.c.epoch < epoch,
     )
-    why = f"{owner} took the conversation over before it was sent"
     withdrawn = connection.execute(
         sa.update(outbox)
         .where(stale)
@@ -84,7 +97,6 @@ def raise_epoch(
         # What a person writes now must not wait for the next attempt of what is withdrawn.
         for key in {row.lane for row in withdrawn}:
             wake_lane(connection, tenant, key, now)
-    return epoch
 
 
 def prove(

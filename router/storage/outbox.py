@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from router.domain.message import DeliveryStatus
+from router.domain.message import Author, DeliveryStatus
 from router.domain.outbox import ItemKind, ItemState
 from router.errors import ActRefused, NotFound
 from router.storage.store import JOB, OUT, OWN_LANE, EventRef
-from router.storage.tables import Moment, conversation, lane, message, outbox
+from router.storage.tables import Moment, contact, conversation, lane, message, outbox
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -163,6 +163,8 @@ def retry_item(
             f'outbox item "{id}" is to {item.kind}, and its thread has moved on since. '
             "Retry its event instead: router events retry"
         )
+    if item.author != Author.PERSON and _opted_out(connection, tenant, item.conversation):
+        raise ActRefused(f'outbox item "{id}" is for a customer who asked for no more messages')
     if item.state not in _RETRYABLE:
         raise ActRefused(f'outbox item "{id}" is {item.state}: {_WHY_NOT[item.state]}')
     epoch = item.epoch
@@ -186,6 +188,16 @@ def retry_item(
     if item.kind == ItemKind.MESSAGE:
         _set_status(connection, tenant, id, DeliveryStatus.QUEUED)
     return show_item(connection, tenant, id)
+
+
+def _opted_out(connection: "Connection", tenant: str, conversation_id: str | None) -> bool:
+    return bool(
+        connection.scalar(
+            sa.select(contact.c.opted_out)
+            .join(conversation, conversation.c.contact == contact.c.id)
+            .where(conversation.c.id == conversation_id, conversation.c.tenant == tenant)
+        )
+    )
 
 
 _WHY_NOT: Mapping[str, str] = {

@@ -49,6 +49,12 @@ DELETE FROM timer WHERE (tenant, kind, key) IN (
 RETURNING tenant, kind, key, lane, generation, payload
 """
 
+# A customer's turn never waits longer, whatever the clock said when its timer was set.
+_TURNS_SOON = "UPDATE timer SET due_at = ? WHERE kind = 'turn' AND due_at > ?"
+_LONGEST_TURN = 60_000_000
+#: Starts that are remembered.
+_NODES_KEPT = 1000
+
 
 class SQLiteTx:
     """One transaction as the functions that write see it."""
@@ -108,6 +114,7 @@ class SQLiteStore(Store):
         self._items: dict[str, Ready[Item]] = {OUT: Ready(), JOB: Ready()}
         self._alarm = Alarm()
         self._engine: AsyncEngine | None = None
+        self._reads: set[asyncio.Task[Any]] = set()
         self._lock = DatabaseLock(path)
         self._me = 0
         self._writer: Writer
@@ -133,19 +140,23 @@ class SQLiteStore(Store):
         return store
 
     def _begin(self, tx: Transaction) -> None:
-        sqlite_lanes.recover(tx.raw)
         now = to_micros(self.clock.now())
+        sqlite_lanes.recover(tx.raw, now)
+        tx.raw.execute(_TURNS_SOON, (now + _LONGEST_TURN, now + _LONGEST_TURN))
         row = tx.raw.execute(
             "INSERT INTO node (started_at, expires_at, host, version) VALUES (?, ?, ?, ?)"
             " RETURNING id",
             (now, now, "sqlite", __version__),
         ).fetchone()
         self._me = row[0]
+        tx.raw.execute("DELETE FROM node WHERE id < ?", (self._me - _NODES_KEPT,))
         rows = tx.raw.execute("SELECT tenant, address, key FROM alias")
         self._aliases = {(tenant, address): key for tenant, address, key in rows}
 
     async def close(self) -> None:
         self.changes.close()
+        if self._reads:
+            await asyncio.wait(self._reads)
         if self._engine is not None:
             await self._engine.dispose()
         await self._writer.close()
@@ -456,6 +467,19 @@ class SQLiteStore(Store):
         return await self._writer.run(work, sql=True)
 
     async def read(self, function: "Callable[[Connection], Result]") -> Result:
+        # In a task that nobody cancels: a connection of aiosqlite whose use is cancelled may never
+        # be given back, and then the process does not end.
+        task = asyncio.ensure_future(self._read(function))
+        self._reads.add(task)
+        task.add_done_callback(self._has_read)
+        return await asyncio.shield(task)
+
+    def _has_read(self, task: "asyncio.Task[Any]") -> None:
+        self._reads.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen by whoever waits; nobody does after a cancellation
+
+    async def _read(self, function: "Callable[[Connection], Result]") -> Result:
         if self._engine is None:
             from router.storage.reading import async_reader
 

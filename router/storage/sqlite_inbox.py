@@ -67,10 +67,10 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 _UPDATE_CONVERSATION = """
-UPDATE conversation SET channel = ?, address = ?, status = coalesce(?, status), category = ?, risk = ?,
-  priority = ?, language = ?, bot_turns = ?, tags = ?, attributes = ?, pending_ask = ?,
+UPDATE conversation SET channel = ?, address = ?, status = coalesce(?, status), category = ?,
+  risk = ?, priority = ?, language = ?, bot_turns = ?, tags = ?, attributes = ?, pending_ask = ?,
   turn_from = ?, turn_generation = ?, last_in_at = ?, last_provider_id = ?,
-  last_activity_at = ? WHERE id = ?
+  last_activity_at = ?, epoch = ? WHERE id = ?
 """
 
 _NEW_OWNER = "UPDATE conversation SET owner = ?, owner_since = ? WHERE id = ?"
@@ -343,7 +343,7 @@ def _write_thread(
             (*values, *identity, conversation.source, conversation.epoch, now),
         )
     else:
-        raw.execute(_UPDATE_CONVERSATION, (*values, conversation.id))
+        raw.execute(_UPDATE_CONVERSATION, (*values, conversation.epoch, conversation.id))
     if commit.owner is not None:
         raw.execute(_NEW_OWNER, (commit.owner, now, conversation.id))
 

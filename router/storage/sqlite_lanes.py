@@ -76,6 +76,9 @@ UPDATE lane SET lease_owner = NULL, crashes = max(crashes, 1)
 WHERE lease_owner IS NOT NULL
 """
 
+# A clock that was set back must not hold back what was ready before; retries keep their moment.
+_NOT_LATER = "UPDATE lane SET ready_at = ? WHERE ready_at > ? AND attempts = 0"
+
 _NEXT_READY = """
 SELECT min(ready_at) FROM lane
 WHERE kind = ? AND ready_at IS NOT NULL AND lease_owner IS NULL AND NOT parked
@@ -179,9 +182,10 @@ def suspect(raw: sqlite3.Connection, kind: str, key: str, seq: int, *, me: int) 
     return None if row is None else int(row[0])
 
 
-def recover(raw: sqlite3.Connection) -> None:
+def recover(raw: sqlite3.Connection, now: int) -> None:
     """Void the leases of the process that held this file before."""
     raw.execute(_RECOVER)
+    raw.execute(_NOT_LATER, (now, now))
 
 
 def next_ready(raw: sqlite3.Connection, kind: str) -> int | None:

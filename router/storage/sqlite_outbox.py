@@ -27,7 +27,7 @@ FROM outbox WHERE lane = ? AND seq > ? AND state IN ('waiting', 'started', 'unkn
 """
 
 _EPOCH = """
-SELECT o.state, o.attempt, v.epoch, v.owner
+SELECT o.state, o.attempt, v.epoch, v.owner, v.pending_ask
 FROM outbox o LEFT JOIN conversation v ON v.id = o.conversation
 WHERE o.id = ?
 """
@@ -170,7 +170,7 @@ def start(raw: sqlite3.Connection, item: Item, now: int, *, me: int) -> tuple[bo
     """Mark an item started, or withdraw it; after a withdrawal, give the lane's next item."""
     if not sqlite_lanes.holds(raw, item.lane_kind, item.lane, item.seq, me=me):
         return False, None
-    state, attempt, epoch, owner = raw.execute(_EPOCH, (item.id,)).fetchone()
+    state, attempt, epoch, owner, pending = raw.execute(_EPOCH, (item.id,)).fetchone()
     if attempt != item.attempt:
         # Somebody has begun it since it was claimed, and will say how that ended.
         return False, None
@@ -182,8 +182,24 @@ def start(raw: sqlite3.Connection, item: Item, now: int, *, me: int) -> tuple[bo
         raw.execute(_END, (ItemState.WITHDRAWN, now, None, None, why, item.id))
         raw.execute(_MESSAGE_STATUS, ("withdrawn", why, None, item.id))
         return False, move(raw, item.lane_kind, item.lane, me=me)
+    if item.kind in (ItemKind.ASK, ItemKind.CLASSIFY) and pending != item.id:
+        _unask(raw, item, now)
+        return False, move(raw, item.lane_kind, item.lane, me=me)
     raw.execute(_START, (now, item.id))
     return True, None
+
+
+def _unask(raw: sqlite3.Connection, item: Item, now: int) -> None:
+    """Withdraw a question whose answer nobody waits for: the conversation has moved on."""
+    why = "the conversation has moved on before it was asked"
+    raw.execute(_END, (ItemState.WITHDRAWN, now, None, None, why, item.id))
+    if item.decided is not None:
+        # What put the question is settled. A message stays in its turn for the next question.
+        raw.execute(
+            "UPDATE inbox_event SET outcome = 'superseded'"
+            " WHERE lane = ? AND seq = ? AND outcome = 'asking' AND type != 'message'",
+            item.decided,
+        )
 
 
 def finish(

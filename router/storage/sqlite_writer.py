@@ -230,6 +230,7 @@ def _away(group: list[_Operation]) -> str | None:
 def _in_words(error: BaseException) -> BaseException:
     """Say which errors are the database's and pass with time; others are mistakes of ours."""
     cause = getattr(error, "orig", None) or error
-    if isinstance(cause, sqlite3.OperationalError):
+    ours = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError)
+    if isinstance(cause, sqlite3.DatabaseError) and not isinstance(cause, ours):
         return StorageUnavailable(f"SQLite: {cause}")
     return error

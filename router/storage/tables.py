@@ -352,6 +352,19 @@ escalation = sa.Table(
 )
 sa.Index("escalation_open", escalation.c.tenant, escalation.c.acknowledged_at)
 
+# What lets whoever was told read one conversation: a row for each notice, not for each ticket,
+# because a ticket that is open already is added to, and the people of its queue are told again.
+link = sa.Table(
+    "link",
+    metadata,
+    sa.Column("secret", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("conversation", sa.Text, sa.ForeignKey("conversation.id"), nullable=False),
+    sa.Column("escalation", sa.Text, sa.ForeignKey("escalation.id")),
+    sa.Column("ticket", sa.Text, sa.ForeignKey("ticket.id")),
+    sa.Column("created_at", Moment, nullable=False),
+)
+
 usage = sa.Table(
     "usage",
     metadata,

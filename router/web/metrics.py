@@ -166,9 +166,17 @@ class _Collected(Collector):
             "1 while a channel, AI backend or action is up.",
             labels=("name", "kind"),
         )
+        trouble = GaugeMetricFamily(
+            "router_instance_trouble",
+            "1 while it is down, or its last probe failed; `router status` says what is wrong.",
+            labels=("name", "kind"),
+        )
         for instance in self._host.status()["instances"]:
-            up.add_metric((instance["name"], instance["kind"]), float(instance["up"]))
+            labels = instance["name"], instance["kind"]
+            up.add_metric(labels, float(instance["up"]))
+            trouble.add_metric(labels, float(instance["error"] is not None))
         yield up
+        yield trouble
 
 
 def _gauges(standing: Standing) -> Iterator[Metric]:

@@ -11,8 +11,11 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from router.errors import StorageUnavailable
+from router.pipeline.notices import PATH as CONVERSATION
 from router.web import asgi
 from router.web.access import LocalOnly
+from router.web.conversation import HEADERS as CONVERSATION_HEADERS
+from router.web.conversation import LinkedConversation
 from router.web.host import WebHost
 from router.web.simulator.routes import Simulator
 
@@ -25,13 +28,15 @@ CONTENT_SECURITY_POLICY: Final = (
 )
 
 _HEADERS: Final[tuple[asgi.RawHeader, ...]] = (
-    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
-    # Not "no-referrer": a form's Origin would become null, and be refused.
-    (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+)
+_PAGE_HEADERS: Final[tuple[asgi.RawHeader, ...]] = (
+    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
+    # Not "no-referrer": a form's Origin would become null, and be refused.
+    (b"referrer-policy", b"same-origin"),
 )
 
 
@@ -48,6 +53,7 @@ def build_pages(host: WebHost, local_only: LocalOnly) -> asgi.ASGIApp:
         routes=[
             Route("/", start),
             Mount("/static", StaticFiles(directory=STATIC)),
+            LinkedConversation(host).route(),
             *simulator.routes(),
         ],
         exception_handlers={
@@ -67,9 +73,11 @@ def build_pages(host: WebHost, local_only: LocalOnly) -> asgi.ASGIApp:
                 await asgi.sentence(send, 404, "No simulator channel is configured.")
                 return
 
+        own = CONVERSATION_HEADERS if path.startswith(CONVERSATION) else _PAGE_HEADERS
+
         async def send_with_headers(message: asgi.Message) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message.get("headers", ()), *_HEADERS]}
+                message = {**message, "headers": [*message.get("headers", ()), *_HEADERS, *own]}
             await send(message)
 
         await pages(scope, receive, send_with_headers)

@@ -1,4 +1,4 @@
-"""``GET /hooks/{channel}/test``: will the webhooks of this channel's provider work?
+"""``GET /hooks/{channel}/test`` says whether the webhooks of this channel can work.
 
 It is served to everybody, because its best use is from outside: whoever opens it at the address
 that the provider is given has tried the tunnel, the proxy and the public URL in one go. So it gives

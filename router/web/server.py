@@ -1,11 +1,13 @@
 """The HTTP server in our own process: hypercorn, or uvicorn where it was chosen."""
 
+import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from router.errors import RouterError
+from router.web.door import Doors
 
 if TYPE_CHECKING:
     from router.web.asgi import ASGIApp
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
 _BACKLOG = 1024
 #: Seconds that requests under way get to finish.
 _GRACE = 5.0
+#: Seconds that a connection may wait for its next request. Proxies wait for about a minute, and
+#: must not find that we hung up as they send.
+_KEEP_ALIVE = 75
 
 
 class ServerError(RouterError):
@@ -48,42 +53,73 @@ async def serve(
     *,
     engine: str,
     shutdown: Callable[[], Awaitable[None]],
+    doors: Doors | None = None,
 ) -> None:
-    """Serve until ``shutdown()`` returns, then let requests under way finish."""
+    """Serve until ``shutdown()`` returns, then let requests under way finish.
+
+    :param doors: which connections may stay. Default: as many as there are descriptors for.
+    """
+    doors = doors or Doors()
+    app = doors.watched(app)
     if engine == "uvicorn":
-        await _uvicorn(app, listener, shutdown)
+        await _uvicorn(app, listener, shutdown, doors)
     else:
-        await _hypercorn(app, listener, shutdown)
+        await _hypercorn(app, listener, shutdown, doors)
 
 
 async def _hypercorn(
-    app: "ASGIApp", listener: socket.socket, shutdown: Callable[[], Awaitable[None]]
+    app: "ASGIApp",
+    listener: socket.socket,
+    shutdown: Callable[[], Awaitable[None]],
+    doors: Doors,
 ) -> None:
-    from functools import partial
-
-    import anyio
-    from hypercorn.asyncio import serve as hypercorn_serve
+    """Serve with hypercorn's connections, accepted here: its own loop lets everybody in."""
+    from hypercorn.app_wrappers import ASGIWrapper
+    from hypercorn.asyncio.tcp_server import TCPServer
+    from hypercorn.asyncio.worker_context import WorkerContext
     from hypercorn.config import Config
 
     config = Config()
-    # Detached: two owners of one descriptor would close it twice, and the second time another's.
-    config.bind = [f"fd://{listener.detach()}"]
     config.accesslog = None
-    # Its "Running on" line is ours to print; warnings reach our log like any library's.
     config.errorlog = logging.getLogger("hypercorn")
-    config.graceful_timeout = _GRACE
-    config.keep_alive_timeout = 75.0
+    config.keep_alive_timeout = _KEEP_ALIVE
     config.include_server_header = False
-    # In a task of its own: when it shuts down it leaves a cancellation pending on the task it ran
-    # in, which would look like ours.
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(
-            partial(hypercorn_serve, app, config, shutdown_trigger=shutdown, mode="asgi")  # type: ignore[arg-type]
-        )
+    loop = asyncio.get_running_loop()
+    context = WorkerContext(None)
+    wrapped = ASGIWrapper(app)  # type: ignore[arg-type]
+    connections: set[asyncio.Task[Any]] = set()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - for the type checker
+        connections.add(task)
+        try:
+            await TCPServer(wrapped, loop, config, context, {}, reader, writer)
+        finally:
+            connections.discard(task)
+
+    def protocol() -> asyncio.Protocol:
+        reader = asyncio.StreamReader(loop=loop)
+        return asyncio.StreamReaderProtocol(reader, connected, loop=loop)
+
+    server = await loop.create_server(doors.behind(protocol), sock=listener, backlog=_BACKLOG)
+    try:
+        await shutdown()
+    finally:
+        server.close()
+        # Idle connections end by this, the others with the answer they are at.
+        await context.terminated.set()
+        if connections:
+            await asyncio.wait(set(connections), timeout=_GRACE)
+        for task in set(connections):
+            task.cancel()
 
 
 async def _uvicorn(
-    app: "ASGIApp", listener: socket.socket, shutdown: Callable[[], Awaitable[None]]
+    app: "ASGIApp",
+    listener: socket.socket,
+    shutdown: Callable[[], Awaitable[None]],
+    doors: Doors,
 ) -> None:
     import anyio
 
@@ -102,7 +138,11 @@ async def _uvicorn(
         server_header=False,
         lifespan="off",
         timeout_graceful_shutdown=int(_GRACE),
-        timeout_keep_alive=75,
+        timeout_keep_alive=_KEEP_ALIVE,
+        # Who the client is, is judged by [router] trusted_proxies, and by nobody before it.
+        proxy_headers=False,
+        ws="none",
+        http=doors.behind(_http()),
     )
 
     class Server(uvicorn.Server):

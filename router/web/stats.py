@@ -1,7 +1,7 @@
 """``GET /api/v1/stats``: conversations, messages and the queue, in numbers.
 
 Access: until API tokens exist, from this machine only, as the simulator's page. Errors are
-problem+json. config/README.md documents the answer, word by word.
+problem+json. config/MONITORING.md documents the answer, word by word.
 """
 
 import json

@@ -87,6 +87,26 @@ _ES: Final = {
     "error_status": "Ese estado no existe.",
     "error_trace": "De ese evento no hay ninguna traza.",
     "error_intake": "El router no aceptó el mensaje. Inténtelo de nuevo en un momento.",
+    "conversation": "Conversación",
+    "customer": "Cliente",
+    "call_customer": "Llamar",
+    "heard_by": "Lo atiende",
+    "not_heard": "Nadie ha confirmado todavía.",
+    "acknowledge_with": "Para confirmar que lo atiende, donde corre el router:",
+    "begin_with": "Para empezar a atenderlo, donde corre el router:",
+    "to_the_newest": "Ir a lo último",
+    "only_the_newest": "Solo se muestran los últimos mensajes.",
+    "day_format": "%d/%m/%Y",
+    "reload": "Actualizar",
+    "as_of": "Visto a las",
+    "link_is_private": "Quien tenga este enlace puede leer la conversación: no lo reenvíe.",
+    "only_shows": "Abrirlo no cambia nada.",
+    "link_ends": "El enlace deja de servir el",
+    "gone_title": "Este enlace no abre nada",
+    "gone_text": "Puede que haya vencido: un enlace sirve tres días, o solo uno más desde que "
+    "alguien confirma o se cierra el ticket. O puede que le falte una parte: ábralo "
+    "otra vez desde el aviso.",
+    "gone_command": "Lo que sigue abierto, donde corre el router:",
 }
 
 _PT: Final = {
@@ -169,6 +189,26 @@ _PT: Final = {
     "error_status": "Esse estado não existe.",
     "error_trace": "Não há nenhum rastro desse evento.",
     "error_intake": "O router não aceitou a mensagem. Tente de novo em um momento.",
+    "conversation": "Conversa",
+    "customer": "Cliente",
+    "call_customer": "Ligar",
+    "heard_by": "Quem atende:",
+    "not_heard": "Ninguém confirmou ainda.",
+    "acknowledge_with": "Para confirmar que você atende, onde roda o router:",
+    "begin_with": "Para começar a atender, onde roda o router:",
+    "to_the_newest": "Ir ao mais recente",
+    "only_the_newest": "Só aparecem as últimas mensagens.",
+    "day_format": "%d/%m/%Y",
+    "reload": "Atualizar",
+    "as_of": "Visto às",
+    "link_is_private": "Quem tiver este link pode ler a conversa: não o encaminhe.",
+    "only_shows": "Abri-lo não muda nada.",
+    "link_ends": "O link deixa de valer em",
+    "gone_title": "Este link não abre nada",
+    "gone_text": "Talvez tenha vencido: um link vale três dias, ou só mais um depois que alguém "
+    "confirma ou o ticket é fechado. Ou talvez falte uma parte: abra-o de novo a partir "
+    "do aviso.",
+    "gone_command": "O que continua aberto, onde roda o router:",
 }
 
 _EN: Final = {
@@ -251,6 +291,26 @@ _EN: Final = {
     "error_status": "There is no such status.",
     "error_trace": "There is no trace of that event.",
     "error_intake": "The router did not take the message. Try again in a moment.",
+    "conversation": "Conversation",
+    "customer": "Customer",
+    "call_customer": "Call",
+    "heard_by": "Taken by",
+    "not_heard": "Nobody has acknowledged it yet.",
+    "acknowledge_with": "To say that you take it, where the router runs:",
+    "begin_with": "To begin work on it, where the router runs:",
+    "to_the_newest": "Go to the newest",
+    "only_the_newest": "Only the newest messages are shown.",
+    "day_format": "%Y-%m-%d",
+    "reload": "Refresh",
+    "as_of": "Seen at",
+    "link_is_private": "Whoever has this link can read the conversation: do not pass it on.",
+    "only_shows": "Opening it changes nothing.",
+    "link_ends": "The link stops working on",
+    "gone_title": "This link opens nothing",
+    "gone_text": "It may be over: a link works for three days, or for one more day once somebody "
+    "acknowledges or the ticket is closed. Or a part of it is missing: open it again "
+    "from the notice.",
+    "gone_command": "What is still open, where the router runs:",
 }
 
 #: The pages' languages, in the order in which they are offered.

@@ -193,19 +193,6 @@ async def test_a_draft_has_one_word_said_about_it(
     assert len(await engine.rows(outbox)) == 1
 
 
-async def test_a_draft_for_somebody_who_opted_out_is_not_sent(engine: Engine, desk: Desk) -> None:
-    await drafted(engine)
-    await engine.store.write(
-        lambda tx: tx.connection.execute(contact.update().values(opted_out=True)).rowcount
-    )
-
-    refused = await desk.refused("drafts.approve", "draft-1")
-
-    assert refused == "tel:+573001234567 asked for no more messages. Reject the draft"
-    (row,) = await engine.rows(draft)
-    assert row.state == "pending"
-
-
 # Outbox ───────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -55,6 +55,10 @@ class SQLiteDatabase:
     async def open(self, clock: Clock) -> Store:
         return await SQLiteStore.open(self.path, clock)
 
+    def looker(self) -> sa.Engine:
+        """Give a quick way to look in beside the store."""
+        return sa.create_engine(f"sqlite:///{self.path}", poolclass=sa.pool.StaticPool)
+
 
 #: Every store that gives the guarantees, by name.
 DATABASES: dict[str, Callable[[Path], SQLiteDatabase]] = {"sqlite": SQLiteDatabase}

@@ -89,7 +89,7 @@ then.classify = "assistant"
 
 
 #: How long a claim is watched that may find nothing.
-_GLANCE = 0.2
+_GLANCE = 0.03
 
 
 class NoConfig(plugin.PluginConfig):
@@ -101,6 +101,7 @@ class Provider:
     """Somebody else's server.
 
     :ivar sent: what customers have on their telephones: item ids and texts, in order.
+    :ivar pause: what a question waits for before it is answered.
     :ivar script: how the next calls end, by what they do to whom; everything else succeeds.
     """
 
@@ -108,6 +109,7 @@ class Provider:
     done: list[plugin.ActionCall] = field(default_factory=list)
     asked: list[plugin.Prompt] = field(default_factory=list)
     script: list[Exception | None] = field(default_factory=list)
+    pause: anyio.Event | None = None
     answer: plugin.Completion = field(
         default_factory=lambda: plugin.Completion("Cuesta 5.", confidence=0.9, category="INFO")
     )
@@ -161,6 +163,8 @@ class Script(plugin.AIBackend[NoConfig]):
 
     async def complete(self, prompt: plugin.Prompt) -> plugin.Completion:
         self.provider.asked.append(prompt)
+        if self.provider.pause is not None:
+            await self.provider.pause.wait()
         self.provider.next()
         return self.provider.answer
 
@@ -211,8 +215,11 @@ class Pipeline:
     def build(self) -> None:
         """Build what holds the store, as a start does."""
         engine, store, clock = self.engine, self.engine.store, self.engine.clock
-        names = iter(lambda: engine.name("id"), None)
-        real = Triage(self.configuration, clock, lambda: next(names), store.aliases)
+
+        def ids() -> str:
+            return engine.name("id")
+
+        real = Triage(self.configuration, clock, ids, store.aliases)
         pipeline = self
 
         class Watched:
@@ -233,7 +240,7 @@ class Pipeline:
         shared = (clock, self.log, metrics)
         self.asker = Asker(store, configuration, knowledge, *shared)
         self.worker = Worker(store, lambda: cast("Triage", Watched()), *shared)
-        self.deliverer = Deliverer(store, configuration, self.asker, *shared)
+        self.deliverer = Deliverer(store, configuration, self.asker, *shared, ids=ids)
         self.intake = Intake(store, self.log, metrics)
 
     async def crash(self) -> None:
@@ -296,10 +303,12 @@ class Pipeline:
 
 
 @asynccontextmanager
-async def running(name: str, folder: Path, *, debounce: str = "2s") -> AsyncIterator[Pipeline]:
-    """Open a pipeline on an empty database."""
-    (folder / "router.toml").write_text(SETTINGS.format(debounce=debounce))
-    (folder / "rules.toml").write_text(RULES)
+async def running(
+    name: str, folder: Path, *, debounce: str = "2s", tables: str = "", rules: str = ""
+) -> AsyncIterator[Pipeline]:
+    """Open a pipeline on an empty database; more tables and rules come behind the usual ones."""
+    (folder / "router.toml").write_text(SETTINGS.format(debounce=debounce) + tables)
+    (folder / "rules.toml").write_text(RULES + rules)
     settings = load_settings(folder / "router.toml", registry(), run=True)
     async with opened(name, folder) as engine:
         log = RecordingLog()

@@ -12,7 +12,7 @@ import httpx
 
 from router.daemon import Router, open_store
 from router.plugin.loading import load_plugins
-from router.settings.loading import load_settings
+from router.settings.loading import load_settings, plugin_files
 from router.web.app import build_app
 from router.web.server import listen, serve
 from tests.unit.web.world import SilentLog
@@ -117,7 +117,8 @@ async def running(
     (folder / "rules.toml").write_text(RULES)
     (folder / "articles").mkdir()
     (folder / "articles" / "envios.md").write_text(ARTICLE)
-    settings = load_settings(folder / "router.toml", load_plugins([]), run=True)
+    registry = load_plugins(plugin_files(folder / "router.toml"))
+    settings = load_settings(folder / "router.toml", registry, run=True)
     async with open_store(settings) as store, Router(settings, store, log=SilentLog()) as router:
         daemon = Daemon(router)
         stop = anyio.Event()

@@ -35,9 +35,7 @@ async def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
         yield daemon
 
 
-async def say(
-    client: httpx.AsyncClient, id: str, text: str, path: str = "phone"
-) -> httpx.Response:
+async def say(client: httpx.AsyncClient, id: str, text: str, path: str = "phone") -> httpx.Response:
     body = {"id": id, "from": "+573001234567", "text": text}
     return await client.post(f"/hooks/{path}", json=body)
 
@@ -133,12 +131,13 @@ async def test_what_the_process_counted_is_scraped(daemon: Daemon) -> None:
         (("router_ai_seconds_count", "assistant", "main"), 1),
         (("router_instance_up", "simulator", "channels.phone"), 1),
         (("router_instance_up", "simulator", "clinica/channels.telefono"), 1),
+        (("router_instance_trouble", "simulator", "channels.phone"), 0),
         (("router_ready",), 1),
         (("router_draining",), 0),
         (("router_database_trouble",), 0),
         (("router_outbox", "waiting", "main"), 0),
         (("router_lanes", "in", "late", "main"), 0),
-        (("router_open", "escalations", "main"), 0),
+        (("router_open", "main", "escalations"), 0),
         (("router_settings_info", daemon.router.settings.hash), 1),
     ]:
         assert (name, found.get(name)) == (name, value)

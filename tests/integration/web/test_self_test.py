@@ -1,5 +1,7 @@
 """GET /hooks/{channel}/test of a whole router, with a provider on a real socket."""
 
+import asyncio
+import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -10,7 +12,6 @@ from typing import Any
 import httpx
 import pytest
 from pytest_httpserver import HTTPServer
-from werkzeug import Response
 
 from tests.integration.web.daemon import Daemon, running
 
@@ -94,7 +95,7 @@ def secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACME_TOKEN", SECRET)
 
 
-async def test_of(
+async def findings(
     client: httpx.AsyncClient, path: str = "acme", **headers: str
 ) -> dict[str, dict[str, Any]]:
     """Give what each check found."""
@@ -105,16 +106,15 @@ async def test_of(
     return {check.pop("check"): check for check in response.json()["checks"]}
 
 
-test_of.__test__ = False  # type: ignore[attr-defined]
-
-
 async def test_channel_that_is_set_up_says_so(tmp_path: Path, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/account").respond_with_data("{}")
-    async with world(tmp_path, httpserver.url_for("")) as daemon:
-        async with daemon.client("203.0.113.7") as stranger:
-            headers = {"host": "desk.example.org", "x-forwarded-proto": "https"}
-            response = await stranger.get("/hooks/acme/test", headers=headers)
-            clinic = await stranger.get("/hooks/clinica/acme/test/", headers=headers)
+    async with (
+        world(tmp_path, httpserver.url_for("")) as daemon,
+        daemon.client("203.0.113.7") as stranger,
+    ):
+        headers = {"host": "desk.example.org", "x-forwarded-proto": "https"}
+        response = await stranger.get("/hooks/acme/test", headers=headers)
+        clinic = await stranger.get("/hooks/clinica/acme/test/", headers=headers)
 
     assert response.json() == {
         "channel": "acme",
@@ -158,9 +158,11 @@ async def test_public_url_is_looked_at(
     tmp_path: Path, httpserver: HTTPServer, public_url: str | None, ok: bool, word: str
 ) -> None:
     httpserver.expect_request("/account").respond_with_data("{}")
-    async with world(tmp_path, httpserver.url_for(""), public_url) as daemon:
-        async with daemon.client() as client:
-            found = await test_of(client)
+    async with (
+        world(tmp_path, httpserver.url_for(""), public_url) as daemon,
+        daemon.client() as client,
+    ):
+        found = await findings(client)
 
     assert found["public_url"]["ok"] is ok
     assert word in found["public_url"]["says"]
@@ -183,9 +185,11 @@ async def test_address_that_was_opened_is_compared(
     tmp_path: Path, httpserver: HTTPServer, headers: dict[str, str], ok: bool | None
 ) -> None:
     httpserver.expect_request("/account").respond_with_data("{}")
-    async with world(tmp_path, httpserver.url_for("")) as daemon:
-        async with daemon.client("203.0.113.7") as client:
-            found = await test_of(client, **headers)
+    async with (
+        world(tmp_path, httpserver.url_for("")) as daemon,
+        daemon.client("203.0.113.7") as client,
+    ):
+        found = await findings(client, **headers)
 
     assert found["address"]["ok"] is ok
 
@@ -194,9 +198,12 @@ async def test_what_the_provider_said_is_told_to_this_machine_only(
     tmp_path: Path, httpserver: HTTPServer
 ) -> None:
     httpserver.expect_request("/account").respond_with_data("no", status=401)
-    async with world(tmp_path, httpserver.url_for("")) as daemon:
-        async with daemon.client() as here, daemon.client("203.0.113.7") as stranger:
-            local, remote = await test_of(here), await test_of(stranger)
+    async with (
+        world(tmp_path, httpserver.url_for("")) as daemon,
+        daemon.client() as here,
+        daemon.client("203.0.113.7") as stranger,
+    ):
+        local, remote = await findings(here), await findings(stranger)
 
     assert local["provider"]["ok"] is remote["provider"]["ok"] is False
     assert local["provider"]["details"] == "the provider does not know the token [secret]"
@@ -210,46 +217,71 @@ async def test_provider_is_asked_once_in_ten_seconds(
     httpserver.expect_request("/account").respond_with_data("{}")
     async with world(tmp_path, httpserver.url_for("")) as daemon, daemon.client() as client:
         for _ in range(5):
-            await test_of(client)
+            await findings(client)
 
     assert len(httpserver.log) == 1
 
 
 async def test_provider_that_is_away_is_said(tmp_path: Path) -> None:
     async with world(tmp_path, "http://127.0.0.1:1") as daemon, daemon.client() as client:
-        found = await test_of(client)
+        found = await findings(client)
 
     assert found["provider"]["ok"] is False
     assert found["clock"]["ok"] is None
 
 
-@pytest.mark.parametrize("hours, ok", [(0, True), (1, False), (-1, False)])
+@asynccontextmanager
+async def provider_at(moment: datetime) -> AsyncIterator[str]:
+    """Serve a provider whose clock says what it is told."""
+    date = format_datetime(moment, usegmt=True)
+    answer = f"HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Length: 2\r\n\r\n{{}}".encode()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    "hours, ok, details",
+    [
+        (0, True, None),
+        (1, False, "s behind the provider's"),
+        (-1, False, "s ahead of the provider's"),
+    ],
+)
 async def test_clock_is_compared_with_the_providers(
-    tmp_path: Path, httpserver: HTTPServer, hours: int, ok: bool
+    tmp_path: Path, hours: int, ok: bool, details: str | None
 ) -> None:
-    date = format_datetime(datetime.now(UTC) + timedelta(hours=hours), usegmt=True)
-    httpserver.expect_request("/account").respond_with_response(
-        Response("{}", headers={"Date": date})
-    )
-    async with world(tmp_path, httpserver.url_for("")) as daemon, daemon.client() as client:
-        found = await test_of(client)
+    async with (
+        provider_at(datetime.now(UTC) + timedelta(hours=hours)) as provider,
+        world(tmp_path, provider) as daemon,
+        daemon.client() as client,
+    ):
+        found = await findings(client)
 
     assert found["clock"]["ok"] is ok
+    assert (found["clock"].get("details") or "").endswith(details or "")
 
 
 async def test_webhooks_that_nobody_signed_are_named(
     tmp_path: Path, httpserver: HTTPServer
 ) -> None:
-    import hmac
-
     httpserver.expect_request("/account").respond_with_data("{}")
     body = b"{}"
     signature = hmac.digest(SECRET.encode(), body, "sha256").hex()
     async with world(tmp_path, httpserver.url_for("")) as daemon, daemon.client() as client:
         refused = await client.post("/hooks/acme", content=body)
-        before = await test_of(client)
-        accepted = await client.post("/hooks/acme", content=body, headers={"X-Signature": signature})
-        after = await test_of(client)
+        before = await findings(client)
+        accepted = await client.post(
+            "/hooks/acme", content=body, headers={"X-Signature": signature}
+        )
+        after = await findings(client)
 
     assert (refused.status_code, accepted.status_code) == (403, 200)
     assert before["webhooks"]["ok"] is False
@@ -257,10 +289,13 @@ async def test_webhooks_that_nobody_signed_are_named(
 
 
 async def test_channel_for_this_machine_is_tested_on_this_machine(tmp_path: Path) -> None:
-    async with world(tmp_path, "http://127.0.0.1:1", None) as daemon:
-        async with daemon.client() as here, daemon.client("203.0.113.7") as stranger:
-            found = await test_of(here, "phone")
-            refused = await stranger.get("/hooks/phone/test")
+    async with (
+        world(tmp_path, "http://127.0.0.1:1", None) as daemon,
+        daemon.client() as here,
+        daemon.client("203.0.113.7") as stranger,
+    ):
+        found = await findings(here, "phone")
+        refused = await stranger.get("/hooks/phone/test")
 
     assert refused.status_code == 403
     assert found["public_url"]["ok"] is True

@@ -160,6 +160,13 @@ def test_an_unknown_code_of_a_429_waits_as_long_as_its_header_says() -> None:
     assert (error.code, error.retry_after) == ("99999", 9.0)
 
 
+def test_a_redirect_is_refused_whatever_its_body_says() -> None:
+    error = failure(httpx.Response(302, json={"code": 63018, "message": "x"}), NOON)
+
+    assert type(error) is Refused
+    assert error.code == "63018"
+
+
 def test_success_is_no_failure() -> None:
     assert failure(httpx.Response(201, json={"code": 20003}), NOON) is None
 

@@ -1,12 +1,20 @@
 """A table that cannot work is refused in words, and secrets stay secret."""
 
+import re
+import tomllib
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr, ValidationError
 
+import router_twilio
+from router.plugin import WebhookRequest
 from router.plugin.testing import FakeContext
 from router_twilio import TwilioConfig, TwilioWhatsApp
+
+README = Path(router_twilio.__file__).with_name("README.md").read_text(encoding="utf-8")
 
 WHOLE: dict[str, Any] = {
     "account_sid": "AC0123",
@@ -198,16 +206,51 @@ async def test_an_external_identifier_of_unknown_sort_is_no_alias(value: str) ->
     assert getattr(event, "aliases", None) == ()
 
 
-def _request(context: FakeContext, body: bytes) -> Any:
-    from router.plugin import WebhookRequest
-
+def _request(context: FakeContext, body: bytes) -> WebhookRequest:
     return WebhookRequest(url=context.webhook_url(), body=body, received_at=context.clock.now())
 
 
 async def test_a_get_is_verified_and_has_no_answer() -> None:
-    from dataclasses import replace
-
     async with FakeContext() as context:
         channel = TwilioWhatsApp(TwilioConfig.model_validate(WHOLE), context)
 
         assert channel.acknowledge(replace(_request(context, b""), method="GET")) is None
+
+
+def test_the_readme_names_every_setting_with_its_default() -> None:
+    table = README.split("| --- | --- | --- |")[1].partition("\n\n")[0]
+    defaults: dict[str, str] = {}
+    for names, default in re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| (.*?) ?\|", table, re.MULTILINE):
+        defaults |= dict.fromkeys(re.findall(r"\w+", names), default)
+    written = {None: "none", (): "none", False: "`false`"}
+
+    assert defaults.pop("account_sid") == ""
+    assert defaults.pop("alias_fields") == '`["WaId"]`'
+    assert defaults.pop("media_hosts") == '`["*.twiliocdn.com", "s3-external-1.amazonaws.com"]`'
+    assert defaults.pop("base_url") == "`https://api.twilio.com`"
+    assert defaults.pop("signing_keys") == "none"
+    assert defaults == {
+        name: written[info.default]
+        for name, info in TwilioConfig.model_fields.items()
+        if name not in {"account_sid", "alias_fields", "media_hosts", "base_url", "signing_keys"}
+    }
+    config = TwilioConfig.model_validate(WHOLE)
+    assert config.alias_fields == ("WaId",)
+    assert config.media_hosts == ("*.twiliocdn.com", "s3-external-1.amazonaws.com")
+
+
+def test_the_examples_of_the_readme_load() -> None:
+    examples = re.findall(r"^```toml\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+    def secret(value: Any) -> Any:
+        if isinstance(value, dict):
+            if set(value) & {"env", "file", "credential"}:
+                return SecretStr("secret-of-nobody")
+            return {name: secret(one) for name, one in value.items()}
+        return value
+
+    assert len(examples) == 2
+    for example in examples:
+        for table in tomllib.loads(example)["channels"].values():
+            assert table.pop("type") == "twilio_whatsapp"
+            TwilioConfig.model_validate(secret(table))

@@ -1,7 +1,6 @@
 """Media is fetched from Twilio with credentials, and from its store without them."""
 
 import gzip
-from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -19,7 +18,7 @@ JPEG = httpx.Response(200, headers={"Content-Type": "Image/JPEG; q=1"}, content=
 
 
 def _config(**changes: Any) -> TwilioConfig:
-    values: Mapping[str, Any] = {
+    values: dict[str, Any] = {
         "account_sid": "AC1",
         "auth_token": SecretStr("token-of-nobody"),
         "sender": "+14155550199",

@@ -12,7 +12,7 @@ import pytest
 from router.plugin import Address, OutboundMessage, Template
 from router.plugin.testing import Expected
 from router_twilio.conformance_outbound import FINDS, HELLO, PHOTO, PLACE, SENDS, SERVICE_SENDS
-from router_twilio.sending import MAX_TEXT, body_of
+from router_twilio.sending import body_of
 
 #: The parameters of POST /2010-04-01/Accounts/{AccountSid}/Messages.json that we use, of type
 #: string unless said otherwise. ``To`` is the only one that is required by itself.
@@ -90,11 +90,6 @@ def test_a_listing_is_asked_with_the_names_and_types_of_the_description() -> Non
     for query in asked:
         assert {name for name, _ in query} <= set(FILTERS)
         assert 1 <= int(dict(query)["PageSize"]) <= LARGEST_PAGE
-
-
-def test_a_text_of_the_longest_is_as_long_as_twilio_takes_whatever_it_counts() -> None:
-    # 1,600, should it count the bytes of UTF-16 in pairs, and one in fifteen were an emoji.
-    assert MAX_TEXT + MAX_TEXT // 15 == 1600
 
 
 @pytest.mark.parametrize(

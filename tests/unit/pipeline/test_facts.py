@@ -23,8 +23,15 @@ from router.pipeline.facts import (
 from router.rules.decide import answer_facts
 from router.rules.facts import Facts
 from router.rules.fields import FIELDS, KINDS, Stage, find
-from router.rules.model import RuleSet
+from router.rules.loading import build_rules
+from router.rules.model import Names
 from router.rules.policy import Policy
+from router.toml import loads
+
+_RULES = build_rules(
+    [loads('default.answer = "assistant"\n[category.INFO]\nrisk = "low"', "rules.toml")],
+    Names(backends=frozenset({"assistant"})),
+)
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)  # a Friday
 ANA = Address("tel", "+573001234567")
@@ -77,7 +84,7 @@ def _of_stage(stage: Stage) -> dict[str, Any]:
     completion = Completion("Cuesta 5.", 0.9, "INFO", ("envios#2",))
     if stage is Stage.CLASSIFIED:
         return classified_facts(completion)
-    return answer_facts(completion, RuleSet())
+    return answer_facts(completion, _RULES)
 
 
 def _names(path: str) -> str:
@@ -174,7 +181,7 @@ def test_the_language_is_the_nearest_that_is_known(
         ("eva", 1, 25, 24, "person"),
         ("eva", 24, 24, 24, "bot"),
         ("eva", 1000, 1000, None, "person"),
-        ("nobody", 25, None, 24, "bot"),
+        ("nobody", 25, None, 24, "nobody"),
         ("nobody", 1, None, 24, "nobody"),
     ],
 )
@@ -201,6 +208,6 @@ def test_a_failed_classification_says_only_that_it_failed() -> None:
 
 
 def test_an_empty_answer_has_no_confidence_at_all() -> None:
-    facts = answer_facts(Completion("  ", confidence=0.9), RuleSet())
+    facts = answer_facts(Completion("  ", confidence=0.9), _RULES)
 
     assert (facts["answer.empty"], facts["answer.confidence"]) == (True, 0.0)

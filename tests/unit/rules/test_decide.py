@@ -273,7 +273,6 @@ def test_a_fixed_text_that_cannot_be_filled_in_keeps_the_answer_back(rules_of: R
         ("Lo siento.", {}, ["Lo siento."]),
         ({"es": "Lo siento.", "pt": "Desculpe."}, {"language": "pt"}, ["Desculpe."]),
         ("", {}, []),
-        ("Lo siento.", {"contact__opted_out": True}, []),
         ("Lo siento.", {"conversation__owner": "person"}, []),
     ],
 )
@@ -431,7 +430,7 @@ def test_the_order_of_guardrails_never_matters(
     completion=completions,
     situation=situations,
 )
-def test_a_model_never_speaks_to_who_is_owned_or_opted_out(
+def test_a_model_never_speaks_where_a_person_owns_the_conversation(
     rule: str, policy: Policy, completion: Completion, situation: dict[str, object]
 ) -> None:
     seen = facts(**situation)
@@ -440,7 +439,7 @@ def test_a_model_never_speaks_to_who_is_owned_or_opted_out(
     reading = read(rules, policy, seen)
     decision = reading.decision or conclude(rules, policy, seen, reading, completion).decision
 
-    held = situation["conversation__owner"] != "bot" or situation["contact__opted_out"]
+    held = situation["conversation__owner"] != "bot"
     assert not (held and decision.replies)
     if policy.mode == "assisted":
         assert all(reply.author is not Author.BOT for reply in decision.replies)

@@ -433,19 +433,26 @@ def test_a_model_is_asked_for_a_draft_while_a_person_owns_the_conversation(
     assert reading.ask is not None
 
 
+def test_who_opted_out_and_writes_again_is_answered(rules_of: Rules) -> None:
+    reading = read(rules_of(GREETING), ASSISTED, facts("hola", contact__opted_out=True))
+
+    assert decided(reading)["outcome"] == "reply"
+
+
 @pytest.mark.parametrize(
-    ("files", "text", "outcome"),
+    ("then", "outcome"),
     [
-        (GREETING, "hola", "ignore"),
-        (GREETING, "x", "ignore"),
-        (TICKET, "roto", "ticket"),
-        (LEGAL, "juicio", "escalate"),
-        (OPT_OUT, "baja", "ignore"),
-        (NO_AI_SAY, "ignora", "ticket"),
+        ("reply.text = '¿Le llegó?'", "ignore"),
+        ("ticket = { queue = 'q', say = 'Ya.' }", "ticket"),
+        ("escalate = { to = 'q', because = 'b', say = 'Ya.' }", "escalate"),
     ],
 )
-def test_who_opted_out_gets_nothing(rules_of: Rules, files: str, text: str, outcome: str) -> None:
-    reading = read(rules_of(files), ASSISTED, facts(text, contact__opted_out=True))
+def test_who_opted_out_gets_nothing_that_they_did_not_ask_for(
+    rules_of: Rules, then: str, outcome: str
+) -> None:
+    rule = f"[[rule]]\nid = 'd'\non = 'delivery'\nwhen.delivery.status = 'failed'\nthen.{then}\n"
+    event = {"event__kind": "delivery", "delivery__status": "failed", "text": None}
+    reading = read(rules_of(rule), ASSISTED, facts(contact__opted_out=True, **event))
 
     decision = decided(reading)
     assert decision["outcome"] == outcome

@@ -1,4 +1,5 @@
 import anyio
+import anyio.lowlevel
 import pytest
 
 from router.plugin.testing import FakeClock
@@ -15,7 +16,7 @@ class Source:
     async def __call__(self) -> int:
         self.asked += 1
         number = self.asked
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         if self.broken:
             raise ValueError("broken")
         return number

@@ -1,0 +1,98 @@
+"""What did not arrive becomes a ticket, so that a person learns of it without looking."""
+
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from router.domain.decision import TicketRequest
+from router.domain.message import Author
+from router.domain.outbox import ItemKind, ItemState
+from router.ids import Ids
+from router.pipeline.configuration import Configuration
+from router.rules.model import DEFAULT_QUEUE
+from router.storage.store import OWN_LANE, AttemptResult, Item, NewItem, Tx
+
+_TITLES: Mapping[str, Mapping[ItemState, str]] = {
+    "es": {
+        ItemState.UNKNOWN: "No se sabe si se envió",
+        ItemState.REFUSED: "El proveedor lo rechazó",
+        ItemState.DEAD: "No se pudo enviar",
+    },
+    "pt": {
+        ItemState.UNKNOWN: "Não se sabe se foi enviado",
+        ItemState.REFUSED: "O provedor recusou",
+        ItemState.DEAD: "Não foi possível enviar",
+    },
+    "en": {
+        ItemState.UNKNOWN: "Nobody knows whether it was sent",
+        ItemState.REFUSED: "The provider refused it",
+        ItemState.DEAD: "It could not be sent",
+    },
+}
+_LONGEST = 80
+
+#: Ends of an attempt after which something that was decided has not happened, or may not have.
+STATES = frozenset(_TITLES["en"])
+
+
+def ticket_of(
+    item: Item, result: AttemptResult, configuration: Configuration, ids: Ids
+) -> Callable[[Tx], None]:
+    """Give the effect that opens the ticket, and tells whoever the queue ``default`` names.
+
+    An action that failed opens a ticket and tells nobody: it may have been the telling.
+    """
+    language = configuration.settings.tenants[item.tenant].language.partition("-")[0]
+    said = _TITLES.get(language, _TITLES["en"])[result.state]
+    body = json.loads(item.body)
+    what = item.destination
+    if item.kind is ItemKind.MESSAGE:
+        what = body["text"] or body["recipient"]
+    what = what if len(what) <= _LONGEST else f"{what[: _LONGEST - 1]}…"
+    title = f"{said}: {what}"
+    notices: list[NewItem] = []
+    queue = configuration.settings.queues.get(DEFAULT_QUEUE)
+    if item.kind is ItemKind.MESSAGE and queue is not None:
+        notices = [
+            _notice(name, item, body["recipient"], title, result, ids) for name in queue.notify
+        ]
+    return partial(_open, item=item, ticket=ids(), title=title, notices=notices)
+
+
+def _notice(
+    name: str, item: Item, recipient: str, title: str, result: AttemptResult, ids: Ids
+) -> NewItem:
+    because = result.error or title
+    body: dict[str, Any] = {
+        "params": {"title": title, "text": f"{because} (router outbox show {item.id})"},
+        "conversation": item.conversation,
+        "contact": {"name": "", "address": recipient, "channel": item.destination},
+        "because": because,
+    }
+    notice = ids()
+    return NewItem(
+        id=notice,
+        kind=ItemKind.ACTION,
+        lane=OWN_LANE + notice,
+        author=Author.RULE,
+        destination=name,
+        body=json.dumps(body, ensure_ascii=False),
+    )
+
+
+def _open(tx: Tx, *, item: Item, ticket: str, title: str, notices: list[NewItem]) -> None:
+    from router.storage.tickets import open_ticket
+
+    open_ticket(
+        tx.connection,
+        id=ticket,
+        tenant=item.tenant,
+        conversation=item.conversation,
+        event=item.decided,
+        request=TicketRequest(queue=DEFAULT_QUEUE, title=title, priority="high"),
+        author="router",
+        now=tx.now,
+    )
+    if notices:
+        tx.send(notices, tenant=item.tenant, conversation=item.conversation, epoch=item.epoch)

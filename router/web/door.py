@@ -1,0 +1,208 @@
+"""The door: which connections may stay before they are a request.
+
+Both servers wait for a request's headers without an end, or as long as for the next request, and
+neither counts who waits. A few hundred clients that send one byte now and then would take every
+descriptor of the process, those of the database among them.
+"""
+
+import asyncio
+import logging
+import resource
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final, TypeAlias
+
+from router.web.asgi import ASGIApp, Receive, Scope, Send
+
+#: How long a request's headers may take, in seconds.
+PATIENCE: Final = 10.0
+
+#: More connections than these are of no use to one process.
+_MOST: Final = 8192
+#: Descriptors that are not for connections: the database, providers, logs.
+_OTHERS: Final = 256
+#: Seconds between two warnings that the house is full.
+_SAID: Final = 60.0
+
+_LOG: Final = logging.getLogger("router.web")
+
+_Client: TypeAlias = tuple[str, int]
+
+
+def raise_descriptor_limit() -> None:
+    """Allow this process as many open files as it may allow itself."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with suppress(OSError, ValueError):  # some systems refuse what they call unlimited
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def most_connections() -> int:
+    """Give how many connections this process can hold and still open its other files."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return _MOST
+    return min(_MOST, max(limit // 2, limit - _OTHERS))
+
+
+class Doors:
+    """Counts connections, and closes those that keep us waiting for a request's headers.
+
+    Where there are too many, the one that has been idle for longest makes room for a new one; if
+    none is idle, the new one is refused.
+
+    :param most: how many connections there may be.
+    :param patience: how long a request's headers may take, in seconds.
+    """
+
+    def __init__(self, *, most: int | None = None, patience: float = PATIENCE) -> None:
+        self._most = most_connections() if most is None else most
+        self._patience = patience
+        self._open: dict[_Client, _Door] = {}
+        self._count = 0
+        #: Without a request under way, the longest idle first.
+        self._idle: dict[_Door, None] = {}
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._said: float | None = None
+
+    def behind(
+        self, make: Callable[..., asyncio.Protocol]
+    ) -> "Callable[..., asyncio.Protocol]":
+        """Give a factory of protocols that stand behind a door."""
+
+        def door(*arguments: Any, **named: Any) -> asyncio.Protocol:
+            return _Door(self, make(*arguments, **named))
+
+        return door
+
+    def watched(self, app: ASGIApp) -> ASGIApp:
+        """Give the application with a look at which connection has a request under way.
+
+        The server must give the socket's own address as the client.
+        """
+
+        async def watching(scope: Scope, receive: Receive, send: Send) -> None:
+            client = scope.get("client")
+            door = self._open.get(tuple(client)) if client else None
+            if door is None:
+                await app(scope, receive, send)
+                return
+            self._begin(door)
+            try:
+                await app(scope, receive, send)
+            finally:
+                self._end(door)
+
+        return watching
+
+    def _begin(self, door: "_Door") -> None:
+        door.requests += 1
+        door.since = None
+        self._idle.pop(door, None)
+
+    def _end(self, door: "_Door") -> None:
+        door.requests -= 1
+        if not door.requests and door.opened:
+            self._idle[door] = None
+
+    def enter(self, door: "_Door") -> bool:
+        """Let a connection in, if there is room or room can be made."""
+        if self._count >= self._most:
+            self._warn()
+            longest = next(iter(self._idle), None)
+            if longest is None:
+                return False
+            longest.close()
+        self._count += 1
+        self._open[door.client] = door
+        self._idle[door] = None
+        if self._sweeping is None:
+            self._sweep()
+        return True
+
+    def leave(self, door: "_Door") -> None:
+        self._count -= 1
+        self._idle.pop(door, None)
+        if self._open.get(door.client) is door:
+            del self._open[door.client]
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        late = loop.time() - self._patience
+        for door in [it for it in self._idle if it.since is not None and it.since <= late]:
+            door.close()
+        again = self._count > 0
+        self._sweeping = loop.call_later(self._patience / 10, self._sweep) if again else None
+
+    def _warn(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._said is None or now - self._said >= _SAID:
+            self._said = now
+            _LOG.warning(
+                "there are %d connections, and more come: idle ones make room, or new ones are "
+                "refused. Raise the limit of open files, or let fewer in at the proxy",
+                self._most,
+            )
+
+
+class _Door(asyncio.Protocol):
+    """Stands between a connection and the server's protocol for it."""
+
+    def __init__(self, doors: Doors, inside: asyncio.Protocol) -> None:
+        self._doors = doors
+        self._inside = inside
+        self._transport: asyncio.BaseTransport | None = None
+        #: The server's protocol knows of the connection.
+        self._entered = False
+        #: The connection counts.
+        self.opened = False
+        self.client: _Client = ("", 0)
+        self.requests = 0
+        #: Since when a request's headers have been on their way; ``None`` while none are.
+        self.since: float | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self.client = tuple((transport.get_extra_info("peername") or ("", 0))[:2])
+        self.since = asyncio.get_running_loop().time()
+        self.opened = self._entered = self._doors.enter(self)
+        if self.opened:
+            self._inside.connection_made(transport)
+        else:
+            self._abort()
+
+    def data_received(self, data: bytes) -> None:
+        if not self._entered:
+            return
+        if not self.requests and self.since is None:
+            self.since = asyncio.get_running_loop().time()
+        self._inside.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return self._inside.eof_received() if self._entered else None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._leave()
+        if self._entered:
+            self._inside.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._inside.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._inside.resume_writing()
+
+    def close(self) -> None:
+        """Hang up at once: what was not a request yet gets no answer."""
+        self._leave()
+        self._abort()
+
+    def _leave(self) -> None:
+        if self.opened:
+            self.opened = False
+            self._doors.leave(self)
+
+    def _abort(self) -> None:
+        # Not close(): that waits until what was written is read, by whoever does not read.
+        if isinstance(self._transport, asyncio.Transport):
+            self._transport.abort()

@@ -1,0 +1,246 @@
+"""Intake: verified, stored once, acknowledged; whatever a plugin does and a provider sends."""
+
+import base64
+import json
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from router.domain.event import InboundEvent, MessageReceived
+from router.domain.identity import Address
+from router.errors import StorageUnavailable
+from router.metrics import Metrics
+from router.pipeline.instances import LiveChannel
+from router.pipeline.intake import Intake, IntakeResult
+from router.plugin.channel import WebhookAnswer, WebhookRequest
+from router.plugin.testing import RecordingLog
+from router.storage.store import NewEvent
+from router.storage.tables import inbox_event
+from tests.integration.engine.harness import ANA, DATABASES
+from tests.integration.engine.pipeline import Ledger, Pipeline, running
+
+
+@pytest.fixture(params=list(DATABASES))
+async def pipeline(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[Pipeline]:
+    async with running(request.param, tmp_path) as pipeline:
+        yield pipeline
+
+
+def _live(pipeline: Pipeline) -> LiveChannel:
+    return pipeline.configuration.instances.channels["main", "phone"]
+
+
+def _request(
+    pipeline: Pipeline, body: object = None, *, signature: str = "ok", **changes: Any
+) -> WebhookRequest:
+    values = {"id": "A1", "from": str(ANA), "text": "hola"} if body is None else body
+    return WebhookRequest(
+        url="https://router.example/hooks/phone",
+        headers={"x-signature": signature, "content-type": "application/json", "cookie": "x"},
+        body=values if isinstance(values, bytes) else json.dumps(values).encode(),
+        received_at=pipeline.engine.clock.now(),
+        **changes,
+    )
+
+
+async def _receive(pipeline: Pipeline, request: WebhookRequest) -> IntakeResult:
+    return await pipeline.intake.receive(_live(pipeline), request)
+
+
+def _channel(pipeline: Pipeline, kind: type[Ledger]) -> LiveChannel:
+    """Put another plugin into the live channel."""
+    live = _live(pipeline)
+    live.plugin = kind(live.plugin.config, live.plugin.context)
+    return live
+
+
+async def test_a_signed_request_is_stored_and_then_acknowledged(pipeline: Pipeline) -> None:
+    result = await _receive(pipeline, _request(pipeline))
+
+    assert result == IntakeResult(200, WebhookAnswer())
+    (row,) = await pipeline.engine.rows(inbox_event)
+    assert (row.lane, row.source, row.external_id, row.type) == (
+        f"main/{ANA}",
+        "main/phone",
+        "message:A1",
+        "message",
+    )
+
+
+async def test_a_duplicate_is_acknowledged_and_ignored(pipeline: Pipeline) -> None:
+    results = [await _receive(pipeline, _request(pipeline)) for _ in range(2)]
+
+    assert [it.status for it in results] == [200, 200]
+    assert len(await pipeline.engine.rows(inbox_event)) == 1
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+async def test_an_unsigned_request_is_refused_without_a_row(
+    pipeline: Pipeline, method: str
+) -> None:
+    result = await _receive(pipeline, _request(pipeline, signature="forged", method=method))
+
+    assert result == IntakeResult(403)
+    assert await pipeline.engine.rows(inbox_event) == []
+
+
+async def test_a_verify_that_breaks_fails_closed(pipeline: Pipeline) -> None:
+    class Broken(Ledger):
+        def verify(self, request: WebhookRequest) -> None:
+            raise ZeroDivisionError
+
+    _channel(pipeline, Broken)
+
+    assert await _receive(pipeline, _request(pipeline)) == IntakeResult(403)
+    assert await pipeline.engine.rows(inbox_event) == []
+
+
+async def test_what_cannot_be_parsed_is_kept_once_for_each_body(pipeline: Pipeline) -> None:
+    for body in (b"<xml/>", b"<xml/>", b"", b"\xff\x00", b""):
+        assert (await _receive(pipeline, _request(pipeline, body))).status == 200
+
+    rows = await pipeline.engine.rows(inbox_event)
+    kept = [json.loads(row.payload) for row in rows]
+    assert [base64.b64decode(it.get("body", "")) for it in kept] == [b"<xml/>", b"", b"\xff\x00"]
+    assert {row.lane for row in rows} == {"main/raw:phone"}
+    assert kept[0]["headers"] == {"content-type": "application/json"}
+    assert kept[0]["error"].startswith("JSONDecodeError: ")
+    await pipeline.settle()
+    assert await pipeline.engine.outcomes() == ["unparsed"] * 3
+
+
+class _Odd(Ledger):
+    """A plugin that gives whatever the test says."""
+
+    event: InboundEvent
+
+    def parse(self, request: WebhookRequest) -> Sequence[InboundEvent]:
+        return [MessageReceived("good", ANA, "hola"), self.event]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        pytest.param(MessageReceived("A1", Address("tel", "")), id="nobody's address"),
+        pytest.param(MessageReceived("A1", Address("", "1")), id="an address without a scheme"),
+        pytest.param(MessageReceived("A1", Address("a:b", "1")), id="an address of two schemes"),
+        pytest.param(MessageReceived("A1", Address("tel", "9" * 1000)), id="too long an address"),
+        pytest.param(
+            MessageReceived("A1", ANA, aliases=(Address("tel", ""),)), id="an empty alias"
+        ),
+        pytest.param(
+            MessageReceived("A1", ANA, sent_at=datetime(2026, 1, 1)),  # noqa: DTZ001
+            id="a moment without a zone",
+        ),
+        pytest.param(
+            MessageReceived("A1", ANA, metadata={"x": cast("str", object())}), id="no JSON"
+        ),
+        pytest.param(MessageReceived(cast("str", None), cast("Address", None)), id="no event"),
+    ],
+)
+async def test_a_request_with_an_event_that_cannot_be_stored_is_kept_whole_as_unparsed(
+    pipeline: Pipeline, event: InboundEvent
+) -> None:
+    live = _channel(pipeline, _Odd)
+    cast("_Odd", live.plugin).event = event
+
+    result = await _receive(pipeline, _request(pipeline))
+
+    assert result.status == 200
+    assert [row.type for row in await pipeline.engine.rows(inbox_event)] == ["unparsed"]
+    await pipeline.settle()
+    assert await pipeline.engine.outcomes() == ["unparsed"]
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\x00b", "ñ" * 100_000, "🏴󠁧󠁢󠁷󠁬󠁳󠁿"])
+async def test_any_text_can_be_stored_and_worked(pipeline: Pipeline, text: str) -> None:
+    body = {"id": f"id {text}"[:900], "from": f"name:{text}"[:90], "text": text}
+
+    result = await _receive(pipeline, _request(pipeline, body))
+    again = await _receive(pipeline, _request(pipeline, body))
+
+    assert (result.status, again.status) == (200, 200)
+    assert [row.type for row in await pipeline.engine.rows(inbox_event)] == ["message"]
+    await pipeline.pass_time(5)
+    assert None not in await pipeline.engine.outcomes()
+
+
+async def test_what_has_nothing_in_it_is_acknowledged_and_not_stored(pipeline: Pipeline) -> None:
+    class Silent(Ledger):
+        def parse(self, request: WebhookRequest) -> Sequence[InboundEvent]:
+            return []
+
+    _channel(pipeline, Silent)
+
+    assert (await _receive(pipeline, _request(pipeline))).status == 200
+    assert await pipeline.engine.rows(inbox_event) == []
+
+
+async def test_a_get_stores_nothing_and_is_answered_by_the_channel(pipeline: Pipeline) -> None:
+    class Challenged(Ledger):
+        def acknowledge(self, request: WebhookRequest) -> WebhookAnswer | None:
+            return WebhookAnswer(body=b"42") if request.method == "GET" else None
+
+    assert await _receive(pipeline, _request(pipeline, method="GET")) == IntakeResult(405)
+    _channel(pipeline, Challenged)
+    result = await _receive(pipeline, _request(pipeline, method="GET"))
+
+    assert result == IntakeResult(200, WebhookAnswer(body=b"42"))
+    assert await pipeline.engine.rows(inbox_event) == []
+
+
+async def test_an_acknowledge_that_breaks_loses_nothing(pipeline: Pipeline) -> None:
+    class Broken(Ledger):
+        def acknowledge(self, request: WebhookRequest) -> WebhookAnswer | None:
+            raise ZeroDivisionError
+
+    _channel(pipeline, Broken)
+
+    assert (await _receive(pipeline, _request(pipeline))).status == 200
+    assert len(await pipeline.engine.rows(inbox_event)) == 1
+
+
+async def test_an_endpoint_is_a_source_of_its_own(pipeline: Pipeline) -> None:
+    await _receive(pipeline, _request(pipeline))
+    await _receive(pipeline, _request(pipeline, endpoint="status"))
+
+    sources = [row.source for row in await pipeline.engine.rows(inbox_event)]
+    assert sources == ["main/phone", "main/phone/status"]
+
+
+async def test_a_learnt_address_leads_to_its_person(pipeline: Pipeline) -> None:
+    await pipeline.engine.store.write(lambda tx: tx.learn_alias("main", str(ANA), "bsuid:US.1"))
+
+    await _receive(pipeline, _request(pipeline))
+
+    (row,) = await pipeline.engine.rows(inbox_event)
+    assert row.lane == "main/bsuid:US.1"
+
+
+class _AwayStore:
+    """A store whose disk is full."""
+
+    def __init__(self) -> None:
+        self.aliases: dict[tuple[str, str], str] = {}
+
+    async def enqueue(self, events: Sequence[NewEvent]) -> list[Any]:
+        message = "full"
+        raise StorageUnavailable(message)
+
+
+@pytest.mark.parametrize("body", [None, b"<xml/>"])
+async def test_while_the_database_is_away_the_provider_is_told_to_come_again(
+    pipeline: Pipeline, body: bytes | None
+) -> None:
+    log = RecordingLog()
+    intake = Intake(cast("Any", _AwayStore()), log, Metrics())
+
+    result = await intake.receive(_live(pipeline), _request(pipeline, body))
+
+    assert (result.status, result.retry_after) == (503, 5)
+    assert log.entries[-1].event == "webhook not stored"
