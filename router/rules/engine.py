@@ -384,7 +384,9 @@ class _Pass:
         """Take the customer at their word: one confirmation at most, and nothing else."""
         plan.opted_out = True
         plan.say, plan.draft = [], None
-        said = self.setting.text(plan, verdict.say)
+        # Once is enough: two machines could confirm to each other for ever.
+        known = self.setting.facts.get("contact.opted_out") is True
+        said = "" if known else self.setting.text(plan, verdict.say)
         if said:
             plan.say = [said]
         if plan.outcome < Outcome.TICKET:

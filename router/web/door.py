@@ -65,9 +65,7 @@ class Doors:
         self._sweeping: asyncio.TimerHandle | None = None
         self._said: float | None = None
 
-    def behind(
-        self, make: Callable[..., asyncio.Protocol]
-    ) -> "Callable[..., asyncio.Protocol]":
+    def behind(self, make: Callable[..., asyncio.Protocol]) -> "Callable[..., asyncio.Protocol]":
         """Give a factory of protocols that stand behind a door."""
 
         def door(*arguments: Any, **named: Any) -> asyncio.Protocol:

@@ -24,9 +24,7 @@ from tests.integration.engine.pipeline import Ledger, Pipeline, running
 
 
 @pytest.fixture(params=list(DATABASES))
-async def pipeline(
-    request: pytest.FixtureRequest, tmp_path: Path
-) -> AsyncIterator[Pipeline]:
+async def pipeline(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Pipeline]:
     async with running(request.param, tmp_path) as pipeline:
         yield pipeline
 

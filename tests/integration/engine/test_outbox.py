@@ -337,9 +337,7 @@ async def test_an_early_failure_is_kept_with_its_words(engine: Engine) -> None:
     assert await engine.store.start_attempt(item)
     await _reported(engine, "SM1", "failed", code="63016")
 
-    await engine.store.finish_attempt(
-        item, AttemptResult(state=ItemState.DONE, provider_ref="SM1")
-    )
+    await engine.store.finish_attempt(item, AttemptResult(state=ItemState.DONE, provider_ref="SM1"))
 
     line = await engine.line(item.id)
     assert (line.status, line.failure) == ("failed", "63016")
@@ -352,9 +350,7 @@ async def test_an_early_report_waits_even_if_an_echo_came_first(engine: Engine) 
     await _reported(engine, "SM1", "delivered")
     await engine.accept(engine.echoed("uno", id="app-7"))
 
-    await engine.store.finish_attempt(
-        item, AttemptResult(state=ItemState.DONE, provider_ref="SM1")
-    )
+    await engine.store.finish_attempt(item, AttemptResult(state=ItemState.DONE, provider_ref="SM1"))
 
     assert (await engine.line(item.id)).status == "delivered"
     assert await engine.rows(early_report) == []

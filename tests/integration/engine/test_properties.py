@@ -328,9 +328,7 @@ class World:
         assert unfinished == []
         for row in self.rows(conversation):
             assert (row.turn_from, row.pending_ask) == (None, None)
-        lines = Counter(
-            row.provider_id for row in self.rows(message) if row.direction == "in"
-        )
+        lines = Counter(row.provider_id for row in self.rows(message) if row.direction == "in")
         said = [it.event.id for it in self.facts if it.event.kind == "message"]  # type: ignore[union-attr]
         assert lines == Counter(said)
         decided = Counter((row.lane, row.seq) for row in self.rows(decision))
@@ -494,8 +492,7 @@ async def _state(world: World) -> dict[str, Any]:
     return {
         "outcomes": sorted((row.external_id, row.outcome) for row in events),
         "conversations": sorted(
-            (it.address, it.owner, it.status, it.category, it.bot_turns, it.epoch)
-            for it in threads
+            (it.address, it.owner, it.status, it.category, it.bot_turns, it.epoch) for it in threads
         ),
         "read": {
             str(who): [text for _, to, text in world.pipeline.provider.sent if to == str(who)]
@@ -503,9 +500,7 @@ async def _state(world: World) -> dict[str, Any]:
         },
         "tickets": sorted((names[row.conversation], row.title) for row in world.rows(ticket)),
         "drafts": sorted((names[row.conversation], row.text) for row in world.rows(draft)),
-        "calls": sorted(
-            (names[row.conversation], row.because) for row in world.rows(escalation)
-        ),
+        "calls": sorted((names[row.conversation], row.because) for row in world.rows(escalation)),
         "told": sorted(
             call.params.model_dump_json(include={"title", "text"})
             for call in world.pipeline.provider.done

@@ -70,7 +70,9 @@ async def test_a_reader_that_takes_its_time_holds_no_writer_up(engine: Engine) -
     await engine.accept(engine.said())
 
     def slow(connection: sa.Connection) -> int:
-        before = connection.execute(sa.select(sa.func.count()).select_from(inbox_event)).scalar_one()
+        before = connection.execute(
+            sa.select(sa.func.count()).select_from(inbox_event)
+        ).scalar_one()
         return int(before)
 
     async with anyio.create_task_group() as tasks:
@@ -178,9 +180,7 @@ async def test_a_function_writes_and_its_value_comes_back(engine: Engine) -> Non
 
 
 @pytest.mark.parametrize("act", ["commit", "rollback", "begin", "begin_nested", "close"])
-async def test_a_function_that_writes_may_not_end_the_transaction(
-    engine: Engine, act: str
-) -> None:
+async def test_a_function_that_writes_may_not_end_the_transaction(engine: Engine, act: str) -> None:
     def end(tx: Tx) -> None:
         _add("ana")(tx)
         getattr(tx.connection, act)()

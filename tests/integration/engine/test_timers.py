@@ -119,7 +119,11 @@ async def test_many_due_timers_fire_in_the_order_of_their_moments(engine: Engine
 
     assert [await engine.store.fire_timers(2), await engine.store.fire_timers(2)] == [2, 1]
     rows = await engine.rows(inbox_event, type="timer")
-    assert [row.external_id for row in rows] == ["timer:turn:1:1", "timer:turn:2:1", "timer:turn:3:1"]
+    assert [row.external_id for row in rows] == [
+        "timer:turn:1:1",
+        "timer:turn:2:1",
+        "timer:turn:3:1",
+    ]
 
 
 async def test_who_waits_for_timers_is_woken_by_one_that_is_due_sooner(engine: Engine) -> None:

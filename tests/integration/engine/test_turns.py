@@ -19,9 +19,7 @@ from tests.integration.engine.pipeline import Pipeline, running
 
 
 @pytest.fixture(params=list(DATABASES))
-async def pipeline(
-    request: pytest.FixtureRequest, tmp_path: Path
-) -> AsyncIterator[Pipeline]:
+async def pipeline(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Pipeline]:
     async with running(request.param, tmp_path) as pipeline:
         yield pipeline
 
@@ -215,9 +213,7 @@ async def test_two_questions_under_way_bring_one_answer(hasty: Pipeline) -> None
 
 
 @pytest.mark.parametrize("echo_first", [True, False], ids=["echo, answer", "answer, echo"])
-async def test_after_a_persons_echo_no_answer_is_sent(
-    hasty: Pipeline, echo_first: bool
-) -> None:
+async def test_after_a_persons_echo_no_answer_is_sent(hasty: Pipeline, echo_first: bool) -> None:
     engine = hasty.engine
     await _say(hasty, "¿cuánto cuesta?")
     echo = engine.echoed("Hola, soy Eva. Cuesta 7.")

@@ -64,7 +64,8 @@ def test_an_error_means_one_thing(
 
 
 @pytest.mark.parametrize(
-    ("attempt", "least", "most"), [(0, 1.6, 2.4), (3, 12.8, 19.2), (7, 204.8, 307.2), (40, 240, 360)]
+    ("attempt", "least", "most"),
+    [(0, 1.6, 2.4), (3, 12.8, 19.2), (7, 204.8, 307.2), (40, 240, 360)],
 )
 def test_the_distance_between_tries_grows_up_to_five_minutes(
     attempt: int, least: float, most: float

@@ -98,9 +98,7 @@ def test_every_field_of_a_kind_is_brought_by_its_event(kind: str) -> None:
     brought = {_names(path) for path in _facts(kind).values}
 
     expected = {
-        path
-        for path, field in FIELDS.items()
-        if kind in field.kinds and field.known is Stage.EVENT
+        path for path, field in FIELDS.items() if kind in field.kinds and field.known is Stage.EVENT
     }
     assert expected - brought == set()
 
@@ -192,9 +190,7 @@ def test_a_person_who_has_long_been_silent_has_handed_it_back(
         return None if hours is None else NOON - timedelta(hours=hours)
 
     thread = replace(THREAD, owner=owner, owner_since=ago(since), last_person_at=ago(last_word))
-    policy = replace(
-        POLICY, handback_after=None if after is None else timedelta(hours=after)
-    )
+    policy = replace(POLICY, handback_after=None if after is None else timedelta(hours=after))
 
     assert _base(thread, policy)["conversation.owner"] == expected
     assert (owner_now(thread, policy, NOON) == "bot") == (expected == "bot")
