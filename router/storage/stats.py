@@ -123,6 +123,18 @@ class Open:
     unparsed: int
 
 
+def hold_still(connection: "Connection") -> None:
+    """Let everything that this connection reads from now on be of one moment.
+
+    To be called before anything is read on it.
+    """
+    sqlite = connection.dialect.name == "sqlite"
+    connection.exec_driver_sql(
+        # The driver begins a transaction for writes only.
+        "BEGIN" if sqlite else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+    )
+
+
 def conversations(connection: "Connection", scope: Scope) -> Conversations:
     """Count threads; ``since`` is about when they were opened."""
     status = conversation.c.status

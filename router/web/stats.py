@@ -86,6 +86,7 @@ def numbers(
     """
     from router.storage import stats  # here, because it brings SQLAlchemy
 
+    stats.hold_still(connection)
     scope = stats.Scope(tenant=tenant, since=since)
     threads = stats.conversations(connection, scope)
     written = stats.messages(connection, scope)

@@ -3,7 +3,7 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -31,8 +31,12 @@ def block(heading: str, language: str) -> str:
     return found[1].replace("https://SOMETHING.trycloudflare.com", PUBLIC)
 
 
+def run(words: Sequence[str], folder: Path) -> None:
+    subprocess.run(words, cwd=folder, check=True, capture_output=True, timeout=PATIENCE)
+
+
 @pytest.fixture
-def twilio(httpserver: HTTPServer) -> Iterator[HTTPServer]:
+def twilio(httpserver: HTTPServer) -> HTTPServer:
     """Answer as Twilio's API does."""
     root = f"/2010-04-01/Accounts/{ACCOUNT}"
 
@@ -51,15 +55,14 @@ def twilio(httpserver: HTTPServer) -> Iterator[HTTPServer]:
 
     httpserver.expect_request(f"{root}.json").respond_with_handler(account)
     httpserver.expect_request(f"{root}/Messages.json", method="POST").respond_with_handler(message)
-    yield httpserver
+    return httpserver
 
 
 @pytest.fixture
 def daemon(tmp_path: Path, twilio: HTTPServer) -> Iterator[Daemon]:
     """Follow steps 1 to 4, up to the start."""
     folder = tmp_path / "my-business"
-    run = {"check": True, "capture_output": True, "timeout": PATIENCE}
-    subprocess.run([sys.executable, "-m", "router", "init", str(folder)], **run)  # type: ignore[call-overload]
+    run([sys.executable, "-m", "router", "init", str(folder)], tmp_path)
     config = (folder / "router.toml").read_text()
     hashed = re.search(r'^# (public_url = )"[^"]*"', config, flags=re.MULTILINE)
     assert hashed is not None  # "the line is there already, behind a hash"
@@ -70,7 +73,7 @@ def daemon(tmp_path: Path, twilio: HTTPServer) -> Iterator[Daemon]:
     config += f'base_url = "{twilio.url_for("").rstrip("/")}"\n'
     with folder_of(folder, config, {}) as daemon:
         secret = block("3. The channel and its secret", "sh").replace("paste-it-here", TOKEN)
-        subprocess.run(["sh", "-e", "-c", secret], cwd=folder, **run)  # type: ignore[call-overload]
+        run(["sh", "-e", "-c", secret], folder)
         yield daemon
 
 

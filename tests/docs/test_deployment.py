@@ -5,8 +5,8 @@ import shlex
 
 import pytest
 
-from router.clock import seconds
 from router.cli.main import COMMANDS, app
+from router.clock import seconds
 from router.data import data_path
 from router.settings.tables import ServerTable
 

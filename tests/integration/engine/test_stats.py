@@ -1,10 +1,13 @@
 """Numbers, counted from what an engine really keeps."""
 
+import threading
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 
 from router.domain.answer import Usage
@@ -136,3 +139,29 @@ async def test_tokens_are_summed_by_backend(engine: Engine) -> None:
         "slow": stats.Usage(calls=1, input_tokens=5, output_tokens=5),
     }
     assert await count(engine, stats.usage_by_backend, stats.Scope(tenant="clinica")) == {}
+
+
+async def test_numbers_are_of_one_moment(engine: Engine) -> None:
+    await engine.answer("hola", "buenas")
+    looked, written = threading.Event(), threading.Event()
+
+    def look(connection: Any) -> list[int]:
+        stats.hold_still(connection)
+        found = [stats.messages(connection, ALL).outbound]
+        looked.set()
+        assert written.wait(5)
+        return [*found, stats.messages(connection, ALL).outbound]
+
+    async with anyio.create_task_group() as tasks:
+        found: list[int] = []
+
+        async def read() -> None:
+            found.extend(await engine.store.read(look))
+
+        tasks.start_soon(read)
+        await anyio.to_thread.run_sync(looked.wait)
+        await engine.answer("hola", "¿qué tal?", who=LUIS)
+        written.set()
+
+    assert found == [1, 1]
+    assert (await count(engine, stats.messages, ALL)).outbound == 2
