@@ -257,6 +257,7 @@ def _deliveries() -> None:
         sa.Column("received_at", Moment, nullable=False),
         sa.PrimaryKeyConstraint("tenant", "channel", "provider_id", name="pk_early_report"),
     )
+    op.create_index("early_report_received", "early_report", ["received_at"])
 
 
 def _people() -> None:

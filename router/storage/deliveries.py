@@ -1,6 +1,6 @@
 """Delivery reports: how far a message got, whatever the order in which it is told."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -11,6 +11,9 @@ from router.storage.fence import UNPROVED, prove
 from router.storage.tables import early_report, message, outbox
 
 _FAILED = ("failed", "undelivered")
+
+#: How long a report waits for the commit of the message it is about.
+_KEPT = timedelta(days=1)
 
 
 def apply_report(
@@ -97,6 +100,9 @@ def _keep(
     )
     before = connection.execute(sa.select(early_report).where(*key)).first()
     if before is None:
+        # A number may be shared with other systems: reports of their messages are nobody's here.
+        old = early_report.c.received_at < now - _KEPT
+        connection.execute(sa.delete(early_report).where(early_report.c.tenant == tenant, old))
         connection.execute(
             sa.insert(early_report).values(
                 tenant=tenant,

@@ -241,7 +241,7 @@ def thread(
 def _turn(raw: sqlite3.Connection, lane: str, first: int, before: int) -> tuple[TurnMessage, ...]:
     messages = []
     for seq, payload, received_at in raw.execute(_TURN, (lane, first, before)):
-        event = codec.decode("message", payload)
+        event = _decode(lane, "message", payload)
         if isinstance(event, MessageReceived):
             messages.append(
                 TurnMessage(

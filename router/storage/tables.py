@@ -269,6 +269,7 @@ early_report = sa.Table(
     sa.Column("failure", sa.Text),
     sa.Column("received_at", Moment, nullable=False),
 )
+sa.Index("early_report_received", early_report.c.received_at)
 
 timer = sa.Table(
     "timer",

@@ -13,7 +13,16 @@ from router.pipeline import acts
 from router.pipeline.surroundings import Configured
 from router.plugin.testing import RecordingLog
 from router.schedule.silence import SilenceAlarm
-from router.storage.tables import contact, conversation, draft, inbox_event, outbox, ticket, timer
+from router.storage.tables import (
+    contact,
+    conversation,
+    draft,
+    early_report,
+    inbox_event,
+    outbox,
+    ticket,
+    timer,
+)
 from tests.integration.engine.harness import DATABASES
 from tests.integration.engine.pipeline import Pipeline, running
 
@@ -269,3 +278,31 @@ async def test_an_event_without_an_outcome_is_an_alarm_once(pipeline: Pipeline) 
     await pipeline.settle()
     await alarm.look()
     assert not alarm.silent
+
+
+async def test_reports_of_messages_that_are_not_ours_do_not_pile_up(pipeline: Pipeline) -> None:
+    engine = pipeline.engine
+    for number in range(3):
+        await engine.accept(engine.reported(f"foreign-{number}", "delivered"))
+        await pipeline.think()
+        engine.clock.advance(timedelta(days=2))
+
+    assert [row.provider_id for row in await engine.rows(early_report)] == ["foreign-2"]
+
+
+async def test_a_turn_with_a_message_that_cannot_be_read_goes_on_without_it(
+    pipeline: Pipeline,
+) -> None:
+    await _say(pipeline, "¿cuánto", "cuesta?")
+    await pipeline.engine.store.write(
+        lambda tx: (
+            tx.connection.execute(
+                inbox_event.update().where(inbox_event.c.seq == 1).values(payload="{}")
+            ).rowcount
+        )
+    )
+
+    await pipeline.pass_time(2)
+
+    assert [prompt.turns[-1].text for prompt in pipeline.provider.asked] == ["cuesta?"]
+    assert pipeline.texts() == ["Cuesta 5."]

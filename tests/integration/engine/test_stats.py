@@ -1,22 +1,26 @@
 """Numbers, counted from what an engine really keeps."""
 
-import threading
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import anyio
-import anyio.to_thread
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from router.domain.answer import Usage
 from router.domain.outbox import ItemState
 from router.storage import stats
+from router.storage.migrating import ensure
+from router.storage.reading import reader
 from router.storage.status import LaneCounts
 from router.storage.store import OUT
+from router.storage.tables import inbox_event
 from router.storage.usage import record
+from router.web.stats import numbers
 from tests.integration.engine.harness import ANA, LUIS, Engine, opened
+from tests.postgres import PostgresDatabase
 
 
 @pytest.fixture
@@ -143,25 +147,47 @@ async def test_tokens_are_summed_by_backend(engine: Engine) -> None:
 
 async def test_numbers_are_of_one_moment(engine: Engine) -> None:
     await engine.answer("hola", "buenas")
-    looked, written = threading.Event(), threading.Event()
-
-    def look(connection: Any) -> list[int]:
+    with reader(engine.database.path) as connection:
         stats.hold_still(connection)
-        found = [stats.messages(connection, ALL).outbound]
-        looked.set()
-        assert written.wait(5)
-        return [*found, stats.messages(connection, ALL).outbound]
-
-    async with anyio.create_task_group() as tasks:
-        found: list[int] = []
-
-        async def read() -> None:
-            found.extend(await engine.store.read(look))
-
-        tasks.start_soon(read)
-        await anyio.to_thread.run_sync(looked.wait)
+        before = stats.messages(connection, ALL).outbound
         await engine.answer("hola", "¿qué tal?", who=LUIS)
-        written.set()
+        after = stats.messages(connection, ALL).outbound
 
-    assert found == [1, 1]
+    assert (before, after) == (1, 1)
     assert (await count(engine, stats.messages, ALL)).outbound == 2
+
+
+async def test_postgresql_counts_with_the_same_statements(postgres: PostgresDatabase) -> None:
+    ensure(postgres.url)
+    database = create_async_engine(postgres.url)
+
+    def everything(connection: sa.Connection) -> dict[str, Any]:
+        now = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+        connection.execute(
+            sa.insert(inbox_event),
+            [
+                {"lane": "main/a", "seq": seq, "tenant": "main", "source": "main/phone"}
+                | {"external_id": str(seq), "type": "message", "payload": "{}"}
+                | {"received_at": now, "outcome": outcome}
+                for seq, outcome in [(1, "reply"), (2, None)]
+            ],
+        )
+        connection.commit()
+        return numbers(connection, "main", now - timedelta(hours=1), now)
+
+    try:
+        async with database.connect() as connection:
+            answer = await connection.run_sync(everything)
+    finally:
+        await database.dispose()
+
+    assert answer["events"] == {"message": {"pending": 1, "reply": 1}}
+    assert answer["queue"] == {
+        "waiting": 1,
+        "active": 0,
+        "completed": 1,
+        "failed": 0,
+        "late": 0,
+        "parked": 0,
+    }
+    assert answer["lanes"]["in"]["waiting"] == 0
