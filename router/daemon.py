@@ -13,7 +13,7 @@ import anyio.abc
 
 from router import __version__
 from router.clock import Clock, SystemClock
-from router.errors import ConfigError
+from router.errors import RouterError, StorageError
 from router.ids import Ids, new_id
 from router.logs import Redaction, configure
 from router.metrics import Metrics
@@ -71,6 +71,7 @@ class Router:
         self.draining = False
         self._drained = False
         self._since = self.clock.now()
+        self._doubts: list[str] = []
         instances = Instances(settings, self.clock, log, offline=offline)
         self.configuration = Configuration(settings, instances)
         self._triage = Triage(self.configuration, self.clock, ids, store.aliases)
@@ -103,7 +104,11 @@ class Router:
             "version": __version__,
             "since": self._since.isoformat(),
             "draining": self.draining,
-            "trouble": [*self.readiness(), *(f"silent: {name}" for name in self._silence.silent)],
+            "trouble": [
+                *self.readiness(),
+                *(f"silent: {name}" for name in self._silence.silent),
+                *self._doubts,
+            ],
             "settings": {"path": str(self.settings.path), "hash": self.settings.hash},
             "instances": [
                 {
@@ -170,12 +175,13 @@ class Router:
 
         for tenant in self.settings.tenants.values():
             folders, language = tenant.knowledge_folders, tenant.language
-            try:
-                await refresh(self.store, tenant.name, folders, language=language)
-            except ConfigError as error:
-                # What was in the index stays; a bad article does not silence the good ones.
-                for problem in error.problems:
-                    self.log.error("article not read", tenant=tenant.name, problem=str(problem))
+            synced = await refresh(self.store, tenant.name, folders, language=language)
+            for problem in synced.problems:
+                self.log.error("article not read", tenant=tenant.name, problem=str(problem))
+            if synced.problems:
+                # What they say is not known; everything else is, so we are ready all the same.
+                what = f"articles of {tenant.name} have mistakes: `router check` names them"
+                self._doubts.append(what)
         self._knowledge.set()
 
 
@@ -190,10 +196,16 @@ async def open_store(
     from router.storage.migrating import ensure
 
     url = settings.router.database
+    if not url.startswith(SQLITE):
+        message = (
+            "this version keeps its data in SQLite only. "
+            'Write database = "sqlite+aiosqlite:///data/router.db" in [router]'
+        )
+        raise StorageError(message)
     path = Path(url.removeprefix(SQLITE))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    ensure(url, migrate=migrate)
-    store = await SQLiteStore.open(path, clock or SystemClock())
+    store = await SQLiteStore.open(
+        path, clock or SystemClock(), prepare=lambda: ensure(path, migrate=migrate)
+    )
     try:
         yield store
     finally:
@@ -220,10 +232,26 @@ def run(
         options["use_uvloop"] = True
     except ImportError:
         pass
-    return anyio.run(
-        lambda: _serve(settings, log, host=host, port=port, migrate=migrate),
-        backend_options=options,
-    )
+    try:
+        return anyio.run(
+            lambda: _serve(settings, log, host=host, port=port, migrate=migrate),
+            backend_options=options,
+        )
+    except BaseExceptionGroup as group:
+        error = _only(group)
+        if error is None:
+            raise
+        raise error from None
+
+
+def _only(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
+    """Give the one error in words that task groups have wrapped; ``None`` if it is none."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        if len(error.exceptions) > 1:
+            return None
+        error = error.exceptions[0]
+    return error if isinstance(error, RouterError | OSError) else None
 
 
 async def _serve(
@@ -231,7 +259,9 @@ async def _serve(
 ) -> int:
     from router.web import server as http
     from router.web.app import build_app
+    from router.web.door import raise_descriptor_limit
 
+    raise_descriptor_limit()
     server, notifier = settings.server, Notifier()
     listener = http.listen(host or server.host, server.port if port is None else port)
     stop = _Stop()
@@ -295,9 +325,12 @@ async def _tell(notifier: Notifier, router: Router, address: str) -> None:
 
 
 async def _signals(stop: _Stop, log: Any) -> None:
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async for number in signals:
-            if stop.asked.is_set():
+            if number == signal.SIGHUP:
+                # A terminal that goes away sends it, too: it must not end what is under way.
+                log.warning("nothing was reloaded: restart the router to read its files again")
+            elif stop.asked.is_set():
                 log.warning("told to stop twice: leaving what is under way")
                 stop.patience.cancel()
             else:

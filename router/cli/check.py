@@ -1,10 +1,13 @@
 """``router check``: everything that is wrong with a configuration, at once."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from router.cli.options import project_of
+
+if TYPE_CHECKING:
+    from router.settings.model import Settings
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -18,7 +21,8 @@ def check(
 ) -> int:
     """Find every mistake in the configuration.
 
-    Loads everything, prints each mistake with its place, and runs the examples of the rules.
+    Loads everything, the articles too, prints each mistake with its place, and runs the examples
+    of the rules.
     Contacts nobody. A secret that is not set is a warning here, and a mistake in router run.
     """
     import sys
@@ -36,6 +40,7 @@ def check(
     settings = project.settings(examples=True)
     for warning in settings.warnings:
         print(f"warning: {warning.render()}", file=sys.stderr)
+    articles = _articles(settings)
     for failure in project.registry.failures.values():
         print(f"warning: plugin {failure} (it could not be loaded)", file=sys.stderr)
     tenants = settings.tenants.values()
@@ -53,7 +58,25 @@ def check(
         plural(len(settings.ai), "AI backend"),
         plural(len(settings.actions), "action"),
         plural(len(rules), "rule"),
+        plural(articles, "article"),
         f"{plural(len(examples), 'example')} passed",
     )
     print(f"{project.config} is fine: {', '.join(counts)}.")
     return 0
+
+
+def _articles(settings: "Settings") -> int:
+    """Read every tenant's articles; give how many there are.
+
+    :raises ConfigError: with every mistake in them.
+    """
+    from router.errors import ConfigError
+    from router.knowledge.articles import read_folders
+
+    read = [
+        read_folders(tenant.knowledge_folders, language=tenant.language)
+        for tenant in settings.tenants.values()
+    ]
+    if problems := [problem for articles in read for problem in articles.problems]:
+        raise ConfigError(problems)
+    return sum(len(articles.good) for articles in read)

@@ -135,9 +135,14 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _run(args: Sequence[str] | None) -> int:
+    words = list(sys.argv[1:] if args is None else args)
+    for word in words:
+        # Bytes that are no UTF-8 arrive as surrogates, and nothing can print or store them.
+        if not _is_text(word):
+            return _complain(f"the argument {word!a} is no text in UTF-8", _MISTAKE)
     try:
         status = app(
-            args=list(sys.argv[1:] if args is None else args),
+            args=words,
             prog_name="router",
             standalone_mode=False,
         )
@@ -152,6 +157,14 @@ def _run(args: Sequence[str] | None) -> int:
     except RouterError as error:
         return _complain(str(error), _FAILED)
     return status if isinstance(status, int) else _FINE
+
+
+def _is_text(word: str) -> bool:
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def problems_text(error: ConfigError) -> str:

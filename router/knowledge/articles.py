@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
@@ -58,6 +58,64 @@ class ArticleFile:
     def name(self) -> str:
         """What citations begin with: the path without ``.md``."""
         return self.path.removesuffix(".md")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Articles:
+    """What some folders hold.
+
+    :param good: by path.
+    :param problems: every mistake in the files.
+    :param bad: the paths of those that have mistakes.
+    :param whole: every folder was there.
+    """
+
+    good: tuple[ArticleFile, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    bad: frozenset[str] = frozenset()
+    whole: bool = True
+
+
+def read_folders(folders: Sequence[Path], *, language: str | None = None) -> Articles:
+    """Read every ``*.md`` below some folders, by name. Blocks: call it in a thread.
+
+    Hidden files and folders are left out.
+
+    :param language: of articles that name none.
+    """
+    good: dict[str, ArticleFile] = {}
+    problems: list[Problem] = []
+    bad: set[str] = set()
+    whole = True
+    for folder in folders:
+        if not folder.is_dir():
+            whole = False
+            problems.append(
+                Problem(path=folder, message="there is no such folder", remedy="Make it.")
+            )
+        for file in sorted(folder.rglob("*.md")):
+            below = file.relative_to(folder)
+            path = below.as_posix()
+            if any(part.startswith(".") for part in below.parts) or not file.is_file():
+                continue
+            if path in good or path in bad:
+                message = f'another folder has an article "{path}"'
+                problems.append(
+                    Problem(path=file, message=message, remedy="Give one of them another name.")
+                )
+                continue
+            before = len(problems)
+            article = read(file, path, language, problems)
+            if len(problems) > before:
+                bad.add(path)
+            else:
+                good[path] = article
+    return Articles(
+        good=tuple(article for _, article in sorted(good.items())),
+        problems=tuple(problems),
+        bad=frozenset(bad),
+        whole=whole,
+    )
 
 
 def read(file: Path, path: str, language: str | None, problems: list[Problem]) -> ArticleFile:

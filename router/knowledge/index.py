@@ -7,8 +7,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from anyio import to_thread
 
-from router.errors import ConfigError
-from router.knowledge.articles import ArticleFile, read, sections
+from router.knowledge.articles import ArticleFile, Articles, read_folders, sections
 from router.knowledge.text import terms
 from router.storage import tables
 from router.storage.store import Store, Tx
@@ -17,11 +16,15 @@ from router.toml import Problem
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Synced:
-    """How many articles a :func:`sync` wrote, left as they were, and removed."""
+    """How many articles a :func:`sync` wrote, left as they were, and removed.
+
+    :param problems: every mistake in the files.
+    """
 
     written: int
     kept: int
     removed: int
+    problems: tuple[Problem, ...] = ()
 
 
 async def refresh(
@@ -29,8 +32,10 @@ async def refresh(
 ) -> Synced:
     """Bring a tenant's articles into the database; the work is done outside the writer.
 
+    An article with mistakes stays as it was, and so does everything while a folder is missing;
+    what is right is brought in all the same.
+
     :param language: of articles that name none.
-    :raises ConfigError: with every mistake in the files; then the index stays as it was.
     :raises StorageUnavailable: see :class:`Store`.
     """
     known = await store.read(lambda connection: digests(connection, tenant))
@@ -48,55 +53,37 @@ def plan(
     *,
     language: str | None = None,
     known: Mapping[str, str] | None = None,
-) -> list[ArticleFile]:
-    """Read every ``*.md`` below some folders, by name. Blocks: call it in a thread.
-
-    Hidden files and folders are left out.
+) -> Articles:
+    """Read the articles of some folders, and split them. Blocks: call it in a thread.
 
     :param language: of articles that name none.
     :param known: see :func:`digests`; such articles are not split into passages again.
-    :raises ConfigError: with every mistake in the files.
     """
-    articles: dict[str, ArticleFile] = {}
-    problems: list[Problem] = []
-    for folder in folders:
-        if not folder.is_dir():
-            problems.append(
-                Problem(path=folder, message="there is no such folder", remedy="Make it.")
-            )
-        for file in sorted(folder.rglob("*.md")):
-            below = file.relative_to(folder)
-            path = below.as_posix()
-            if any(part.startswith(".") for part in below.parts) or not file.is_file():
-                continue
-            if path in articles:
-                message = f'another folder has an article "{path}"'
-                problems.append(
-                    Problem(path=file, message=message, remedy="Give one of them another name.")
-                )
-                continue
-            articles[path] = read(file, path, language, problems)
-    if problems:
-        raise ConfigError(problems)
+    articles = read_folders(folders, language=language)
     known = known or {}
-    return [
-        article if known.get(path) == article.digest else replace(article, rows=_rows(article))
-        for path, article in sorted(articles.items())
-    ]
+    split = (
+        article
+        if known.get(article.path) == article.digest
+        else replace(article, rows=_rows(article))
+        for article in articles.good
+    )
+    return replace(articles, good=tuple(split))
 
 
-def sync(tx: Tx, tenant: str, articles: Sequence[ArticleFile]) -> Synced:
+def sync(tx: Tx, tenant: str, read: Articles) -> Synced:
     """Make the database hold exactly these articles of a tenant; only what changed is written.
 
-    :param articles: from :func:`plan`. One that changed meanwhile is split here, which takes a few
+    What could not be read stays.
+
+    :param read: from :func:`plan`. One that changed meanwhile is split here, which takes a few
         milliseconds.
     """
     run = tx.connection.execute
     stored = _stored(tx.connection, tenant)
-    wanted = {article.path for article in articles}
-    gone = [number for path, (number, _) in stored.items() if path not in wanted]
+    stays = {article.path for article in read.good} | read.bad
+    gone = [number for path, (number, _) in stored.items() if read.whole and path not in stays]
     changed = [
-        article for article in articles if stored.get(article.path, (0, None))[1] != article.digest
+        article for article in read.good if stored.get(article.path, (0, None))[1] != article.digest
     ]
     replaced = [stored[article.path][0] for article in changed if article.path in stored]
     passage, table = tables.passage, tables.article
@@ -121,7 +108,12 @@ def sync(tx: Tx, tenant: str, articles: Sequence[ArticleFile]) -> Synced:
         if rows:
             own = {"tenant": tenant, "article": number}
             run(sa.insert(passage), [own | row for row in rows])
-    return Synced(written=len(changed), kept=len(articles) - len(changed), removed=len(gone))
+    return Synced(
+        written=len(changed),
+        kept=len(read.good) - len(changed),
+        removed=len(gone),
+        problems=read.problems,
+    )
 
 
 def _stored(connection: sa.Connection, tenant: str) -> Mapping[str, tuple[int, str]]:

@@ -66,11 +66,18 @@ async def serve(
 
     :param perform: what :func:`commands` gives.
     :param patience: how long a caller may take to say what it wants, in seconds.
-    :raises OSError: if the socket cannot be made.
+    :raises RouterError: in words, if the socket cannot be made.
     """
-    _clear(path)
-    with _short(path) as short:
-        listener = await anyio.create_unix_listener(short, mode=0o600)
+    try:
+        _clear(path)
+        with _short(path) as short:
+            listener = await anyio.create_unix_listener(short, mode=0o600)
+    except OSError as error:
+        message = (
+            f"cannot listen on {path}: {error.strerror or error}. Commands reach the router there: "
+            "remove what is in its place, and let the router write into the folder"
+        )
+        raise RouterError(message) from error
 
     async def answer(stream: anyio.abc.SocketStream) -> None:
         async with stream:

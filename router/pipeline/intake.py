@@ -4,6 +4,11 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from json import JSONDecodeError
+from pathlib import Path
+from traceback import extract_tb
+
+from pydantic import ValidationError
 
 from router.domain.event import InboundEvent, MessageReceived
 from router.domain.host_event import Unparsed
@@ -19,6 +24,9 @@ from router.storage.store import Accepted, NewEvent, Store
 
 #: Seconds after which a provider should try again while the database is away.
 _STORAGE_PATIENCE = 5
+
+#: The most that is said about why a request could not be parsed, in characters.
+_LONGEST_REASON = 200
 
 #: Headers of an unparsed request that are kept: what its channel may need to read it later.
 _KEPT_HEADERS = ("content-type", "content-encoding")
@@ -92,7 +100,7 @@ class Intake:
             return [self._unread(channel, request, error)]
 
     def _unread(self, channel: LiveChannel, request: WebhookRequest, error: Exception) -> NewEvent:
-        reason = f"{type(error).__name__}: {error}"
+        reason = told(error)
         self._log.warning("webhook kept unparsed", channel=channel.label, reason=reason)
         return _unparsed(channel, _source(channel, request), request, reason)
 
@@ -149,6 +157,25 @@ def _check(event: InboundEvent) -> None:
             raise ValueError(f"{str(address)!r} is no address")
 
 
+def told(error: Exception) -> str:
+    """Say what kind of error it is and where, without its words: they may quote the customer's."""
+    name = type(error).__name__
+    if isinstance(error, ValidationError):
+        details = error.errors(include_url=False, include_context=False, include_input=False)
+        found = [f"{'.'.join(map(str, it['loc'])) or 'all of it'} ({it['type']})" for it in details]
+        reason = f"{name}: {', '.join(found)}"
+    elif isinstance(error, JSONDecodeError):
+        reason = f"{name}: line {error.lineno}, column {error.colno}"
+    elif isinstance(error, UnicodeDecodeError):
+        reason = f"{name}: byte {error.start}"
+    else:
+        frames = extract_tb(error.__traceback__)
+        reason = (
+            f"{name} in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else name
+        )
+    return storable(reason)[:_LONGEST_REASON]
+
+
 def _unparsed(channel: LiveChannel, source: str, request: WebhookRequest, reason: str) -> NewEvent:
     digest = hashlib.sha256(request.body).hexdigest()
     headers = {name: request.headers[name] for name in _KEPT_HEADERS if name in request.headers}
@@ -157,7 +184,7 @@ def _unparsed(channel: LiveChannel, source: str, request: WebhookRequest, reason
         endpoint=request.endpoint,
         body=base64.b64encode(request.body).decode("ascii"),
         headers=headers,
-        error=storable(reason[:500]),
+        error=reason,
     )
     return NewEvent(
         lane=f"{channel.tenant}/raw:{channel.name}",

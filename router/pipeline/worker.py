@@ -97,9 +97,7 @@ class Worker:
         triage = self._triage()
         commits: list[Commit] = []
         for work in works:
-            if work.crashes:
-                await self._suspect(triage, work)
-            else:
+            if not work.crashes:
                 commit = await self._decide(triage, work)
                 if commit is not None:
                     commits.append(commit)
@@ -107,6 +105,11 @@ class Worker:
             reach("worker.decided")
             await self._complete(triage, commits)
             reach("worker.completed")
+        # The more often a process died around one, the later it comes: what else waits is done
+        # before it can do harm again, and no bystander is always the first to be blamed.
+        for work in sorted(works, key=lambda work: work.crashes):
+            if work.crashes:
+                await self._suspect(triage, work)
 
     async def _decide(self, triage: Triage, work: Work) -> Commit | None:
         try:

@@ -47,7 +47,7 @@ def read_example(source: Source, path: KeyPath, table: dict[str, Any]) -> Exampl
         source.problem(
             path, "an example has either say or event", 'Write say = "…" for what a customer says.'
         )
-    if "expect" not in table:
+    if table.get("expect", {}) == {}:
         source.problem(path, "this example expects nothing", "Add expect = { decision = … }.")
     facts: dict[str, object] = {}
     if "say" in table:

@@ -208,6 +208,7 @@ class _Reader:
         return source.tables((key,), tables)
 
     def _rule(self, source: Source, path: KeyPath, table: dict[str, Any]) -> None:
+        before = len(source.problems)
         source.table(path, table, _RULE, "a rule")
         id_ = self._id(source, path, table, "rule")
         gate = self._gate(source, path, table)
@@ -221,6 +222,9 @@ class _Reader:
             return
         effects, decider = read
         self._asks_about_messages(source, path, gate, effects, decider)
+        if len(source.problems) > before:
+            # It may have lost a condition, and would seem to decide about everything.
+            return
         self.rules.append(
             Rule(
                 id=id_,

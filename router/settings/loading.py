@@ -10,12 +10,12 @@ from router.errors import ConfigError
 from router.plugin.registry import Registry
 from router.rules.examples import run_examples
 from router.rules.loading import load_rules
-from router.rules.model import Names, RuleSet
+from router.rules.model import CallPerson, Decider, Names, Place, RuleSet, Verdict
 from router.settings.database import database_url, password_of
 from router.settings.fingerprint import fingerprint
 from router.settings.instances import Instances
 from router.settings.model import QueueSettings, RouterSettings, ServerSettings, Settings
-from router.settings.secrets import References, Secrets
+from router.settings.secrets import References, Secrets, readable_by_others
 from router.settings.sources import Table, read_sources
 from router.settings.tables import QueueTable, RouterTable, ServerTable
 from router.settings.tenants import Draft, Tenants
@@ -92,9 +92,11 @@ class _Reading:
         rules = {draft.name: self._rules(router, draft, names) for draft in drafts}
         for draft in drafts:
             self._check_policy(draft, rules[draft.name])
+            self._check_queues(rules[draft.name], names)
         if examples and not self._found.problems:
             for draft in drafts:
                 self._run_examples(router, draft, rules[draft.name])
+        self._found.warnings += filter(None, map(readable_by_others, self._secrets.files))
         if self._found.problems:
             raise ConfigError(self._in_order(self._found.problems, router, drafts))
         settings = Settings(
@@ -235,6 +237,29 @@ class _Reading:
                         part="value",
                     )
                 )
+
+    def _check_queues(self, rules: RuleSet | None, names: Names) -> None:
+        """Warn where an escalation tells nobody: no action, and no queue that names one."""
+        if rules is None or names.queues is not None:
+            return
+        guardrails = (*rules.input_guardrails, *rules.answer_guardrails)
+        named: list[tuple[Decider | Verdict | None, Place]]
+        named = [(it.decider, it.place) for it in rules.rules]
+        named += [(it.verdict, it.place) for it in guardrails]
+        told: set[str] = set()
+        for ends, place in named:
+            if not isinstance(ends, CallPerson) or ends.to in names.actions or ends.to in told:
+                continue
+            told.add(ends.to)
+            self._found.warnings.append(
+                place.problem(
+                    f'nobody is told when something is escalated to "{ends.to}"',
+                    f'Write [queues.{ends.to}] notify = ["…"] with the name of an [actions.*] '
+                    "table in router.toml.",
+                    below=("then", "escalate", "to"),
+                    part="value",
+                )
+            )
 
     def _run_examples(self, router: RouterSettings, draft: Draft, rules: RuleSet | None) -> None:
         """Run what stands in the tenant's own files; the shared ones are the top level's."""

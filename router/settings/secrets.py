@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +46,8 @@ class Secrets:
         self._dotenv: dict[str, str] | None = None
         #: Every value that was resolved.
         self.values: set[str] = set()
+        #: Every file that such a value was looked for in.
+        self.files: set[Path] = set()
 
     def resolve(self, kind: str, name: str, base: Path) -> str:
         """Give the value behind ``{ kind = name }``, without line ends behind it.
@@ -79,12 +82,14 @@ class Secrets:
             return value
         if self._dotenv is None:
             self._dotenv = read_dotenv(self._folder / ".env")
+            self.files.add(self._folder / ".env")
         if name not in self._dotenv:
             message = f"the environment variable {name} is not set"
             raise Unset(message)
         return self._dotenv[name]
 
     def _from_file(self, name: str, base: Path) -> str:
+        self.files.add(base / name)
         return _read(base / name)
 
     def _from_credential(self, name: str, _: Path) -> str:
@@ -93,6 +98,21 @@ class Secrets:
             message = f"systemd handed over no credentials, and so no {name}"
             raise Unset(message)
         return _read(Path(folder) / name)
+
+
+def readable_by_others(path: Path) -> Problem | None:
+    """Warn of a file with secrets that other users of this machine can read."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return None
+    if not mode & 0o044:
+        return None
+    return Problem(
+        path=path,
+        message="other users of this machine can read it, and it holds secrets",
+        remedy=f"Run `chmod 600 {shlex.quote(str(path))}`.",
+    )
 
 
 def _read(path: Path) -> str:

@@ -9,13 +9,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from router.errors import DatabaseLocked
+from router.errors import DatabaseLocked, StorageUnavailable
+from router.storage.files import private_folder
 
 
 class DatabaseLock:
     """An exclusive lock on ``<database>.lock``, held until :meth:`release` or the process's end.
 
     :raises DatabaseLocked: from :meth:`acquire`, naming who holds it.
+    :raises StorageUnavailable: from :meth:`acquire`, if the file cannot be made.
     """
 
     def __init__(self, database: Path) -> None:
@@ -24,8 +26,12 @@ class DatabaseLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            private_folder(self._path.parent)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            message = f"{self._path} cannot be made: {error.strerror}"
+            raise StorageUnavailable(message) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from router.data import data_path
 from router.errors import SchemaMismatch, StorageUnavailable
+from router.storage.files import private_file, private_folder
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -111,7 +112,9 @@ def _upgrade(url: str | Path, to: str) -> None:
 def _upgrade_sqlite(path: Path, to: str) -> None:
     import sqlalchemy as sa
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with _sqlite_errors(path):
+        private_folder(path.parent)
+        private_file(path)
     engine = sa.create_engine(
         "sqlite://",
         creator=lambda: sqlite3.connect(path, timeout=10, isolation_level=None),

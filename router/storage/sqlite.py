@@ -120,14 +120,20 @@ class SQLiteStore(Store):
         self._writer: Writer
 
     @classmethod
-    async def open(cls, path: Path, clock: Clock) -> "SQLiteStore":
+    async def open(
+        cls, path: Path, clock: Clock, *, prepare: Callable[[], None] = lambda: None
+    ) -> "SQLiteStore":
         """Take the database: lock it, void the leases of whoever held it before.
 
+        :param prepare: called once the database is ours, before anything is read: the moment to
+            bring its schema up to date. What it raises is raised, and the database let go of.
         :raises DatabaseLocked: if another process owns it.
+        :raises StorageUnavailable: if it cannot be opened.
         """
         store = cls(path, clock)
         store._lock.acquire()
         try:
+            prepare()
             store._writer = Writer(path, store._publish)
             try:
                 await store._writer.run(store._begin)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from router.errors import StorageUnavailable
 from router.failpoints import reach
+from router.storage.files import private_file
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -65,6 +66,10 @@ def connect(path: Path) -> sqlite3.Connection:
 
     :raises StorageUnavailable: if it cannot be opened, or is none.
     """
+    try:
+        private_file(path)
+    except OSError as error:
+        raise StorageUnavailable(f"SQLite: {path}: {error.strerror}") from error
     raw = sqlite3.connect(
         path, isolation_level=None, check_same_thread=False, cached_statements=512
     )

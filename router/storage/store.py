@@ -5,6 +5,7 @@ A lane is a numbered log with a cursor. Lanes of kind ``in`` hold customers' thr
 what goes to one address through one channel, ``job`` hold everything slow.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,9 @@ JOB: Final = "job"
 #: Start of the lane of an item that waits for nobody. Such a lane is removed with its item.
 OWN_LANE: Final = "item/"
 
+#: More digits than these are no number that a database has.
+_SEQ: Final = re.compile(r"[0-9]{1,18}")
+
 
 class EventRef(NamedTuple):
     """An event's name: its lane and its number there. People see ``lane#seq``."""
@@ -51,7 +55,7 @@ class EventRef(NamedTuple):
         :raises ValueError: if it is no such name.
         """
         lane, mark, seq = text.rpartition("#")
-        if not mark or not lane or not seq.isdecimal():
+        if not mark or not lane or not _SEQ.fullmatch(seq):
             message = f"{text!r} is not an event; write LANE#NUMBER"
             raise ValueError(message)
         return cls(lane, int(seq))

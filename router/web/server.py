@@ -125,6 +125,7 @@ async def _uvicorn(
 
     try:
         import uvicorn
+        from uvicorn.protocols.http.auto import AutoHTTPProtocol
     except ImportError as error:
         message = (
             '[server] engine = "uvicorn" needs the extra: pip install "channel-router[uvicorn]"'
@@ -142,7 +143,7 @@ async def _uvicorn(
         # Who the client is, is judged by [router] trusted_proxies, and by nobody before it.
         proxy_headers=False,
         ws="none",
-        http=doors.behind(_http()),
+        http=doors.behind(AutoHTTPProtocol),  # type: ignore[arg-type]
     )
 
     class Server(uvicorn.Server):

@@ -1,5 +1,6 @@
 """kill -9 between any two steps, over and over, on one database: nothing lost, nothing doubled."""
 
+import json
 import os
 import random
 from collections import Counter, defaultdict, deque
@@ -16,6 +17,7 @@ import pytest
 from router.failpoints import NAMES
 from router.pipeline.ask import ATTEMPTS
 from router.pipeline.control import ask, socket_path
+from router.pipeline.worker import MAX_CRASHES
 from tests.acceptance import provider as providers
 from tests.acceptance.daemon import ARTICLES, Daemon, folder_of, router_toml, signed, wait_for
 from tests.acceptance.provider import Provider, Whim
@@ -250,7 +252,7 @@ def settled(daemon: Daemon) -> bool:
     """Tell whether nothing more will happen until a person acts."""
     ((undone, held),) = daemon.rows(
         "SELECT (SELECT count(*) FROM inbox_event WHERE outcome IS NULL)"
-        " + (SELECT count(*) FROM timer)"
+        " + (SELECT count(*) FROM timer WHERE kind = 'turn')"
         " + (SELECT count(*) FROM inbox_event WHERE type = 'message'"
         "    AND outcome IN ('waiting', 'asking')),"
         " (SELECT count(*) FROM outbox o WHERE state = 'started' OR (state = 'waiting'"
@@ -269,10 +271,28 @@ def states(daemon: Daemon) -> dict[str, str]:
 _GIVEN_UP = f'"assistant" failed: the router stopped {ATTEMPTS} times while it asked'
 
 
-def check_nothing_lost(daemon: Daemon, town: Town) -> None:
-    """See that each message acknowledged is there once, and led to one answer."""
-    dead = daemon.rows("SELECT lane, seq, type, dead_error FROM inbox_event WHERE dead_at NOTNULL")
-    assert dead == []
+#: What becomes of an event that was being worked alone each time: a dead letter, for a person too.
+_BLAMED = f"the process died {MAX_CRASHES} times while it was worked"
+
+
+def check_nothing_lost(daemon: Daemon, town: Town) -> list[dict[str, str]]:
+    """See that each message acknowledged is there once, and led to one answer; give those.
+
+    Nobody can tell a process that is killed at an event from one that dies of it, so a few may be
+    given up; they are named, and nobody is answered twice for it.
+    """
+    dead = {
+        (lane, seq): error
+        for lane, seq, error in daemon.rows(
+            "SELECT lane, seq, dead_error FROM inbox_event WHERE dead_at NOTNULL"
+        )
+    }
+    assert set(dead.values()) <= {_BLAMED}
+    assert len(dead) <= CRASHES // 20
+    listed = daemon.command("events", "list", "--dead", "--limit", "1000", "--json")
+    assert sorted(event["event"] for event in json.loads(listed)) == sorted(
+        f"{lane}#{seq}" for lane, seq in dead
+    )
     events = {
         (source, external_id): (lane, settled or seq, outcome)
         for source, external_id, lane, seq, settled, outcome in daemon.rows(
@@ -291,16 +311,21 @@ def check_nothing_lost(daemon: Daemon, town: Town) -> None:
             "SELECT lane, seq, json_extract(body, '$.because') FROM decision"
         )
     }
+    answered = []
     for customer in town.customers:
         for message in customer.acknowledged:
             key = (f"main/{customer.channel}", f"message:{message['id']}")
             assert key in events, f"{message} was acknowledged, and is lost"
             lane, seq, outcome = events.pop(key)
-            if message["text"].startswith("repite") or because[lane, seq] != _GIVEN_UP:
-                assert (outcome, len(items[lane, seq])) == ("reply", 1), message
-            else:
+            if (lane, seq) in dead:
+                assert (outcome, items[lane, seq]) == ("dead", []), message
+            elif message["text"].startswith(_QUESTION) and because[lane, seq] == _GIVEN_UP:
                 assert (outcome, items[lane, seq]) == ("ticket", []), message
+            else:
+                assert (outcome, len(items[lane, seq])) == ("reply", 1), message
+                answered.append(message)
     assert not events, f"nobody wrote these: {events}"
+    return answered
 
 
 def check_never_twice(daemon: Daemon, provider: Provider) -> None:
@@ -387,15 +412,14 @@ async def test_nothing_acknowledged_is_lost_or_answered_twice_whenever_the_proce
             settle_unknown(daemon, provider, unknown)
             await anyio.to_thread.run_sync(lambda: wait_for(lambda: settled(daemon), "settled"))
             unknown = check_told(daemon, provider)
-        check_nothing_lost(daemon, town)
+        answered = check_nothing_lost(daemon, town)
         check_never_twice(daemon, provider)
         check_order(daemon, provider)
         assert set(states(daemon).values()) == {"done"}
         got = Counter(one.text for one in provider.effects())
-        for customer in town.customers:
-            for message in customer.acknowledged:
-                if message["text"].startswith("repite"):
-                    assert got[message["text"]] == 1, message
+        for message in answered:
+            if message["text"].startswith("repite"):
+                assert got[message["text"]] == 1, message
 
         # A provider that repeats itself after all this changes nothing.
         before = (daemon.rows("SELECT count(*) FROM inbox_event"), provider.received())

@@ -47,16 +47,23 @@ def called(tmp_path: Path, httpserver: HTTPServer) -> Iterator[tuple[Daemon, str
         config = router_toml(provider.url, more=pager)
         with folder_of(tmp_path, config, {"rules.toml": RULES, **ARTICLES}) as daemon:
             daemon.start()
-            daemon.say("m1", ANA, "¿Cuánto cuesta el envío?")
-            daemon.say("m2", ANA, f"Mire {LONG} o llamo a mi abogado")
+            daemon.say("m1", f"tel:{ANA}", "¿Cuánto cuesta el envío?")
+            wait_for(lambda: _sent(daemon) == 1, "an answer")
+            daemon.say("m2", f"tel:{ANA}", f"Mire {LONG} o llamo a mi abogado")
             wait_for(lambda: bool(httpserver.log), "a notice")
             notice = json.loads(httpserver.log[0][0].data)["params"]
             assert notice["title"] == f"{ANA}: legal threat"
             assert "llamo a mi abogado" in notice["text"]
-            sent = "SELECT count(*) FROM message WHERE direction = 'out' AND status = 'sent'"
-            wait_for(lambda: daemon.rows(sent)[0][0] >= 2, "the answers")
+            wait_for(lambda: _sent(daemon) == 2, "what the rule says")
             # The process was given a free port, of which its public address knows nothing.
             yield daemon, daemon.url + urlsplit(notice["url"]).path
+
+
+def _sent(daemon: Daemon) -> int:
+    ((number,),) = daemon.rows(
+        "SELECT count(*) FROM message WHERE direction = 'out' AND status = 'sent'"
+    )
+    return int(number)
 
 
 @pytest.mark.parametrize("width, scheme", [(360, "light"), (360, "dark"), (1280, "light")])

@@ -134,7 +134,7 @@ async def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "s"
     path.write_text("mine")
 
-    with pytest.raises(OSError):
+    with pytest.raises(RouterError, match=f"cannot listen on {path}: "):
         async with serve(path, perform, RecordingLog()):
             raise AssertionError
 

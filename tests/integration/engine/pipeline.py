@@ -207,7 +207,7 @@ class Pipeline:
     configuration: Configuration
     provider: Provider
     log: RecordingLog
-    poison: Callable[[Work], None] = lambda work: None
+    poison: Callable[[Work], None] = lambda _work: None
 
     def __post_init__(self) -> None:
         self.build()

@@ -219,14 +219,13 @@ async def test_our_own_echo_before_the_result_stands_whatever_the_result_says(
     assert await engine.states() == {"uno": "done"}
 
 
-@pytest.mark.parametrize("where", ["id", "provider_id"])
+@pytest.mark.parametrize(("name", "provider_id"), [("SM1", None), ("app-1", "SM1")])
 async def test_our_own_echo_is_known_by_the_providers_id_whatever_its_text(
-    engine: Engine, where: str
+    engine: Engine, name: str, provider_id: str | None
 ) -> None:
     await _sent(engine, "uno")
-    ids = {"id": "SM1"} if where == "id" else {"id": "app-1", "provider_id": "SM1"}
 
-    await engine.accept(engine.echoed("uno (editado)", **ids))
+    await engine.accept(engine.echoed("uno (editado)", id=name, provider_id=provider_id))
 
     assert (await engine.conversation()).owner == "bot"
 

@@ -2,12 +2,13 @@
 
 import base64
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from pydantic import BaseModel
 
 from router.domain.event import InboundEvent, MessageReceived
 from router.domain.identity import Address
@@ -107,9 +108,48 @@ async def test_what_cannot_be_parsed_is_kept_once_for_each_body(pipeline: Pipeli
     assert [base64.b64decode(it.get("body", "")) for it in kept] == [b"<xml/>", b"", b"\xff\x00"]
     assert {row.lane for row in rows} == {"main/raw:phone"}
     assert kept[0]["headers"] == {"content-type": "application/json"}
-    assert kept[0]["error"].startswith("JSONDecodeError: ")
+    assert kept[0]["error"] == "JSONDecodeError: line 1, column 1"
     await pipeline.settle()
     assert await pipeline.engine.outcomes() == ["unparsed"] * 3
+
+
+class _Letter(BaseModel):
+    sender: int
+    words: list[int]
+
+
+@pytest.mark.parametrize(
+    "error, reason",
+    [
+        (
+            lambda: _Letter.model_validate({"sender": "hush", "words": [1, "hush"]}),
+            "ValidationError: sender (int_parsing), words.1 (int_parsing)",
+        ),
+        (lambda: _Letter.model_validate({"sender": "hush", "words": ["hush"] * 99}), None),
+        (lambda: _Letter.model_validate("hush"), "ValidationError: all of it (model_type)"),
+        (lambda: int("hush"), "ValueError in test_intake.py:"),
+        (lambda: dict[str, str]()["hush"], "KeyError in test_intake.py:"),
+        (b"hush\xff".decode, "UnicodeDecodeError: byte 4"),
+    ],
+)
+async def test_why_a_request_was_not_read_is_told_without_a_word_of_it(
+    pipeline: Pipeline, error: Callable[[], object], reason: str | None
+) -> None:
+    class Broken(Ledger):
+        def parse(self, request: WebhookRequest) -> Sequence[InboundEvent]:
+            error()
+            raise AssertionError
+
+    _channel(pipeline, Broken)
+    await _receive(pipeline, _request(pipeline))
+
+    (row,) = await pipeline.engine.rows(inbox_event)
+    stored = json.loads(row.payload)["error"]
+    assert stored.startswith(reason or "ValidationError: sender (int_parsing), words.0 ")
+    assert "hush" not in stored
+    assert len(stored) <= 200
+    told = [entry for entry in pipeline.log.entries if entry.event == "webhook kept unparsed"]
+    assert [entry.values["reason"] for entry in told] == [stored]
 
 
 class _Odd(Ledger):

@@ -329,7 +329,9 @@ class World:
     async def check_end(self) -> None:
         await self.check()
         events = self.rows(inbox_event)
-        assert len([it for it in events if it.type not in ("answer", "timer")]) == len(self.facts)
+        brought = {(row.source, row.external_id) for row in events}
+        assert {(it.source, it.external_id) for it in self.facts} <= brought
+        assert len(brought) == len(events)
         unfinished = [row for row in events if row.outcome in (None, "waiting", "asking")]
         assert unfinished == []
         for row in self.rows(conversation):

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import anyio
+import anyio.lowlevel
 import pytest
 import sqlalchemy as sa
 
-from router.errors import DatabaseLocked, StorageUnavailable
+from router.errors import DatabaseLocked, SchemaMismatch, StorageUnavailable
 from router.plugin.testing import FakeClock
 from router.storage.migrating import ensure
 from router.storage.sqlite import SQLiteStore
@@ -104,7 +105,31 @@ async def test_a_second_opening_is_refused_and_told_who_holds_it(engine: Engine)
         await SQLiteStore.open(path, FakeClock())
 
 
-async def test_a_second_process_is_refused_and_told_who_holds_it(tmp_path: Path) -> None:
+async def test_nothing_is_prepared_while_another_has_the_database(engine: Engine) -> None:
+    prepared: list[str] = []
+
+    with pytest.raises(DatabaseLocked):
+        await SQLiteStore.open(
+            _store(engine).path, FakeClock(), prepare=lambda: prepared.append("migrated")
+        )
+
+    assert prepared == []
+
+
+async def test_a_database_that_cannot_be_prepared_is_let_go_of(tmp_path: Path) -> None:
+    path = tmp_path / "router.db"
+
+    def refuse() -> None:
+        ensure(path, migrate=False)
+
+    for _ in range(2):
+        with pytest.raises(SchemaMismatch, match="has no schema yet"):
+            await SQLiteStore.open(path, FakeClock(), prepare=refuse)
+    store = await SQLiteStore.open(path, FakeClock(), prepare=lambda: ensure(path))
+    await store.close()
+
+
+def test_a_second_process_is_refused_and_told_who_holds_it(tmp_path: Path) -> None:
     path = tmp_path / "router.db"
     ensure(path)
     script = (
@@ -122,7 +147,7 @@ async def test_a_second_process_is_refused_and_told_who_holds_it(tmp_path: Path)
         assert holder.stdout.readline() == "locked\n"
 
         with pytest.raises(DatabaseLocked) as refusal:
-            await SQLiteStore.open(path, FakeClock())
+            anyio.run(_open_and_close, path)
 
         assert str(refusal.value) == (
             f"{path} is in use by process {holder.pid}. "
@@ -130,6 +155,10 @@ async def test_a_second_process_is_refused_and_told_who_holds_it(tmp_path: Path)
         )
         holder.kill()
 
+    anyio.run(_open_and_close, path)
+
+
+async def _open_and_close(path: Path) -> None:
     store = await SQLiteStore.open(path, FakeClock())
     await store.close()
 
@@ -232,7 +261,7 @@ async def test_a_failing_commit_fails_everybody_who_waited_for_it(engine: Engine
         tx.connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
         tx.connection.exec_driver_sql(
             "INSERT INTO message (id, tenant, conversation, direction, author, text, channel,"
-            " address, created_at) VALUES ('m', 'main', 'nobody', 'in', 'customer', '', 'x', 'y', 0)"
+            " address, created_at) VALUES ('m', 'main', 'nobody', 'in', 'bot', '', 'x', 'y', 0)"
         )
 
     errors: list[Exception] = []
@@ -258,9 +287,12 @@ async def test_a_full_disk_is_said_and_passes(engine: Engine) -> None:
     pages = await _pragma(engine, "page_count")
     await _pragma(engine, "max_page_count", pages)
 
-    with pytest.raises(StorageUnavailable, match="full"):
+    async def fill() -> None:
         for number in range(1000):
             await engine.accept(engine.said("x" * 2000, id=f"A{number}"))
+
+    with pytest.raises(StorageUnavailable, match="full"):
+        await fill()
     kept = len(await engine.rows(inbox_event))
     assert engine.store.trouble == ["database: SQLite: database or disk is full"]
 
@@ -303,7 +335,7 @@ async def test_closing_finishes_what_was_queued(tmp_path: Path) -> None:
         async with anyio.create_task_group() as tasks:
             for number in range(50):
                 tasks.start_soon(engine.accept, engine.said(id=f"A{number}"))
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
             await engine.store.close()
         engine.store = await engine.database.open(engine.clock)
 
@@ -325,9 +357,9 @@ async def test_a_page_is_told_what_was_committed(engine: Engine) -> None:
         assert await anext(changes) == Change("main", thread)
 
     changes.close()
-    with pytest.raises(StopAsyncIteration):
-        while True:
-            await anext(changes)
+    with anyio.fail_after(1):
+        async for _ in changes:
+            pass
 
 
 async def test_a_page_that_does_not_listen_holds_nobody_up(engine: Engine) -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -158,7 +159,7 @@ async def test_numbers_are_of_one_moment(engine: Engine) -> None:
 
 
 async def test_postgresql_counts_with_the_same_statements(postgres: PostgresDatabase) -> None:
-    ensure(postgres.url)
+    await anyio.to_thread.run_sync(ensure, postgres.url)
     database = create_async_engine(postgres.url)
 
     def everything(connection: sa.Connection) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from router.clock import SystemClock
 from router.data import data_path
 from router.domain.answer import Passage
-from router.errors import ConfigError
+from router.knowledge.articles import Articles
 from router.knowledge.index import Synced, digests, plan, refresh, sync
 from router.knowledge.retrieve import search
 from router.storage.migrating import _on_postgresql, migrate
@@ -199,7 +199,7 @@ def test_only_what_changed_is_written_and_what_vanished_goes(
     assert len(knowledge.find("pagos")) == 1
 
 
-async def test_a_store_is_refreshed_and_keeps_what_it_had_if_a_file_has_a_mistake(
+async def test_what_is_right_is_taken_up_and_what_has_a_mistake_stays_as_it_was(
     tmp_path: Path, folder: Path
 ) -> None:
     path = tmp_path / "store.db"
@@ -212,15 +212,24 @@ async def test_a_store_is_refreshed_and_keeps_what_it_had_if_a_file_has_a_mistak
         again = await refresh(store, "main", [folder], language="es")
         (folder / "pagos.md").write_text("# Pagos\n\nTarjeta.")
         (folder / "envios.md").write_text("---\nbad: x\n---\n")
-        with pytest.raises(ConfigError):
-            await refresh(store, "main", [folder], language="es")
+        mixed = await refresh(store, "main", [folder], language="es")
         (found,) = await store.read(lambda connection: search(connection, "main", "pagos"))
+        (kept,) = await store.read(lambda connection: search(connection, "main", "envíos"))
+        away = await refresh(store, "main", [folder / "gone"], language="es")
     finally:
         await store.close()
 
     assert first == Synced(written=2, kept=0, removed=0)
     assert again == Synced(written=0, kept=2, removed=0)
-    assert found.text == "Efectivo."
+    assert replace(mixed, problems=()) == Synced(written=1, kept=0, removed=0)
+    (problem,) = mixed.problems
+    assert str(problem) == (
+        f'{folder / "envios.md"}:2:1: "bad" says nothing about an article. '
+        "Write title, category or language, a colon and a value."
+    )
+    assert found.text == "Tarjeta."
+    assert kept.text == "A todo el país."
+    assert (away.removed, len(away.problems)) == (0, 1)
 
 
 def test_an_article_that_is_known_is_not_split_again(knowledge: Knowledge, folder: Path) -> None:
@@ -228,14 +237,16 @@ def test_an_article_that_is_known_is_not_split_again(knowledge: Knowledge, folde
     knowledge.load(folder)
     known = knowledge.run(lambda connection: digests(connection, "main"))
 
-    (same,) = plan([folder], language="es", known=known)
-    (new,) = plan([folder], language="es", known={"pagos.md": "older"})
+    (same,) = plan([folder], language="es", known=known).good
+    (new,) = plan([folder], language="es", known={"pagos.md": "older"}).good
 
     assert same.rows is None
     assert new.rows is not None
     # Known when it was read, gone when it is written: nothing is lost.
-    knowledge.run(lambda connection: sync(cast("Tx", WritingTx(connection)), "main", []))
-    knowledge.run(lambda connection: sync(cast("Tx", WritingTx(connection)), "main", [same]))
+    knowledge.run(lambda connection: sync(cast("Tx", WritingTx(connection)), "main", Articles()))
+    knowledge.run(
+        lambda connection: sync(cast("Tx", WritingTx(connection)), "main", Articles(good=(same,)))
+    )
     assert [one.id for one in knowledge.find("efectivo")] == ["pagos#1"]
 
 

@@ -275,7 +275,9 @@ async def test_form_of_any_bytes_is_read_or_refused(
     assert response.status_code == status
 
 
-@pytest.mark.parametrize("event", ["", "main/tel:+573001234567#1", "rubbish", "#1", "a#b"])
+@pytest.mark.parametrize(
+    "event", ["", "main/tel:+573001234567#1", "rubbish", "#1", "a#b", "a#" + "9" * 30, "a#²", "a#٣"]
+)
 async def test_trace_of_nothing_is_not_found(client: httpx.AsyncClient, event: str) -> None:
     response = await client.get("/simulator/trace", params=ANA_IN_A_QUERY | {"event": event})
 

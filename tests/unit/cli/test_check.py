@@ -99,3 +99,68 @@ def test_the_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--schema"]) == 0
 
     assert json.loads(capsys.readouterr().out)["title"] == "router.toml"
+
+
+def test_the_articles_are_read_too(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = desk / "config" / "knowledge" / "bad.md"
+    file.write_text("---\ntitel: x\n---\n", encoding="utf-8")
+
+    assert check(desk) == 2
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f'{file}:2:1: "titel" says nothing about an article.')
+
+
+@pytest.mark.parametrize("mode, warned", [(0o600, False), (0o640, True), (0o604, True)])
+def test_secrets_that_others_can_read_are_a_warning(
+    desk: Path, capsys: pytest.CaptureFixture[str], mode: int, warned: bool
+) -> None:
+    files = [desk / ".env", desk / "token"]
+    files[0].write_text("CHECK_PAGER_SECRET=hunter22\n", encoding="utf-8")
+    files[1].write_text("hunter22", encoding="utf-8")
+    for file in files:
+        file.chmod(mode)
+    references = ('{ env = "CHECK_PAGER_SECRET" }', '{ file = "token" }')
+    with (desk / "router.toml").open("a", encoding="utf-8") as config:
+        for number, reference in enumerate(references):
+            config.write(
+                f'\n[actions.pager{number}]\ntype = "webhook"\n'
+                f'url = "https://example.org/hook"\nsecret = {reference}\n'
+            )
+
+    assert check(desk) == 0
+
+    assert capsys.readouterr().err.splitlines() == [
+        f"warning: {file}: other users of this machine can read it, and it holds secrets. "
+        f"Run `chmod 600 {file}`."
+        for file in files
+        if warned
+    ]
+
+
+def test_an_escalation_that_tells_nobody_is_a_warning_once(
+    desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = desk / "router.toml"
+    text = file.read_text(encoding="utf-8")
+    for name in ("default", "support", "legal"):
+        text = text.replace(f"[queues.{name}]\n", "")
+    file.write_text(text, encoding="utf-8")
+    rules = desk / "rules" / "triage.toml"
+    with rules.open("a", encoding="utf-8") as more:
+        more.write(
+            '\n[[rule]]\nid = "again"\nwhen.text.words = "xyz"\n'
+            'then.escalate = { to = "legal", because = "again" }\n'
+        )
+
+    assert check(desk) == 0
+
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert len(warnings) == 2
+    for name, warning in zip(("legal", "support"), warnings, strict=True):
+        assert warning.startswith(f"warning: {rules}:")
+        assert warning.endswith(
+            f': nobody is told when something is escalated to "{name}". Write [queues.{name}] '
+            'notify = ["…"] with the name of an [actions.*] table in router.toml.'
+        )

@@ -42,6 +42,11 @@ def test_nothing_asked_is_helped(capsys: pytest.CaptureFixture[str]) -> None:
             '"foo" is not an event; write LANE#NUMBER. `router events show --help` shows how it',
         ),
         (
+            ["events", "show", "main/tel:+573001234567#" + "9" * 19],
+            f'"main/tel:+573001234567#{"9" * 19}" is not an event; write LANE#NUMBER.',
+        ),
+        (["explain", "\udcff"], "the argument '\\udcff' is no text in UTF-8"),
+        (
             ["outbox", "resolve", "x"],
             "say --sent or --not-sent: nobody else knows. `router outbox resolve --help` shows",
         ),

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from router.data import data_path
-from router.errors import ConfigError
 from router.knowledge.articles import ArticleFile, Section, sections
 from router.knowledge.index import plan
 
@@ -14,7 +13,7 @@ WRITE = "Write title, category or language, a colon and a value."
 
 def article(folder: Path, text: str, *, language: str) -> ArticleFile:
     (folder / "a.md").write_text(text)
-    (found,) = plan([folder], language=language)
+    (found,) = plan([folder], language=language).good
     return found
 
 
@@ -83,10 +82,13 @@ def test_a_mistake_is_told_with_its_place(
     file = tmp_path / "a.md"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
 
-    with pytest.raises(ConfigError) as caught:
-        plan([tmp_path])
+    (tmp_path / "good.md").write_text("# A")
 
-    assert str(caught.value) == f"{file}{place}: {message}"
+    found = plan([tmp_path])
+
+    assert [str(problem) for problem in found.problems] == [f"{file}{place}: {message}"]
+    assert [article.path for article in found.good] == ["good.md"]
+    assert (set(found.bad), found.whole) == ({"a.md"}, True)
 
 
 def test_every_mistake_in_every_file_is_told_at_once(tmp_path: Path) -> None:
@@ -96,10 +98,10 @@ def test_every_mistake_in_every_file_is_told_at_once(tmp_path: Path) -> None:
         (folder / "same.md").write_text("# A")
     (one / "bad.md").write_text("---\nx: y\nz: y\n---\n")
 
-    with pytest.raises(ConfigError) as caught:
-        plan([one, two, tmp_path / "three"])
+    found = plan([one, two, tmp_path / "three"])
 
-    assert [str(problem).partition(": ")[0] for problem in caught.value.problems] == [
+    assert (set(found.bad), found.whole) == ({"bad.md"}, False)
+    assert [str(problem).partition(": ")[0] for problem in found.problems] == [
         f"{one}/bad.md:2:1",
         f"{one}/bad.md:3:1",
         f"{two}/same.md",
@@ -112,7 +114,7 @@ def test_articles_are_found_in_folders_below_and_hidden_ones_are_not(tmp_path: P
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text("x")
 
-    assert [(found.path, found.name) for found in plan([tmp_path])] == [
+    assert [(found.path, found.name) for found in plan([tmp_path]).good] == [
         ("b.md", "b"),
         ("policies/refunds.md", "policies/refunds"),
     ]
@@ -167,7 +169,7 @@ def test_a_paragraph_too_long_by_itself_stays_whole() -> None:
 
 
 def test_the_example_articles_have_no_mistake_and_each_has_a_category() -> None:
-    articles = plan([data_path("config", "knowledge")])
+    articles = plan([data_path("config", "knowledge")]).good
 
     assert len([found for found in articles if found.language == "es"]) >= 8
     assert {found.language for found in articles} == {"es", "pt", "en"}

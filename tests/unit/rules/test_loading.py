@@ -363,3 +363,14 @@ def test_what_rules_lead_to_is_told_in_words(rules_of: Rules) -> None:
         ("ask no model",),
         (f'replace by "{"x" * 60}…"',),
     ]
+
+
+def test_a_rule_that_lost_its_condition_hides_no_other(rules_of: Rules) -> None:
+    text = (
+        '[[rule]]\nid = "earlier"\nwhen.text.worsd = "x"\nthen.ignore = "x"\n'
+        '[[rule]]\nid = "later"\nthen.tag = "t"\n'
+    )
+
+    (told,) = mistakes(lambda: rules_of(text))
+
+    assert '"worsd"' in told

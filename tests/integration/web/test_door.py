@@ -1,0 +1,169 @@
+"""Slow and many clients, on real sockets."""
+
+import asyncio
+import contextlib
+import logging
+import resource
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+
+import anyio
+import httpx
+import pytest
+
+from router.web.asgi import Receive, Scope, Send, answer
+from router.web.door import Doors, most_connections
+from router.web.server import listen, serve
+
+HEAD = b"GET / HTTP/1.1\r\nHost: here\r\n"
+FULL = "there are 3 connections, and more come"
+
+
+class Served:
+    """A server with one page; ``/slow`` answers when it is let go."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.go = anyio.Event()
+        self.asked = anyio.Event()
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http"
+        if scope["path"] == "/slow":
+            self.asked.set()
+            await self.go.wait()
+        await answer(send, 200, b"here")
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.port)
+
+
+@contextlib.asynccontextmanager
+async def serving(engine: str, doors: Doors) -> AsyncIterator[Served]:
+    served, stop = Served(), anyio.Event()
+    listener = listen("127.0.0.1", 0)
+    served.port = listener.getsockname()[1]
+    async with anyio.create_task_group() as tasks:
+
+        async def run() -> None:
+            await serve(served.app, listener, engine=engine, shutdown=stop.wait, doors=doors)
+
+        tasks.start_soon(run)
+        try:
+            with anyio.fail_after(15):
+                yield served
+        finally:
+            served.go.set()
+            stop.set()
+
+
+@pytest.fixture(params=["hypercorn", "uvicorn"])
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+async def ended(reader: asyncio.StreamReader) -> bytes:
+    """Read to the end, however it comes."""
+    try:
+        return await reader.read()
+    except ConnectionResetError:
+        return b""
+
+
+@pytest.mark.parametrize("before", [b"", HEAD, HEAD + b"\r\n" + HEAD])
+async def test_headers_that_come_too_slowly_end_the_connection(engine: str, before: bytes) -> None:
+    async with serving(engine, Doors(patience=0.3)) as served:
+        reader, writer = await served.connect()
+        writer.write(before)
+
+        async def dribble() -> None:
+            with contextlib.suppress(ConnectionError):
+                while True:
+                    writer.write(b"x")
+                    await writer.drain()
+                    await anyio.sleep(0.05)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(dribble)
+            found = await ended(reader)
+            tasks.cancel_scope.cancel()
+        writer.close()
+
+    assert found.count(b"200") == before.count(b"\r\n\r\n")
+
+
+async def test_request_may_take_longer_than_its_headers(engine: str) -> None:
+    async with serving(engine, Doors(patience=0.2)) as served:
+        reader, writer = await served.connect()
+        writer.write(HEAD.replace(b"/", b"/slow", 1) + b"\r\n")
+        await served.asked.wait()
+        await anyio.sleep(0.5)
+        served.go.set()
+        found = await reader.readuntil(b"here")
+        await anyio.sleep(0.5)
+        writer.write(HEAD + b"\r\n")
+        again = await reader.readuntil(b"here")
+        writer.close()
+
+    assert found.startswith(b"HTTP/1.1 200")
+    assert again.startswith(b"HTTP/1.1 200")
+
+
+async def test_connection_that_was_idle_for_longest_makes_room(
+    engine: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(engine, Doors(most=3)) as served:
+        waiting = [await served.connect() for _ in range(6)]
+        for reader, _ in waiting[:3]:
+            assert await ended(reader) == b""
+        for reader, writer in waiting[3:]:
+            writer.write(HEAD + b"\r\n")
+            assert (await reader.readuntil(b"here")).startswith(b"HTTP/1.1 200")
+        for _, writer in waiting:
+            writer.close()
+
+    warnings = [it.getMessage() for it in caplog.records if it.levelno == logging.WARNING]
+    assert [text[: len(FULL)] for text in warnings] == [FULL]
+
+
+async def test_requests_under_way_are_not_put_out_for_new_ones(engine: str) -> None:
+    async with serving(engine, Doors(most=2)) as served:
+        working = [await served.connect() for _ in range(2)]
+        for _, writer in working:
+            served.asked = anyio.Event()
+            writer.write(HEAD.replace(b"/", b"/slow", 1) + b"\r\n")
+            await served.asked.wait()
+        refused, late = await served.connect()
+        assert await ended(refused) == b""
+        late.close()
+        served.go.set()
+        for reader, writer in working:
+            assert (await reader.readuntil(b"here")).startswith(b"HTTP/1.1 200")
+            writer.close()
+        async with httpx.AsyncClient() as client:
+            response = await client.get(f"http://127.0.0.1:{served.port}/")
+
+    assert response.status_code == 200
+
+
+def test_most_connections_leave_descriptors_for_everything_else() -> None:
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    assert 0 < most_connections() < limit
+
+
+def test_limit_of_open_files_is_raised_as_far_as_it_goes() -> None:
+    program = (
+        "import resource\n"
+        "from router.web.door import most_connections, raise_descriptor_limit\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (300, 1500))\n"
+        "before = most_connections()\n"
+        "raise_descriptor_limit()\n"
+        "print(before, resource.getrlimit(resource.RLIMIT_NOFILE)[0], most_connections())\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+
+    assert found.stdout == "150 1500 1244\n"
