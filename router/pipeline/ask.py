@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 #: A model has no side effects, so whatever went wrong is tried again, so often.
 ATTEMPTS = 3
+#: Times a process may die while a question is under way. Many are at once, so that most of them
+#: are bystanders; but one that kills it must not be put for ever.
+INTERRUPTIONS = 10
 PATIENCE = Patience(attempts=ATTEMPTS, repeat_unknown=ATTEMPTS)
 
 #: Earlier lines of the conversation that a model sees.
@@ -66,7 +69,7 @@ class Asker:
         question = json.loads(item.body)
         began = self._clock.monotonic()
         passages: tuple[Passage, ...] = ()
-        if item.attempt >= ATTEMPTS:
+        if item.attempt >= INTERRUPTIONS:
             # Judged attempts never come to this: the process died around each of them.
             error = OutcomeUnknown(f"the router stopped {item.attempt} times while it asked")
             event = self._event(item, question, passages, began, error=error)

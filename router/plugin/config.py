@@ -38,7 +38,8 @@ class PluginConfig(BaseModel):
     """Base of every plugin's configuration; unknown keys are mistakes.
 
     The keys ``type``, ``enabled``, ``required`` and ``timeout`` of the table belong to the host
-    and never reach this model; likewise ``on_unknown`` of a channel and ``prompt`` of an AI backend.
+    and never reach this model; likewise ``on_unknown`` of a channel, and ``prompt`` of an AI
+    backend.
 
     .. versionadded:: 1.0
     """

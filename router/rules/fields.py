@@ -165,7 +165,11 @@ _ALL = (
     Field(path="contact.name", type=Type.TEXT, doc="What the customer calls themselves."),
     Field(path="contact.language", type=Type.LANGUAGE, doc="The customer's language, if known."),
     Field(path="contact.tag", type=Type.SET, doc="The customer's tags."),
-    Field(path="contact.opted_out", type=Type.FLAG, doc="The customer wants no messages that they did not ask for."),
+    Field(
+        path="contact.opted_out",
+        type=Type.FLAG,
+        doc="The customer wants no messages that they did not ask for.",
+    ),
     Field(path="contact.new", type=Type.FLAG, doc="This is the customer's first message ever."),
     Field(
         path="contact.address",

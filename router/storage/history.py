@@ -11,8 +11,8 @@ def turns(
 ) -> tuple[PromptTurn, ...]:
     """Give what was said before the open turn, oldest first.
 
-    What failed, was withdrawn or still waits was never read by the customer, so a model does not
-    see it either.
+    What failed or was withdrawn was never read by the customer, so a model does not see it either;
+    what is still on its way will be.
     """
     pending = sa.select(sa.func.coalesce(conversation.c.turn_from, asked_seq)).where(
         conversation.c.id == conversation_id, conversation.c.tenant == tenant

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from router.failpoints import NAMES
-from router.pipeline.ask import ATTEMPTS
+from router.pipeline.ask import INTERRUPTIONS
 from router.pipeline.control import ask, socket_path
 from router.pipeline.worker import MAX_CRASHES
 from tests.acceptance import provider as providers
@@ -268,7 +268,7 @@ def states(daemon: Daemon) -> dict[str, str]:
 
 
 #: What becomes of a question around which the process was killed too often: a person gets it.
-_GIVEN_UP = f'"assistant" failed: the router stopped {ATTEMPTS} times while it asked'
+_GIVEN_UP = f'"assistant" failed: the router stopped {INTERRUPTIONS} times while it asked'
 
 
 #: What becomes of an event that was being worked alone each time: a dead letter, for a person too.

@@ -23,6 +23,16 @@ RULES = """
 answer = "assistant"
 
 [[rule]]
+id = "shipping"
+when.text.words = "envío"
+then.reply = { text = "El envío cuesta $8.000 en Bogotá." }
+
+[[rule]]
+id = "refund"
+when.text.words = "reembolso"
+then.draft = { text = "Le devolvemos el dinero.", because = "money is involved" }
+
+[[rule]]
 id = "legal"
 when.text.words = "abogado"
 then.escalate = { to = "legal", because = "legal threat", say = "Ya le escribe una persona." }
@@ -49,7 +59,8 @@ def called(tmp_path: Path, httpserver: HTTPServer) -> Iterator[tuple[Daemon, str
             daemon.start()
             daemon.say("m1", f"tel:{ANA}", "¿Cuánto cuesta el envío?")
             wait_for(lambda: _sent(daemon) == 1, "an answer")
-            daemon.say("m2", f"tel:{ANA}", f"Mire {LONG} o llamo a mi abogado")
+            daemon.say("m2", f"tel:{ANA}", "Quiero un reembolso")
+            daemon.say("m3", f"tel:{ANA}", f"Mire {LONG} o llamo a mi abogado")
             wait_for(lambda: bool(httpserver.log), "a notice")
             notice = json.loads(httpserver.log[0][0].data)["params"]
             assert notice["title"] == f"{ANA}: legal threat"
@@ -88,11 +99,13 @@ async def test_link_shows_the_conversation_on_any_screen_without_a_script(
     await phone.goto(url)
 
     await expect(phone.get_by_role("heading", level=1)).to_have_text(ANA)
+    await expect(phone.get_by_text("ledger", exact=True)).to_be_visible()
     await expect(phone.get_by_text("legal threat")).to_be_visible()
     await expect(phone.get_by_text("Nadie ha confirmado todavía.")).to_be_visible()
     await expect(phone.locator(".theirs").first).to_contain_text("¿Cuánto cuesta el envío?")
     await expect(phone.locator(".mine").last).to_contain_text("Ya le escribe una persona.")
     await expect(phone.locator(".mine .status").last).to_have_text("enviado")
+    await expect(phone.locator(".draft")).to_have_text("Le devolvemos el dinero.")
     body = await phone.locator("body").bounding_box()
     wall = await phone.locator(".wall").bounding_box()
     assert body is not None
@@ -126,4 +139,4 @@ async def test_call_is_acknowledged_with_the_command_that_the_page_names(
 
     await page.get_by_role("link", name="Actualizar").click()
     await expect(page.get_by_text("Lo atiende luis")).to_be_visible()
-    await expect(page.locator(".command")).to_have_count(0)
+    await expect(page.locator(".command")).to_have_count(1)  # the draft's

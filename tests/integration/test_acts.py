@@ -18,7 +18,7 @@ from router.pipeline.acts import ACTS, perform
 from router.storage.drafts import open_draft
 from router.storage.health import damage
 from router.storage.store import AttemptResult, Commit, Item, NewEvent, Tx
-from router.storage.tables import contact, conversation, draft, inbox_event, message, outbox, ticket
+from router.storage.tables import conversation, draft, inbox_event, message, outbox, ticket
 from router.storage.tickets import open_escalation, open_ticket
 from tests.integration.engine.harness import ANA, LUIS, Engine, opened, ref
 

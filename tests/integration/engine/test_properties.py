@@ -453,7 +453,7 @@ async def _chaos(world: World, data: bytes) -> None:
 
 
 @pytest.mark.timeout(3600 if _LONG else 60)
-@_PROFILE
+@settings(_PROFILE, max_examples=_LONG or 80)
 @given(data=_tape)
 def test_any_interleaving_leaves_every_fact_worked_once_in_order_and_nothing_sent_twice(
     data: bytes,

@@ -9,7 +9,7 @@ import pytest
 
 from router.domain.message import Author
 from router.errors import OutcomeUnknown, Refused, Unavailable
-from router.pipeline.ask import ATTEMPTS
+from router.pipeline.ask import ATTEMPTS, INTERRUPTIONS
 from router.pipeline.worker import MAX_ATTEMPTS, MAX_CRASHES
 from router.storage.store import Work
 from router.storage.tables import conversation, decision, draft, inbox_event, outbox, ticket
@@ -318,7 +318,7 @@ async def test_a_backend_that_refuses_is_not_asked_again(hasty: Pipeline) -> Non
 
 async def test_a_question_around_which_the_process_dies_each_time_ends(hasty: Pipeline) -> None:
     await _say(hasty, "¿cuánto cuesta?")
-    for _ in range(ATTEMPTS):
+    for _ in range(INTERRUPTIONS):
         assert await hasty.engine.store.start_attempt(await hasty.engine.claim_item("job"))
         await hasty.crash()
 

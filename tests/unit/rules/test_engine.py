@@ -451,7 +451,7 @@ def test_who_opted_out_gets_nothing_that_they_did_not_ask_for(
     rules_of: Rules, then: str, outcome: str
 ) -> None:
     rule = f"[[rule]]\nid = 'd'\non = 'delivery'\nwhen.delivery.status = 'failed'\nthen.{then}\n"
-    event = {"event__kind": "delivery", "delivery__status": "failed", "text": None}
+    event: dict[str, Any] = {"event__kind": "delivery", "delivery__status": "failed", "text": None}
     reading = read(rules_of(rule), ASSISTED, facts(contact__opted_out=True, **event))
 
     decision = decided(reading)
