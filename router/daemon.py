@@ -13,7 +13,7 @@ import anyio.abc
 
 from router import __version__
 from router.clock import Clock, SystemClock
-from router.errors import RouterError, StorageError
+from router.errors import RouterError, StorageError, StorageUnavailable
 from router.ids import Ids, new_id
 from router.logs import Redaction, configure
 from router.metrics import Metrics
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from router.web.host import WebHost
 
 SQLITE = "sqlite+aiosqlite:///"
+#: Seconds to wait while the database is away.
+_STORAGE_PAUSE = 1.0
 
 #: How often a service manager hears how we are, in seconds; it may want to hear more often.
 _TELL = 5.0
@@ -175,7 +177,13 @@ class Router:
 
         for tenant in self.settings.tenants.values():
             folders, language = tenant.knowledge_folders, tenant.language
-            synced = await refresh(self.store, tenant.name, folders, language=language)
+            synced = None
+            while synced is None:
+                try:
+                    synced = await refresh(self.store, tenant.name, folders, language=language)
+                except StorageUnavailable as error:
+                    self.log.error("articles not read", error=str(error))
+                    await anyio.sleep(_STORAGE_PAUSE)
             for problem in synced.problems:
                 self.log.error("article not read", tenant=tenant.name, problem=str(problem))
             if synced.problems:

@@ -8,8 +8,9 @@ from typing import Any
 from router.domain.decision import TicketRequest
 from router.domain.message import Author
 from router.domain.outbox import ItemKind, ItemState
-from router.ids import Ids
+from router.ids import Ids, new_secret
 from router.pipeline.configuration import Configuration
+from router.pipeline.notices import address_of
 from router.rules.model import DEFAULT_QUEUE
 from router.storage.store import OWN_LANE, AttemptResult, Item, NewItem, Tx
 
@@ -52,20 +53,26 @@ def ticket_of(
     what = what if len(what) <= _LONGEST else f"{what[: _LONGEST - 1]}…"
     title = f"{said}: {what}"
     notices: list[NewItem] = []
+    link = None
     queue = configuration.settings.queues.get(DEFAULT_QUEUE)
     if item.kind is ItemKind.MESSAGE and queue is not None:
+        because = result.error or title
+        params = {"title": title, "text": f"{because} (router outbox show {item.id})"}
+        secret = new_secret()
+        url = address_of(configuration, item.tenant, secret)
+        if queue.notify and item.conversation is not None and url is not None:
+            link, params["url"] = secret, url
         notices = [
-            _notice(name, item, body["recipient"], title, result, ids) for name in queue.notify
+            _notice(name, item, body["recipient"], params, because, ids) for name in queue.notify
         ]
-    return partial(_open, item=item, ticket=ids(), title=title, notices=notices)
+    return partial(_open, item=item, ticket=ids(), title=title, notices=notices, link=link)
 
 
 def _notice(
-    name: str, item: Item, recipient: str, title: str, result: AttemptResult, ids: Ids
+    name: str, item: Item, recipient: str, params: Mapping[str, str], because: str, ids: Ids
 ) -> NewItem:
-    because = result.error or title
     body: dict[str, Any] = {
-        "params": {"title": title, "text": f"{because} (router outbox show {item.id})"},
+        "params": params,
         "conversation": item.conversation,
         "contact": {"name": "", "address": recipient, "channel": item.destination},
         "because": because,
@@ -81,10 +88,13 @@ def _notice(
     )
 
 
-def _open(tx: Tx, *, item: Item, ticket: str, title: str, notices: list[NewItem]) -> None:
+def _open(
+    tx: Tx, *, item: Item, ticket: str, title: str, notices: list[NewItem], link: str | None
+) -> None:
+    from router.storage.links import open_link
     from router.storage.tickets import open_ticket
 
-    open_ticket(
+    number = open_ticket(
         tx.connection,
         id=ticket,
         tenant=item.tenant,
@@ -94,5 +104,14 @@ def _open(tx: Tx, *, item: Item, ticket: str, title: str, notices: list[NewItem]
         author="router",
         now=tx.now,
     )
+    if link is not None and item.conversation is not None:
+        open_link(
+            tx.connection,
+            secret=link,
+            tenant=item.tenant,
+            conversation=item.conversation,
+            ticket_number=number,
+            now=tx.now,
+        )
     if notices:
         tx.send(notices, tenant=item.tenant, conversation=item.conversation, epoch=item.epoch)

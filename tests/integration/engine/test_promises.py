@@ -19,6 +19,7 @@ from router.storage.tables import (
     draft,
     early_report,
     inbox_event,
+    link,
     outbox,
     ticket,
     timer,
@@ -165,7 +166,11 @@ async def test_a_message_that_may_not_have_arrived_is_a_ticket_and_a_notice(
     (row,) = await pipeline.engine.rows(ticket)
     assert (row.title, row.queue, row.priority) == (title, "default", "high")
     (call,) = pipeline.provider.done
-    assert call.as_json()["params"]["title"] == title
+    params = call.as_json()["params"]
+    assert params["title"] == title
+    (opens,) = await pipeline.engine.rows(link)
+    assert params["url"].endswith(f"/c/{opens.secret}")
+    assert opens.ticket == row.id
 
 
 async def test_an_answer_of_days_ago_is_not_sent_any_more(pipeline: Pipeline) -> None:

@@ -56,7 +56,7 @@ from tests.integration.engine.pipeline import (
 
 _LONG = int(os.environ.get("ROUTER_PROPERTY_EXAMPLES", "0"))
 _PROFILE = settings(
-    max_examples=_LONG or 30,
+    max_examples=_LONG or 15,
     derandomize=not _LONG,
     database=None,
     deadline=None,
@@ -260,7 +260,6 @@ class World:
         while busy:
             busy = False
             await self.think()
-            await self._note()
             for kind in ("job", "out"):
                 while self._waits(kind):
                     busy = True
@@ -277,6 +276,7 @@ class World:
             with anyio.move_on_after(0.02):
                 works = await self.engine.store.claim(100)
             await self.pipeline.work(*works)
+            await self._note()
 
     def _waits(self, kind: str) -> bool:
         now = self.engine.clock.now()
@@ -453,7 +453,7 @@ async def _chaos(world: World, data: bytes) -> None:
 
 
 @pytest.mark.timeout(3600 if _LONG else 60)
-@settings(_PROFILE, max_examples=_LONG or 80)
+@settings(_PROFILE, max_examples=_LONG or 60)
 @given(data=_tape)
 def test_any_interleaving_leaves_every_fact_worked_once_in_order_and_nothing_sent_twice(
     data: bytes,
