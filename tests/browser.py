@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 @asynccontextmanager
 async def open_page() -> AsyncIterator["Page"]:
     """Give an empty page. An error on the page, or in its console, fails the test at the end."""
-    from playwright.async_api import async_playwright
+    from playwright.async_api import async_playwright, expect
+
+    # A page shows what a loaded machine has worked; five seconds are not always enough for it.
+    expect.set_options(timeout=20_000)
 
     errors: list[str] = []
     async with async_playwright() as playwright:

@@ -42,9 +42,6 @@ class Changes:
     def __init__(self) -> None:
         self._listeners: set[Listener] = set()
 
-    def __bool__(self) -> bool:
-        return bool(self._listeners)
-
     def subscribe(self) -> Listener:
         listener = Listener(self)
         self._listeners.add(listener)

@@ -296,7 +296,7 @@ class SQLiteStore(Store):
                 sqlite_lanes.idle(raw, IN, lane, me=me)
             else:
                 tx.published.append(following)
-        if conversation is not None and self.changes:
+        if conversation is not None:
             tx.published.append(Change(work.tenant, conversation.id))
 
     async def fail(self, work: Work, error: str, retry_at: datetime) -> None:
@@ -396,7 +396,7 @@ class SQLiteStore(Store):
     def _follow(self, tx: Transaction, item: Item, following: Item | None) -> None:
         if following is not None:
             tx.published.append(following)
-        if item.conversation is not None and self.changes:
+        if item.conversation is not None:
             tx.published.append(Change(item.tenant, item.conversation))
 
     async def release(self, items: Sequence[Item | Work]) -> None:

@@ -452,7 +452,7 @@ async def _chaos(world: World, data: bytes) -> None:
         await world.check()
 
 
-@pytest.mark.timeout(3600 if _LONG else 60)
+@pytest.mark.timeout(3600 if _LONG else 240)
 @settings(_PROFILE, max_examples=_LONG or 60)
 @given(data=_tape)
 def test_any_interleaving_leaves_every_fact_worked_once_in_order_and_nothing_sent_twice(
@@ -498,7 +498,7 @@ async def _orderly(world: World, data: bytes) -> None:
         await world.check()
 
 
-@pytest.mark.timeout(3600 if _LONG else 60)
+@pytest.mark.timeout(3600 if _LONG else 240)
 @_PROFILE
 @given(facts=_facts, between=_tape, after=_tape)
 def test_duplicates_crashes_and_retries_leave_the_state_that_the_facts_imply(
