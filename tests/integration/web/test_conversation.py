@@ -366,6 +366,8 @@ async def test_page_of_an_escalation_names_the_ticket_that_was_open(world: World
 async def test_long_conversation_shows_its_newest_messages(world: World) -> None:
     path = await world.called()
     (row,) = await world.rows(message)
+    # Around noon where the business is, so that all of it is one day whenever this runs.
+    before = (row.created_at - timedelta(days=2)).replace(hour=18, minute=0)
 
     def write(tx: Tx) -> None:
         earlier = [
@@ -373,7 +375,7 @@ async def test_long_conversation_shows_its_newest_messages(world: World) -> None
                 **row._mapping,
                 "id": f"old-{number:03}",
                 "text": f"viejo {number:03}",
-                "created_at": row.created_at - timedelta(days=1, minutes=number),
+                "created_at": before - timedelta(minutes=number),
             }
             for number in range(120)
         ]
