@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import anyio
 import anyio.to_thread
 import httpx
 import pytest
@@ -127,6 +128,22 @@ async def test_message_of_several_lines_is_typed_with_shift(phone: "Page") -> No
     await expect(phone.locator(".mine .text")).to_have_text(
         "Hola\n¿Cuánto cuesta el envío?", use_inner_text=True
     )
+
+
+async def test_page_stays_live_when_its_scripts_come_late(
+    page: "Page", shipped: str, number: str
+) -> None:
+    from playwright.async_api import Route, expect
+
+    async def late(route: Route) -> None:
+        await anyio.sleep(0.3)
+        await route.continue_()
+
+    await page.route("**/hx-sse.min.js", late)
+    await page.goto(f"{shipped}?address={number.replace('+', '%2B')}")
+    await say(page, "hola")
+
+    await expect(page.locator(".mine .text")).to_have_text("hola")
 
 
 async def test_message_that_a_script_sends_shows_on_the_open_page(
