@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: bench check clean coverage format help image lock run setup test
+.PHONY: bench check clean coverage format help image lock proof reloads run setup test
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -69,11 +69,12 @@ coverage: setup ## run every test and say which lines none of them reached
 	@$(BIN)/coverage run -m pytest $(ARGS); status=$$?; \
 	$(BIN)/coverage combine --quiet && $(BIN)/coverage report && exit $$status
 
-check: setup ## format, lint, types, layers, docs
+check: setup ## format, lint, types, layers, the rules' own tests, docs
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/router rules test rules --min-coverage 100 --min-killed 95
 	@$(BIN)/pytest --quiet tests/docs
 
 format: setup ## put the code into shape
@@ -82,6 +83,12 @@ format: setup ## put the code into shape
 
 bench: setup ## measure, as JSON and as a table
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+proof: setup ## kill daemons 500 times on each store, and check; SHARD=3/10 for a tenth
+	@$(BIN)/python -m tests.proof $(if $(SHARD),--shard $(SHARD)) $(ARGS)
+
+reloads: setup ## reload a daemon 1,000 times while webhooks come in, and check
+	@ROUTER_RELOADS=1000 $(BIN)/pytest tests/acceptance/test_reload.py -k neither_lost $(ARGS)
 
 image: ## build the container image, with whichever builder is here
 	@set -e; \

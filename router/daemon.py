@@ -2,18 +2,19 @@
 
 import os
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 import anyio.abc
+import anyio.to_thread
 
 from router import __version__
 from router.clock import Clock, SystemClock
-from router.errors import RouterError, StorageError, StorageUnavailable
+from router.errors import ActRefused, ConfigError, RouterError, StorageUnavailable
 from router.ids import Ids, new_id
 from router.logs import Redaction, configure
 from router.metrics import Metrics
@@ -22,19 +23,23 @@ from router.pipeline.ask import Asker
 from router.pipeline.configuration import Configuration
 from router.pipeline.control import commands, serve, socket_path
 from router.pipeline.deliver import Deliverer
-from router.pipeline.instances import Instances, LiveChannel
+from router.pipeline.instances import Instances, Live, LiveChannel
 from router.pipeline.intake import Intake
+from router.pipeline.lifespans import Lifespans
+from router.pipeline.reloading import Reloader
 from router.pipeline.surroundings import Configured
 from router.pipeline.triage import Triage
+from router.pipeline.watching import Watcher
 from router.pipeline.worker import Worker
 from router.plugin.context import Log
 from router.plugin.loading import load_plugins
 from router.schedule.silence import SilenceAlarm
 from router.schedule.timers import Timers
+from router.settings.inputs import Files
 from router.settings.loading import load_settings, plugin_files
-from router.settings.model import Settings
+from router.settings.model import Settings, TenantSettings
 from router.storage.sqlite import SQLiteStore
-from router.storage.store import JOB, OUT
+from router.storage.store import JOB, OUT, Store
 
 if TYPE_CHECKING:
     from router.web.host import WebHost
@@ -54,17 +59,21 @@ class Router:
 
     :param store: open already; closed by whoever opened it.
     :param offline: channels send nothing and actions do nothing.
+    :param load: reads the configuration's files again, for a reload; ``None``: there is none.
+    :param redaction: learns the secrets of what is reloaded.
     """
 
     def __init__(
         self,
         settings: Settings,
-        store: SQLiteStore,
+        store: Store,
         *,
         log: Log,
         clock: Clock | None = None,
         ids: Ids = new_id,
         offline: bool = False,
+        load: Callable[[], Settings] | None = None,
+        redaction: Redaction | None = None,
     ) -> None:
         self.store = store
         self.clock = clock or SystemClock()
@@ -73,18 +82,33 @@ class Router:
         self.draining = False
         self._drained = False
         self._since = self.clock.now()
-        self._doubts: list[str] = []
+        self._doubts: tuple[str, ...] = ()
         instances = Instances(settings, self.clock, log, offline=offline)
         self.configuration = Configuration(settings, instances)
+        self._ids = ids
         self._triage = Triage(self.configuration, self.clock, ids, store.aliases)
         self.intake = Intake(store, log, self.metrics)
-        self._knowledge = anyio.Event()
+        self._lifespans = Lifespans(log)
+        #: Set once the articles are in the index; then what is set if they are to be read again.
+        self._knowledge, self._unread = anyio.Event(), anyio.Event()
         shared = (self.clock, log, self.metrics)
-        asker = Asker(store, lambda: self.configuration, self._knowledge, *shared)
+        asker = Asker(store, lambda: self.configuration, lambda: self._knowledge, *shared)
         self._worker = Worker(store, lambda: self._triage, *shared)
         self._deliverer = Deliverer(store, lambda: self.configuration, asker, *shared, ids=ids)
         self._timers = Timers(store, log)
         self._silence = SilenceAlarm(store, lambda: self.settings, self.clock, log)
+        self.reloader = Reloader(
+            load,
+            current=lambda: self.configuration,
+            swap=self._swap,
+            closed=self._closed,
+            lifespans=self._lifespans,
+            clock=self.clock,
+            log=log,
+            metrics=self.metrics,
+            redaction=redaction or Redaction(),
+            offline=offline,
+        )
         self._running = self._run()
 
     @property
@@ -99,6 +123,10 @@ class Router:
         """Name what is not ready; empty is ready."""
         return [*self.store.trouble, *self.configuration.instances.down()]
 
+    def held_back(self) -> list[str]:
+        """Name the instances whose circuit breaker is open: nothing leaves there for now."""
+        return self.configuration.instances.held_back()
+
     def status(self) -> dict[str, Any]:
         """Give what only the living process knows, as values for JSON."""
         return {
@@ -108,10 +136,18 @@ class Router:
             "draining": self.draining,
             "trouble": [
                 *self.readiness(),
+                *(f"{name} fails: circuit breaker open" for name in self.held_back()),
                 *(f"silent: {name}" for name in self._silence.silent),
                 *self._doubts,
+                *self._unloaded(),
             ],
-            "settings": {"path": str(self.settings.path), "hash": self.settings.hash},
+            "settings": {
+                "path": str(self.settings.path),
+                "hash": self.settings.hash,
+                "loaded_at": self.reloader.loaded.at.isoformat(),
+                "restart": list(self.reloader.loaded.restart),
+                "last_load": self.reloader.last.as_values(),
+            },
             "instances": [
                 {
                     "name": live.label,
@@ -119,10 +155,16 @@ class Router:
                     "up": live.up,
                     "required": live.settings.required,
                     "error": live.error,
+                    "breaker": live.breaker.as_values(),
                 }
                 for live in self.configuration.instances.all()
             ],
         }
+
+    def _unloaded(self) -> list[str]:
+        if self.reloader.last.applied:
+            return []
+        return ["the last reload was refused: what runs is not what the files say"]
 
     async def __aenter__(self) -> Self:
         await self._running.__aenter__()
@@ -138,10 +180,12 @@ class Router:
 
     @asynccontextmanager
     async def _run(self) -> AsyncIterator[None]:
-        async with anyio.create_task_group() as plugins:
-            await plugins.start(self._instances)
+        # Closed only when nothing of ours calls a plugin any more.
+        async with self._lifespans.open():
+            await self._lifespans.start(self.configuration.instances.all())
             async with anyio.create_task_group() as work:
                 work.start_soon(self._index)
+                work.start_soon(self._restore)
                 work.start_soon(self._worker.run)
                 work.start_soon(self._deliverer.run, OUT)
                 work.start_soon(self._deliverer.run, JOB)
@@ -150,8 +194,6 @@ class Router:
                 yield
                 await self.drain()
                 work.cancel_scope.cancel()
-            # Only now, when nothing of ours calls a plugin any more.
-            plugins.cancel_scope.cancel()
         await self.store.release_all()
 
     async def drain(self) -> None:
@@ -163,57 +205,109 @@ class Router:
         if self._drained:
             return
         self.draining = self._drained = True
+        self.reloader.stop()
         self.store.pause()
         with anyio.move_on_after(self.settings.server.drain):
             await self._worker.idle()
             await self._deliverer.idle()
 
-    async def _instances(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
-        await self.configuration.instances.run(task_status=task_status)
+    def _swap(self, configuration: Configuration) -> None:
+        """Put another configuration in force; waits for nothing."""
+        before, self.configuration = self.configuration.settings, configuration
+        self._triage = Triage(configuration, self.clock, self._ids, self.store.aliases)
+        if _articles(before) != _articles(configuration.settings) and self._knowledge.is_set():
+            # Questions wait until the articles are those that the configuration names.
+            self._knowledge = anyio.Event()
+        self._unread.set()
+
+    async def _closed(self, live: Live[Any]) -> None:
+        """Forget what is kept of an instance that was replaced or removed."""
+        from router.pipeline.guard import forget
+
+        known = {(it.tenant, it.label): it for it in self.configuration.instances.all()}
+        other = known.get((live.tenant, live.label))
+        if other is not None and other.breaker.is_open:
+            return  # it is kept of the other one now
+        try:
+            await forget(self.store, live)
+        except StorageUnavailable as error:
+            self.log.error("circuit breaker not stored", error=str(error))
+
+    async def _restore(self) -> None:
+        """Go on with the circuit breakers that were open when the last process ended."""
+        from router.pipeline.guard import restore
+
+        while True:
+            try:
+                await restore(self.store, self.configuration.instances)
+            except StorageUnavailable as error:
+                self.log.error("circuit breakers not read", error=str(error))
+                await anyio.sleep(_STORAGE_PAUSE)
+            else:
+                return
 
     async def _index(self) -> None:
-        """Bring the articles into the index; models are asked once they are there."""
+        """Bring the articles into the index, and again after each reload.
+
+        Models are asked once they are there.
+        """
+        while True:
+            self._unread = anyio.Event()
+            doubts: list[str] = []
+            for tenant in self.settings.tenants.values():
+                doubts += await self._index_of(tenant)
+            self._doubts = tuple(doubts)
+            if not self._unread.is_set():  # else other folders may be meant by now
+                self._knowledge.set()
+            await self._unread.wait()
+
+    async def _index_of(self, tenant: TenantSettings) -> list[str]:
+        """Bring one tenant's articles into the index; give what is doubtful about them."""
         from router.knowledge.index import refresh  # here, because it brings SQLAlchemy
 
-        for tenant in self.settings.tenants.values():
-            folders, language = tenant.knowledge_folders, tenant.language
-            synced = None
-            while synced is None:
-                try:
-                    synced = await refresh(self.store, tenant.name, folders, language=language)
-                except StorageUnavailable as error:
-                    self.log.error("articles not read", error=str(error))
-                    await anyio.sleep(_STORAGE_PAUSE)
-            for problem in synced.problems:
-                self.log.error("article not read", tenant=tenant.name, problem=str(problem))
-            if synced.problems:
-                # What they say is not known; everything else is, so we are ready all the same.
-                what = f"articles of {tenant.name} have mistakes: `router check` names them"
-                self._doubts.append(what)
-        self._knowledge.set()
+        folders, language = tenant.knowledge_folders, tenant.language
+        synced = None
+        while synced is None:
+            try:
+                synced = await refresh(self.store, tenant.name, folders, language=language)
+            except StorageUnavailable as error:
+                self.log.error("articles not read", error=str(error))
+                await anyio.sleep(_STORAGE_PAUSE)
+        for problem in synced.problems:
+            self.log.error("article not read", tenant=tenant.name, problem=str(problem))
+        if not synced.problems:
+            return []
+        # What they say is not known; everything else is, so we are ready all the same.
+        return [f"articles of {tenant.name} have mistakes: `router check` names them"]
+
+
+def _articles(settings: Settings) -> dict[str, object]:
+    """Give what decides which articles are known, by tenant."""
+    tenants = settings.tenants.values()
+    return {each.name: (each.knowledge_folders, each.language) for each in tenants}
 
 
 @asynccontextmanager
 async def open_store(
     settings: Settings, *, migrate: bool = True, clock: Clock | None = None
-) -> AsyncIterator[SQLiteStore]:
+) -> AsyncIterator[Store]:
     """Open the configured database, its schema brought up to date.
 
     :raises StorageError: in words.
     """
     from router.storage.migrating import ensure
 
-    url = settings.router.database
-    if not url.startswith(SQLITE):
-        message = (
-            "this version keeps its data in SQLite only. "
-            'Write database = "sqlite+aiosqlite:///data/router.db" in [router]'
-        )
-        raise StorageError(message)
-    path = Path(url.removeprefix(SQLITE))
-    store = await SQLiteStore.open(
-        path, clock or SystemClock(), prepare=lambda: ensure(path, migrate=migrate)
-    )
+    url, clock = settings.router.database, clock or SystemClock()
+    store: Store
+    if url.startswith(SQLITE):
+        path = Path(url.removeprefix(SQLITE))
+        store = await SQLiteStore.open(path, clock, prepare=lambda: ensure(path, migrate=migrate))
+    else:
+        from router.storage.postgres import PostgresStore  # here, because it brings its driver
+
+        await anyio.to_thread.run_sync(lambda: ensure(url, migrate=migrate))
+        lease = settings.router.lease
+        store = await PostgresStore.open(url, clock, lease=lease, heartbeat=min(1.0, lease / 3))
     try:
         yield store
     finally:
@@ -227,8 +321,20 @@ def run(
 
     :raises RouterError: if it cannot start, in words.
     """
-    registry = load_plugins(plugin_files(config))
-    settings = load_settings(config, registry, run=True)
+    plugins = plugin_files(config)
+    registry = load_plugins(plugins)
+    files = Files(config)
+
+    def load() -> Settings:
+        try:
+            return files.read(lambda: load_settings(config, registry, run=True))
+        except ConfigError as error:
+            if plugin_files(config) == plugins:
+                raise
+            hint = "[router] plugins has changed: restart the router, which then loads them"
+            raise ConfigError([*error.problems, hint]) from error
+
+    settings = load()
     redaction = Redaction(settings.secrets)
     log = configure(redaction)
     for warning in settings.warnings:
@@ -242,7 +348,9 @@ def run(
         pass
     try:
         return anyio.run(
-            lambda: _serve(settings, log, host=host, port=port, migrate=migrate),
+            lambda: _serve(
+                settings, log, files, load, redaction, host=host, port=port, migrate=migrate
+            ),
             backend_options=options,
         )
     except BaseExceptionGroup as group:
@@ -263,7 +371,15 @@ def _only(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
 
 
 async def _serve(
-    settings: Settings, log: Any, *, host: str | None, port: int | None, migrate: bool
+    settings: Settings,
+    log: Any,
+    files: Files,
+    load: Callable[[], Settings],
+    redaction: Redaction,
+    *,
+    host: str | None,
+    port: int | None,
+    migrate: bool,
 ) -> int:
     from router.web import server as http
     from router.web.app import build_app
@@ -275,11 +391,14 @@ async def _serve(
     stop = _Stop()
     async with (
         open_store(settings, migrate=migrate) as store,
-        Router(settings, store, log=log) as router,
+        Router(settings, store, log=log, load=load, redaction=redaction) as router,
         _control(router),
         anyio.create_task_group() as tasks,
     ):
-        tasks.start_soon(_signals, stop, log)
+        tasks.start_soon(_signals, stop, router, tasks, log)
+        tasks.start_soon(Watcher(files, router.reloader, lambda: router.settings, log).run)
+        for sentence in store.advice:
+            log.warning(sentence)
         _announce(settings, listener.getsockname())
         address = f"{listener.getsockname()[0]}:{listener.getsockname()[1]}"
         log.info("serving", address=address)
@@ -310,10 +429,22 @@ class _Stop:
 
 @asynccontextmanager
 async def _control(router: Router) -> AsyncIterator[None]:
-    """Serve the control socket, through which commands reach the one writer."""
-    path = socket_path(router.store.path)
+    """Serve the control socket, through which commands reach the one writer of a SQLite file.
+
+    A PostgreSQL database has none: commands write to it beside the nodes.
+    """
+    url = router.settings.router.database
+    if not url.startswith(SQLITE):
+        yield
+        return
+    path = socket_path(Path(url.removeprefix(SQLITE)))
     around = Configured(lambda: router.configuration)
-    async with serve(path, commands(router.store, around, router.status), router.log):
+
+    async def reload() -> dict[str, Any]:
+        return (await router.reloader.reload("command")).as_values()
+
+    perform = commands(router.store, around, router.status, reload)
+    async with serve(path, perform, router.log):
         yield
 
 
@@ -332,12 +463,16 @@ async def _tell(notifier: Notifier, router: Router, address: str) -> None:
         notifier.alive(status())
 
 
-async def _signals(stop: _Stop, log: Any) -> None:
+async def _signals(stop: _Stop, router: Router, tasks: anyio.abc.TaskGroup, log: Any) -> None:
+    async def reload() -> None:
+        with suppress(ActRefused):  # it stops
+            await router.reloader.reload("SIGHUP")
+
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async for number in signals:
             if number == signal.SIGHUP:
-                # A terminal that goes away sends it, too: it must not end what is under way.
-                log.warning("nothing was reloaded: restart the router to read its files again")
+                # A terminal that goes away sends it, too, and it ends nothing.
+                tasks.start_soon(reload)
             elif stop.asked.is_set():
                 log.warning("told to stop twice: leaving what is under way")
                 stop.patience.cancel()

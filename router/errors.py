@@ -18,6 +18,7 @@ RouterError
 """
 
 from collections.abc import Sequence
+from enum import StrEnum
 
 
 class RouterError(Exception):
@@ -102,8 +103,30 @@ class Unavailable(ProviderError):
         self.retry_after = retry_after
 
 
+class Refusal(StrEnum):
+    """Refusals that say something about the customer, and not only about one message.
+
+    .. versionadded:: 1.0
+    """
+
+    #: The customer wrote too long ago for free text; only templates are taken until they write.
+    WINDOW_CLOSED = "window_closed"
+    #: The customer told the provider that they want no messages of this sender.
+    OPTED_OUT = "opted_out"
+
+
 class Refused(ProviderError):
-    """The provider refused the call for good. It is never tried again."""
+    """The provider refused the call for good. It is never tried again.
+
+    :param why: what it says about the customer; the host acts on it: it corrects the
+        conversation's window, or notes that the customer opted out and withdraws what waits.
+    """
+
+    def __init__(
+        self, reason: str = "", *, code: str | None = None, why: Refusal | None = None
+    ) -> None:
+        super().__init__(reason, code=code)
+        self.why = why
 
 
 class OutcomeUnknown(ProviderError):

@@ -25,6 +25,12 @@ NAMES = (
     "deliver.started",
     "deliver.sent",
     "deliver.finished",
+    "reconcile.started",
+    "reconcile.asked",
+    # Of a node among others, on PostgreSQL.
+    "node.registered",
+    "node.burying",
+    "node.buried",
 )
 
 VARIABLE = "ROUTER_FAILPOINT"

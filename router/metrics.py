@@ -167,6 +167,11 @@ class Metrics:
             "Attempts that a provider did not take, by its own code; none: it gave no code.",
             *("tenant", "kind", "destination", "code"),
         )
+        self.breakers = Counter(
+            "router_breakers_opened",
+            "Circuit breakers that opened, because an instance's calls failed one after the other.",
+            *("tenant", "name", "kind"),
+        )
         self.sent_seconds = Histogram(
             "router_sent_seconds",
             "From the oldest unanswered message of the customer to the provider taking the answer.",
@@ -188,6 +193,11 @@ class Metrics:
             "router_ai_tokens",
             "Tokens that AI backends took (input) and gave (output), as they reported it.",
             *("tenant", "backend", "direction"),
+        )
+        self.reloads = Counter(
+            "router_reloads",
+            "Times that the files were read again, by what became of it: applied or refused.",
+            "outcome",
         )
         #: When the turn began whose answer is about to be sent, by the event that decided it.
         self.turns = Since()

@@ -1,7 +1,9 @@
 """What every test may ask for."""
 
 import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +14,7 @@ from tests.browser import open_page
 if TYPE_CHECKING:
     from playwright.async_api import Page
 
+    from tests.databases import Database
     from tests.postgres import PostgresDatabase, PostgresServer
 
 # The desk of whoever runs the tests is no business of theirs.
@@ -41,6 +44,38 @@ def postgres_server() -> Iterator["PostgresServer"]:
 def postgres(postgres_server: "PostgresServer") -> Iterator["PostgresDatabase"]:
     """An empty PostgreSQL database of the test's own."""
     with postgres_server.database() as database:
+        yield database
+
+
+@pytest.fixture
+def migrated_postgres(postgres_server: "PostgresServer") -> Iterator["PostgresDatabase"]:
+    """A PostgreSQL database of the test's own, with the schema and nothing else in it."""
+    with postgres_server.database(migrated=True) as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the schema and nothing else in it, to be copied."""
+    from router.storage.migrating import ensure
+
+    path = tmp_path_factory.mktemp("migrated") / "router.db"
+    ensure(path)
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator["Database"]:
+    """A database of each kind with the schema in it, for functions over a connection."""
+    from tests.databases import Database
+
+    if request.param == "sqlite":
+        path = tmp_path / "functions.db"
+        shutil.copyfile(request.getfixturevalue("migrated_sqlite"), path)
+        url = f"sqlite+aiosqlite:///{path}"
+    else:
+        url = request.getfixturevalue("migrated_postgres").url
+    with Database(url) as database:
         yield database
 
 

@@ -43,19 +43,54 @@ class PostgresServer:
     def __init__(self, server: postgres_server.PostgresServer) -> None:
         socket_folder = server.get_postmaster_info().socket_dir
         assert socket_folder is not None
+        self._server = server
         self._socket_folder = socket_folder
         self._psql = server.bin_path / "psql"
         self._numbers = count(1)
+        self._template: str | None = None
+
+    @property
+    def pid(self) -> int:
+        """The postmaster's; every other process of the server is a child of it."""
+        pid: int = self._server.get_postmaster_info().pid
+        return pid
+
+    def stop(self) -> None:
+        """Stop it, whoever is connected. It need not be running."""
+        self._server.stop()
+
+    def start(self) -> None:
+        """Start it again, on the same socket."""
+        self._server.ensure_postgres_running()
 
     @contextmanager
-    def database(self) -> Iterator[PostgresDatabase]:
-        """Give a new database, and drop it afterwards, whoever is still connected."""
+    def database(self, *, migrated: bool = False) -> Iterator[PostgresDatabase]:
+        """Give a new database, and drop it afterwards, whoever is still connected.
+
+        :param migrated: with the schema in it: a copy of one that is made once a run. Not from
+            inside an event loop.
+        """
         name = f"test_{next(self._numbers)}"
-        self._execute(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy")
+        template = self._migrated() if migrated else "template0"
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         try:
             yield PostgresDatabase(name=name, socket_folder=self._socket_folder)
         finally:
             self._execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def prepare(self) -> None:
+        """Make what databases with the schema in them are copied from. Not inside an event loop."""
+        self._migrated()
+
+    def _migrated(self) -> str:
+        if self._template is None:
+            from router.storage.migrating import ensure
+
+            name = "test_template"
+            self._execute(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy")
+            ensure(PostgresDatabase(name=name, socket_folder=self._socket_folder).url)
+            self._template = name
+        return self._template
 
     def _execute(self, statement: str) -> None:
         subprocess.run(
@@ -68,15 +103,18 @@ class PostgresServer:
 
 
 @contextmanager
-def start_postgres() -> Iterator[PostgresServer]:
-    """Start a server in a folder of its own, and leave nothing of it behind."""
+def start_postgres(settings: str = _SETTINGS) -> Iterator[PostgresServer]:
+    """Start a server in a folder of its own, and leave nothing of it behind.
+
+    :param settings: lines of its postgresql.conf.
+    """
     # Not below pytest's temporary folders: they are closed to the user that the server runs as
     # when the tests run as root, and their paths can be too long for a socket.
     with tempfile.TemporaryDirectory(prefix="router-pg-") as folder:
         server = postgres_server.get_server(Path(folder, "data"), cleanup_mode="stop", start=False)
         server.ensure_pgdata_inited()
-        with (server.pgdata / "postgresql.conf").open("a") as settings:
-            settings.write(_SETTINGS)
+        with (server.pgdata / "postgresql.conf").open("a") as file:
+            file.write(settings)
         server.start()
         try:
             yield PostgresServer(server)

@@ -81,6 +81,7 @@ def _conversations() -> None:
         sa.Column("created_at", Moment, nullable=False),
         sa.Column("last_in_at", Moment),
         sa.Column("last_person_at", Moment),
+        sa.Column("window_shut_at", Moment),
         sa.Column("last_activity_at", Moment, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_conversation"),
         sa.ForeignKeyConstraint(["contact"], ["contact.id"], name="fk_conversation_contact"),
@@ -93,7 +94,15 @@ def _conversations() -> None:
         sqlite_where=sa.text("status != 'closed'"),
         postgresql_where=sa.text("status != 'closed'"),
     )
+    op.create_index("conversation_contact", "conversation", ["contact", "created_at"])
     op.create_index("conversation_recent", "conversation", ["tenant", "last_activity_at"])
+    op.create_index(
+        "conversation_turn",
+        "conversation",
+        ["tenant"],
+        sqlite_where=sa.text("turn_from IS NOT NULL"),
+        postgresql_where=sa.text("turn_from IS NOT NULL"),
+    )
     op.create_table(
         "message",
         sa.Column("id", sa.Text, nullable=False),
@@ -116,6 +125,14 @@ def _conversations() -> None:
             ["conversation"], ["conversation.id"], name="fk_message_conversation"
         ),
     )
+    op.create_index(
+        "message_provider_id",
+        "message",
+        ["provider_id"],
+        sqlite_where=sa.text("author = 'person'"),
+        postgresql_where=sa.text("author = 'person'"),
+    )
+    op.create_index("message_recent", "message", ["tenant", "created_at", "direction"])
     op.create_index("message_thread", "message", ["conversation", "created_at"])
 
 
@@ -143,6 +160,13 @@ def _events() -> None:
         ["lease_owner"],
         sqlite_where=sa.text("lease_owner IS NOT NULL"),
         postgresql_where=sa.text("lease_owner IS NOT NULL"),
+    )
+    op.create_index(
+        "lane_parked",
+        "lane",
+        ["kind"],
+        sqlite_where=sa.text("parked"),
+        postgresql_where=sa.text("parked"),
     )
     op.create_index(
         "lane_ready",
@@ -177,6 +201,13 @@ def _events() -> None:
         postgresql_where=sa.text("dead_at IS NOT NULL"),
     )
     op.create_index("inbox_event_received", "inbox_event", ["tenant", "received_at"])
+    op.create_index(
+        "inbox_event_unparsed",
+        "inbox_event",
+        ["tenant", "received_at"],
+        sqlite_where=sa.text("type = 'unparsed'"),
+        postgresql_where=sa.text("type = 'unparsed'"),
+    )
     op.create_table(
         "decision",
         sa.Column("lane", sa.Text, nullable=False),
@@ -233,6 +264,7 @@ def _deliveries() -> None:
     )
     op.create_index("outbox_conversation", "outbox", ["conversation", "created_at"])
     op.create_index("outbox_decided", "outbox", ["decided_lane", "decided_seq"])
+    op.create_index("outbox_recent", "outbox", ["tenant", "created_at"])
     op.create_index(
         "outbox_provider_ref",
         "outbox",
@@ -258,6 +290,24 @@ def _deliveries() -> None:
         sa.PrimaryKeyConstraint("tenant", "channel", "provider_id", name="pk_early_report"),
     )
     op.create_index("early_report_received", "early_report", ["received_at"])
+    op.create_table(
+        "bucket",
+        sa.Column("tenant", sa.Text, nullable=False),
+        sa.Column("key", sa.Text, nullable=False),
+        sa.Column("full_at", Moment),
+        sa.Column("queued_to", Moment),
+        sa.PrimaryKeyConstraint("tenant", "key", name="pk_bucket"),
+    )
+    op.create_index("bucket_full", "bucket", ["full_at"])
+    op.create_table(
+        "breaker",
+        sa.Column("tenant", sa.Text, nullable=False),
+        sa.Column("instance", sa.Text, nullable=False),
+        sa.Column("opened_at", Moment, nullable=False),
+        sa.Column("until", Moment, nullable=False),
+        sa.Column("error", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "instance", name="pk_breaker"),
+    )
 
 
 def _people() -> None:
@@ -283,6 +333,7 @@ def _people() -> None:
         ),
     )
     op.create_index("draft_conversation", "draft", ["conversation"])
+    op.create_index("draft_event", "draft", ["event_lane", "event_seq"])
     op.create_index("draft_state", "draft", ["tenant", "state", "created_at"])
     op.create_table(
         "ticket",
@@ -305,6 +356,8 @@ def _people() -> None:
         ),
         sa.UniqueConstraint("tenant", "number", name="uq_ticket_tenant_number"),
     )
+    op.create_index("ticket_conversation", "ticket", ["conversation"])
+    op.create_index("ticket_event", "ticket", ["event_lane", "event_seq"])
     op.create_index("ticket_state", "ticket", ["tenant", "state", "updated_at"])
     op.create_table(
         "ticket_entry",
@@ -335,6 +388,7 @@ def _people() -> None:
             ["conversation"], ["conversation.id"], name="fk_escalation_conversation"
         ),
     )
+    op.create_index("escalation_event", "escalation", ["event_lane", "event_seq"])
     op.create_index("escalation_open", "escalation", ["tenant", "acknowledged_at"])
     op.create_table(
         "link",
@@ -359,6 +413,7 @@ def _nodes() -> None:
         sa.Column("expires_at", Moment, nullable=False),
         sa.Column("host", sa.Text, nullable=False),
         sa.Column("version", sa.Text, nullable=False),
+        sa.Column("polls", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.PrimaryKeyConstraint("id", name="pk_node"),
         sqlite_autoincrement=True,
     )

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from router import plugin
 from router_twilio.codes import row_for
@@ -18,6 +18,12 @@ from router_twilio.signatures import Signatures
 _NOTHING = plugin.WebhookAnswer(body=b"<Response/>", content_type="text/xml")
 _EMPTY = plugin.WebhookAnswer(status=204)
 
+#: How long after a customer's last message WhatsApp takes free text.
+WINDOW = timedelta(hours=24)
+
+#: A sender's messages are spread over the second: at most a tenth of them leave at once.
+_SPREAD = 10
+
 _REMEMBERED = 1000
 _DEAD_ACCOUNTS = frozenset({"suspended", "closed"})
 
@@ -29,15 +35,22 @@ class TwilioWhatsApp(plugin.Channel[TwilioConfig]):
     address goes out with each message and carries our id of it.
     """
 
-    capabilities = plugin.Capabilities(max_text=MAX_TEXT, media=True, receipts=True, find_sent=True)
+    capabilities = plugin.Capabilities(
+        max_text=MAX_TEXT, media=True, receipts=True, find_sent=True, window=WINDOW
+    )
 
     def __init__(self, config: TwilioConfig, context: plugin.PluginContext) -> None:
         super().__init__(config, context)
         keys = {name: key.get_secret_value() for name, key in config.signing_keys.items()}
         self._signatures = Signatures(config.account_sid, config.auth_tokens, keys)
         self._tried_again: OrderedDict[str, None] = OrderedDict()
-        if config.listing_is_complete:
-            self.capabilities = replace(self.capabilities, complete_listing=True)
+        rate = config.messages_per_second
+        self.capabilities = replace(
+            self.capabilities,
+            complete_listing=config.listing_is_complete,
+            sender_limit=plugin.RateLimit(1 / rate, burst=max(1, int(rate / _SPREAD))),
+            pair_limit=plugin.RateLimit(config.pair_interval, burst=config.pair_burst),
+        )
 
     def verify(self, request: plugin.WebhookRequest) -> None:
         """Check the signature, by Auth Token or by SharedKey, and that the account is ours."""

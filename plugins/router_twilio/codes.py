@@ -22,6 +22,7 @@ class Row:
     :param sentence: why, and what to do.
     :param wait: seconds until another try; ``None`` leaves it to the router.
     :param once: another try is worth while one time only.
+    :param why: what it says about the customer.
     """
 
     code: int
@@ -30,6 +31,7 @@ class Row:
     sentence: str
     wait: float | Literal["tomorrow"] | None = None
     once: bool = False
+    why: plugin.Refusal | None = None
 
     @property
     def words(self) -> str:
@@ -53,6 +55,7 @@ _ROWS = (
         _NEVER,
         "The customer wrote last more than 24 hours ago, and WhatsApp then takes approved "
         "templates only. Send a template by its ContentSid; its text in Body does not count.",
+        why=plugin.Refusal.WINDOW_CLOSED,
     ),
     Row(
         63018,
@@ -165,6 +168,7 @@ _ROWS = (
         "customer opted out",
         _NEVER,
         "They answered STOP, and get nothing until they write START.",
+        why=plugin.Refusal.OPTED_OUT,
     ),
     Row(
         21211,

@@ -95,6 +95,15 @@ class TwilioConfig(plugin.PluginConfig):
         description="Believe that a message which Twilio does not list was never taken, and send "
         "it again, instead of asking a person.",
     )
+    messages_per_second: float = Field(
+        80.0, gt=0, le=10_000, description="How many messages a second the sender may send."
+    )
+    pair_interval: plugin.Duration = Field(
+        6.0, gt=0, description="Seconds between two messages to one customer, in the long run."
+    )
+    pair_burst: int = Field(
+        45, ge=1, description="How many messages one customer may get at once after a quiet time."
+    )
     media_hosts: tuple[str, ...] = Field(
         MEDIA_HOSTS, description="Hosts to which a download of media may be redirected."
     )

@@ -1,6 +1,6 @@
 """Delivery reports as Twilio brings them, and what the channel makes of them."""
 
-from router.plugin import Address, DeliveryReported, WebhookAnswer
+from router.plugin import Address, DeliveryReported, Refusal, WebhookAnswer
 from router.plugin.testing import Receive
 from router_twilio.codes import CODES
 from router_twilio.conformance_messages import (
@@ -58,7 +58,15 @@ REPORTS = (
     _reported(
         "failure with a known code",
         "failed",
-        DeliveryReported(SID, ANA, "failed", item="01k7a", code="63016", reason=CODES[63016].words),
+        DeliveryReported(
+            SID,
+            ANA,
+            "failed",
+            item="01k7a",
+            code="63016",
+            reason=CODES[63016].words,
+            why=Refusal.WINDOW_CLOSED,
+        ),
         ErrorCode="63016",
         ErrorMessage="Failed to send freeform message",
         ChannelPrefix="whatsapp",

@@ -64,7 +64,7 @@ def refusal(row: Row, now: datetime) -> plugin.Unavailable | plugin.Refused:
     code = str(row.code)
     if row.reaction is plugin.Unavailable:
         return plugin.Unavailable(row.words, code=code, retry_after=row.seconds(now))
-    return plugin.Refused(row.words, code=code)
+    return plugin.Refused(row.words, code=code, why=row.why)
 
 
 def _problem(response: "httpx.Response") -> tuple[str | None, str]:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from router import plugin
 from router_twilio.addresses import PREFIX, address_of
+from router_twilio.codes import row_for
 from router_twilio.errors import words_for
 
 STATUS_ENDPOINT = "status"
@@ -107,6 +108,8 @@ def _report(
     if code is not None:
         said = fields.get("ErrorMessage") or fields.get("ChannelStatusMessage") or ""
         reason = words_for(code, said)
+    row = row_for(code)
+    failed = STATUSES.get(status) == "failed"
     return plugin.DeliveryReported(
         _required(fields, "MessageSid"),
         address_of(_required(fields, "To")),
@@ -114,6 +117,7 @@ def _report(
         item=next((value for name, value in request.query if name == "item" and value), None),
         code=code,
         reason=reason,
+        why=row.why if failed and row is not None else None,
     )
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from router.cli.project import Project
+    from router.cli.saving import Saving
     from router.daemon import Router
     from router.domain.identity import Address
     from router.settings.model import Settings, TenantSettings
@@ -48,6 +49,12 @@ def chat(
         Path | None,
         typer.Option(help="A database to remember in. Default: one that is thrown away."),
     ] = None,
+    save_test: Annotated[
+        Path | None,
+        typer.Option(
+            "--save-test", metavar="FILE", help="Add what happens to a suite, a case a message."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Say something as a customer, and see what becomes of it.
@@ -68,6 +75,10 @@ def chat(
         address=address_of(sender),
         as_json=as_json,
     )
+    if save_test is not None:
+        from router.cli.saving import Saving
+
+        talk.saving = Saving(save_test, settings, where.name)
     return anyio.run(_chat, project, settings, talk, text, database)
 
 
@@ -79,6 +90,7 @@ class _Talk:
         self.channel = channel
         self.address = address
         self.as_json = as_json
+        self.saving: Saving | None = None
 
 
 class _Quiet:
@@ -156,6 +168,7 @@ async def _say(router: "Router", talk: _Talk, text: str) -> bool:
 
     import anyio
 
+    from router.cli.saving import saved_turn
     from router.domain.event import MessageReceived
     from router.domain.identity import thread_key
     from router.ids import new_id
@@ -186,6 +199,9 @@ async def _say(router: "Router", talk: _Talk, text: str) -> bool:
         print(json.dumps(found, ensure_ascii=False))
     else:
         _print(found)
+    if talk.saving is not None:
+        turn = await store.read(lambda it: saved_turn(it, talk.tenant, accepted.ref))
+        talk.saving.add(turn, talk.address, talk.channel)
     return True
 
 
@@ -219,7 +235,7 @@ def _became(connection: "Connection", tenant: str, event: "EventRef") -> dict[st
 def _matched(trace: dict[str, Any]) -> list[str]:
     """Give the ids of the rules and guardrails that held, in the order they were asked."""
     entries = [*trace.get("input", ()), *trace.get("triage", ()), *trace.get("guards", ())]
-    return [entry[0] for entry in entries if entry[1] == "+"]
+    return [entry[0] for entry in entries if entry[1] in "+!"]
 
 
 def _print(found: dict[str, Any]) -> None:

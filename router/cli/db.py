@@ -1,8 +1,15 @@
 """``router db``: the database itself."""
 
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-from router.cli.options import AsJson, project_of
+from router.cli.options import ArgumentMistake, AsJson, project_of
 
 app = typer.Typer(
     add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="The database itself."
@@ -12,17 +19,20 @@ app = typer.Typer(
 @app.command(epilog="Example: router db migrate")
 def migrate(ctx: typer.Context) -> None:
     """Make the database, or bring its schema up to date. The router must not be running."""
+    from contextlib import nullcontext
+
     from router.storage import migrating
     from router.storage.lock import DatabaseLock
 
-    database = project_of(ctx).database
-    with DatabaseLock(database):
+    project = project_of(ctx)
+    database, name = project.sqlite or project.database_url, project.database_name
+    with DatabaseLock(database) if isinstance(database, Path) else nullcontext():
         before = migrating.revision_of(database)
         migrating.migrate(database)
     if before == migrating.HEAD:
-        print(f"{database} is up to date: schema {migrating.HEAD}.")
+        print(f"{name} is up to date: schema {migrating.HEAD}.")
     else:
-        print(f"{database} has schema {migrating.HEAD} now; before: {before or 'none'}.")
+        print(f"{name} has schema {migrating.HEAD} now; before: {before or 'none'}.")
 
 
 @app.command(epilog="Example: router db check")
@@ -36,11 +46,145 @@ def check(ctx: typer.Context, as_json: AsJson = False) -> int:
     with project.reading() as connection:
         found = damage(connection)
     if as_json:
-        print_json({"database": str(project.database), "schema": HEAD, "damage": found})
+        print_json({"database": project.database_name, "schema": HEAD, "damage": found})
     elif found:
         for sentence in found:
             print(sentence)
-        print(f"\n{project.database} is damaged. Restore a backup, and keep this file for a look.")
+        print(
+            f"\n{project.database_name} is damaged. Restore a backup, and keep this one for a look."
+        )
     else:
-        print(f"{project.database} is sound: schema {HEAD}.")
+        print(f"{project.database_name} is sound: schema {HEAD}.")
     return 1 if found else 0
+
+
+@app.command(epilog="Example: router db move postgresql://router@db.example.org/router")
+def move(
+    ctx: typer.Context,
+    url: Annotated[
+        str,
+        typer.Argument(
+            help="Where to: an empty PostgreSQL database, or a SQLite file that is not there yet. "
+            "env:NAME takes the URL from that variable, so that a password stays out of sight.",
+            show_default=False,
+        ),
+    ],
+    source: Annotated[
+        str | None,
+        typer.Option("--from", help="Where from. Default: the database of the configuration."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Carry everything to another database, verified.
+
+    From SQLite to PostgreSQL, or back. The router must not be running. The source is only read.
+    What is interrupted leaves the destination empty: just begin again.
+    """
+    from router.cli.output import plural, print_json, print_table
+    from router.storage import moving
+
+    origin = project_of(ctx).database_url if source is None else _url(source)
+    target = _url(url)
+    with _progress() as progress:
+        moved = moving.move(origin, target, progress)
+    if as_json:
+        print_json({"from": moving.shown(origin), "to": moving.shown(target), "tables": moved})
+        return
+    print_table(("TABLE", "ROWS", "DIGEST"), [(it.table, it.rows, it.digest) for it in moved])
+    rows = plural(sum(it.rows for it in moved), "row")
+    print(f"\n{rows}, the same on both sides. Now name the new database in [router]:")
+    named = (
+        f'{{ env = "{url[4:]}" }}' if url.startswith("env:") else f'"{_without_password(target)}"'
+    )
+    print(f"  database = {named}")
+    print(f"{moving.shown(origin)} is as it was. Never start the router on it again: what")
+    print("waits there would be sent a second time.")
+
+
+@app.command(epilog="Example: router db backup backups/2026-11-21.db")
+def backup(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A new file.", show_default=False)],
+) -> None:
+    """Write everything into a new SQLite file.
+
+    As it is at one moment; the router may be running. On PostgreSQL, too: what
+    `router db restore` reads is the same file.
+    """
+    from router.storage.backups import backup as write
+
+    with _progress() as progress:
+        write(project_of(ctx).database_url, file.absolute(), progress)
+    print(f"{file} holds everything as it was when this began.")
+
+
+@app.command(epilog="Example: router db restore backups/2026-11-21.db")
+def restore(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="What `router db backup` wrote.")],
+) -> None:
+    """Bring a backup back into an empty database.
+
+    What may have been sent since the backup is not sent again: it waits for a person's word.
+    """
+    from router.cli.output import plural
+    from router.storage.backups import restore as read
+    from router.storage.moving import shown
+
+    url = project_of(ctx).database_url
+    with _progress() as progress:
+        moved, held = read(file.absolute(), url, progress)
+    print(f"{shown(url)} has {plural(sum(it.rows for it in moved), 'row')} of {file}.")
+    if held:
+        print(
+            f"{plural(held, 'item')} of the outbox waited when the backup was made and may have "
+            "been sent since.\nSay what became of each: router outbox list --state unknown"
+        )
+
+
+def _without_password(url: str) -> str:
+    from router.storage.moving import shown
+
+    return shown(url) if url.startswith("postgresql") else url
+
+
+def _url(text: str) -> str:
+    """Read a URL that was typed, or the variable that has it."""
+    from router.settings.database import database_url
+
+    name = text.removeprefix("env:")
+    if name != text:
+        text = os.environ.get(name, "")
+        if not text:
+            raise ArgumentMistake(f'the environment variable "{name}" is not set')
+    try:
+        return database_url(text, Path.cwd())
+    except ValueError as reason:
+        raise ArgumentMistake(f"the database {reason}") from None
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, str, int, int], None]]:
+    """Show how far it is: a bar on a terminal, else a line for each table. On stderr."""
+    if not sys.stderr.isatty():
+
+        def tell(what: str, table: str, rows: int, total: int) -> None:
+            if rows >= total:
+                print(f"{what} {table}: {rows}", file=sys.stderr)
+
+        yield tell
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks = {}
+
+        def show(what: str, table: str, rows: int, total: int) -> None:
+            key = (what, table)
+            if key not in tasks:
+                tasks[key] = bars.add_task(f"{what} {table}", total=total)
+            bars.update(tasks[key], completed=rows)
+
+        yield show

@@ -97,23 +97,32 @@ def show(
 @app.command(epilog="Example: router outbox resolve 01kbm2v0e8y3n7q5r1t9w4x6z2 --sent")
 def resolve(
     ctx: typer.Context,
-    id: Annotated[str, typer.Argument(help="The item; it must be unknown.")],
+    id: Annotated[str, typer.Argument(help="The item; it must be unknown, dead or refused.")],
+    *,
     sent: Annotated[
-        bool | None, typer.Option("--sent/--not-sent", help="It was sent, or it was not.")
-    ] = None,
+        bool, typer.Option("--sent", help="It was sent, or done in another way.")
+    ] = False,
+    resend: Annotated[
+        bool, typer.Option("--resend", "--not-sent", help="It was not: send it now.")
+    ] = False,
+    drop: Annotated[bool, typer.Option("--drop", help="It is not to be sent any more.")] = False,
     by: Person = None,
     tenant: Tenant = None,
     as_json: AsJson = False,
 ) -> None:
-    """Settle an item of which nobody knows whether it was sent.
+    """Settle what is unknown, dead or refused: sent, resend or drop.
 
     Look at the provider's own page first. --sent: it is done, and what waits behind it leaves.
-    --not-sent: it is sent now.
+    --resend: it is sent now. --drop: it does not leave any more, and what waits behind it does.
     """
-    if sent is None:
-        raise ArgumentMistake("say --sent or --not-sent: nobody else knows")
+    words = {"sent": sent, "resend": resend, "drop": drop}
+    verdicts = [word for word, chosen in words.items() if chosen]
+    if len(verdicts) != 1:
+        raise ArgumentMistake("say one of --sent, --resend and --drop: nobody else knows")
     owner, _ = _find(ctx, tenant, id)
-    result = project_of(ctx).act("outbox.resolve", tenant=owner, id=id, sent=sent, by=person(by))
+    result = project_of(ctx).act(
+        "outbox.resolve", tenant=owner, id=id, verdict=verdicts[0], by=person(by)
+    )
     _report(result, as_json)
 
 

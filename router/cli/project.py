@@ -92,20 +92,24 @@ class Project:
         return (tenant,)
 
     @property
-    def database(self) -> Path:
-        """The SQLite file.
+    def database_url(self) -> str:
+        """The database's URL, whichever of the two it is."""
+        return self._glance.database
 
-        :raises ConfigError: if the database is PostgreSQL.
-        """
+    @property
+    def sqlite(self) -> Path | None:
+        """The SQLite file; ``None`` if the database is PostgreSQL."""
         url = self._glance.database
-        if not url.startswith(_SQLITE):
-            problem = self._glance.place.problem(
-                "this version keeps its data in SQLite only",
-                'Write database = "sqlite+aiosqlite:///data/router.db".',
-                part="value",
-            )
-            raise ConfigError([problem])
-        return Path(url.removeprefix(_SQLITE))
+        return Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
+
+    @property
+    def database_name(self) -> str:
+        """The database as it may be printed: without a password."""
+        if self.sqlite is not None:
+            return str(self.sqlite)
+        from sqlalchemy import make_url
+
+        return make_url(self.database_url).render_as_string(hide_password=True)
 
     @contextmanager
     def reading(self) -> "Iterator[Connection]":
@@ -114,10 +118,11 @@ class Project:
         :raises StorageError: if there is none, or not one of this version.
         """
         from router.storage.migrating import ensure
-        from router.storage.reading import reader
+        from router.storage.reading import reader, reader_of
 
-        ensure(self.database, migrate=False)
-        with reader(self.database) as connection:
+        path = self.sqlite
+        ensure(path or self.database_url, migrate=False)
+        with reader(path) if path else reader_of(self.database_url) as connection:
             yield connection
 
     def find(
@@ -145,25 +150,47 @@ class Project:
 
         from router.pipeline.control import ask, socket_path
 
+        path = self.sqlite
+        if path is None:
+            return anyio.run(self._act_beside, name, arguments)
         try:
-            return anyio.run(self._act_here, name, arguments)
+            return anyio.run(self._act_here, path, name, arguments)
         except DatabaseLocked:
-            return ask(socket_path(self.database), name, arguments)
+            return ask(socket_path(path), name, arguments)
 
-    async def _act_here(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    async def _act_here(
+        self, path: Path, name: str, arguments: Mapping[str, Any]
+    ) -> dict[str, Any]:
         from router.clock import SystemClock
         from router.pipeline.acts import perform
         from router.storage.migrating import ensure
         from router.storage.sqlite import SQLiteStore
 
-        ensure(self.database, migrate=False)
+        ensure(path, migrate=False)
         clock = SystemClock()
-        store = await SQLiteStore.open(self.database, clock)
+        store = await SQLiteStore.open(path, clock)
         try:
             # Nobody works here: what was leaving when the daemon stopped will not end by itself.
             result = await perform(store, name, arguments, _Lazily(self), patience=0.0)
             await store.release_all()
             return result
+        finally:
+            await store.close()
+
+    async def _act_beside(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Do an act as one more node, which works nothing and tells the others."""
+        from anyio.to_thread import run_sync
+
+        from router.clock import SystemClock
+        from router.pipeline.acts import perform
+        from router.storage.migrating import ensure
+        from router.storage.postgres import PostgresStore
+
+        await run_sync(lambda: ensure(self.database_url, migrate=False))
+        store = await PostgresStore.open(self.database_url, SystemClock())
+        try:
+            store.pause()
+            return await perform(store, name, arguments, _Lazily(self))
         finally:
             await store.close()
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from router.cli import suites
 from router.cli.options import ArgumentMistake, AsJson, project_of
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ app = typer.Typer(
 @app.callback()
 def rules() -> None:
     """Say what the rules would do."""
+
+
+app.command("test", epilog="Example: router rules test --coverage --mutants")(suites.run_suites)
 
 
 @app.command(epilog='Example: router rules explain --text "Nos vemos en juicio."')
@@ -43,7 +47,7 @@ def explain(
     tenant: Annotated[str, typer.Option("--tenant", "-t", help="Whose rules.")] = "main",
     as_json: AsJson = False,
 ) -> None:
-    """Print each rule and the condition that stopped it.
+    """Print each rule with its conditions and what they saw.
 
     The text is taken as a new customer's first message. Nothing is stored, nobody is asked or told.
     """
@@ -57,6 +61,7 @@ def explain(
             f'there is no tenant "{tenant}". There are: {", ".join(settings.tenants)}'
         )
     trace = _trace(found, text, _channel(found, channel), sender, answer, confidence, category)
+    trace["settings"] = settings.hash
     if as_json:
         print_json(trace)
     else:
@@ -86,9 +91,10 @@ def _trace(  # noqa: PLR0917 - each is an option of the command
     from router.domain.answer import Completion
     from router.domain.conversation import Contact, Conversation, Turn, TurnMessage
     from router.domain.identity import thread_key
-    from router.pipeline.facts import classified_facts, thread_facts, turn_facts
+    from router.pipeline.facts import classified_facts, speaking, thread_facts, turn_facts
     from router.rules.decide import conclude
     from router.rules.engine import read
+    from router.rules.grounds import weigh
 
     now = SystemClock().now()
     address = address_of(sender)
@@ -98,14 +104,19 @@ def _trace(  # noqa: PLR0917 - each is an option of the command
         channel=channel,
         address=address,
     )
-    base = thread_facts(conversation, tenant=tenant.name, policy=tenant.policy, new=True, now=now)
+    conversation = speaking(conversation, text, tenant.policy)
+    base = thread_facts(
+        conversation, tenant=tenant.name, policy=tenant.policy, new=True, now=now, opened=True
+    )
     turn = Turn(messages=(TurnMessage(seq=1, text=text, received_at=now),))
     facts = turn_facts(turn, now, base)
-    reading = read(tenant.rules, tenant.policy, facts)
+    reading = read(tenant.rules, tenant.policy, facts, every=True)
     completion = Completion(answer or "", confidence, category)
     if reading.ask is not None and reading.ask.classify and category is not None:
         facts = facts.with_(classified_facts(completion))
-        reading = read(tenant.rules, tenant.policy, facts)
+        reading = read(tenant.rules, tenant.policy, facts, every=True)
     if reading.ask is None or reading.ask.classify or answer is None:
         return dict(reading.trace)
-    return dict(conclude(tenant.rules, tenant.policy, facts, reading, completion).trace)
+    grounds = weigh(answer, [text])
+    conclusion = conclude(tenant.rules, tenant.policy, facts, reading, completion, grounds=grounds)
+    return dict(conclusion.trace)

@@ -25,7 +25,8 @@ def run(
 ) -> int:
     """Run the daemon until SIGTERM or Ctrl-C.
 
-    They let what is under way end; what waits is done after the next start.
+    They let what is under way end; what waits is done after the next start. SIGHUP reloads the
+    files, as does a change of one of them.
     """
     from router import daemon
 

@@ -40,12 +40,18 @@ class Contact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnMessage:
-    """One message of the customer's open turn."""
+    """One message of the customer's open turn.
+
+    :param in_reply_to: the provider's id of the message that this answers.
+    :param metadata: what else the provider told of it; see :class:`MessageReceived`.
+    """
 
     seq: int
     text: str
     received_at: datetime
     attachments: tuple[Attachment, ...] = ()
+    in_reply_to: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +85,8 @@ class Conversation:
     :param owner: ``bot``, ``nobody`` (waits for a person) or a person's name.
     :param epoch: rises whenever a person speaks or takes over; what was decided under an older
         epoch may not leave any more.
+    :param window_shut_at: when something left that the provider refused because the customer had
+        written too long ago. Their next message opens the window again.
     :param bot_turns: answers by the bot since a person last wrote.
     """
 
@@ -97,6 +105,7 @@ class Conversation:
     language: str | None = None
     bot_turns: int = 0
     last_in_at: datetime | None = None
+    window_shut_at: datetime | None = None
     last_person_at: datetime | None = None
     last_provider_id: str | None = None
     open_ticket: str | None = None

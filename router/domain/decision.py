@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import IntEnum
 from typing import Any
 
@@ -83,12 +84,16 @@ class AskRequest:
     """An AI backend that is to be asked, outside the lane.
 
     :param classify: only a category is wanted; reading the rules starts again once it is known.
+    :param prompt: the name of instructions in the rules files, in place of the backend's own.
+    :param knowledge: the ids of the articles that it may use; ``None`` for all.
+    :param redact: kinds of personal data that it is not to see.
     """
 
     backend: str
     classify: bool = False
     prompt: str | None = None
     knowledge: tuple[str, ...] | None = None
+    redact: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +102,7 @@ class Decision:
 
     :param because: a sentence for people.
     :param rule: the id of the rule or guardrail that decided; ``None`` for the default.
+    :param snooze: the bot says nothing of its own for so long afterwards.
     :param notify: somebody is told that the customer wrote, though nothing else becomes of it.
     """
 
@@ -119,3 +125,12 @@ class Decision:
     opted_out: bool | None = None
     notify: bool = False
     sources: tuple[str, ...] = ()
+    snooze: timedelta | None = None
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything at all becomes of the event."""
+        said = (self.replies, self.draft, self.ticket, self.escalation, self.actions, self.snooze)
+        marked = (self.tags, self.untags, self.category, self.risk, self.priority, self.language)
+        kept = (self.contact_attributes, self.conversation_attributes, self.opted_out)
+        return any((*said, *marked, *kept))

@@ -7,6 +7,7 @@ from typing import ClassVar, TypeAlias
 
 from router.domain.identity import Address
 from router.domain.message import Attachment
+from router.errors import Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class DeliveryReported:
     :param item: our id of the message, where the callback's URL carried it.
     :param code: the provider's error code of a failure.
     :param reason: its words for it.
+    :param why: what the failure says about the customer; see :class:`~router.errors.Refusal`.
     """
 
     kind: ClassVar[str] = "delivery"
@@ -99,6 +101,7 @@ class DeliveryReported:
     code: str | None = None
     reason: str | None = None
     sent_at: datetime | None = None
+    why: Refusal | None = None
 
     @property
     def address(self) -> Address:

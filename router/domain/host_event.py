@@ -19,6 +19,9 @@ class AnswerArrived:
     :param ai: what AI triage had already found when the question was put: ``ai.*`` facts.
     :param passages: ids of the passages that the backend was given.
     :param seconds: how long the backend took.
+    :param grounds: what the answer rests on, where the rules look at it; see
+        :class:`router.rules.grounds.Grounds`.
+    :param epoch: the conversation's, when the question was put; ``None`` where nobody kept it.
     """
 
     kind: ClassVar[str] = "answer"
@@ -33,6 +36,8 @@ class AnswerArrived:
     ai: Mapping[str, Any] = field(default_factory=dict)
     passages: tuple[str, ...] = ()
     seconds: float = 0.0
+    grounds: Mapping[str, Any] | None = None
+    epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

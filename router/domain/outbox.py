@@ -7,7 +7,11 @@
        │ epoch is older                   ├── OutcomeUnknown, or a crash ─► unknown
        ▼                                  └── too many attempts ─► dead
    withdrawn
-                  unknown ─► done | waiting  (reconciled, or resolved by a person)
+     unknown ─► done | waiting              (reconciled, or resolved by a person)
+     unknown | refused | dead ─► withdrawn  (dropped by a person)
+
+An attempt that may not be made yet (a bucket is empty, a circuit breaker is open) is none: the item
+stays waiting, and its lane is claimed again later.
 """
 
 from dataclasses import dataclass

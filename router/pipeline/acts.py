@@ -53,7 +53,9 @@ class _DraftReject(_Signed):
 
 
 class _Resolve(_Signed):
-    sent: bool
+    verdict: outbox.Verdict | None = None
+    #: As ``verdict``: true for ``sent``, false for ``resend``.
+    sent: bool | None = None
 
 
 class _TicketState(_Signed):
@@ -126,8 +128,13 @@ def _reject(tx: Tx, given: _DraftReject, around: Surroundings) -> dict[str, Any]
 
 
 def _resolve(tx: Tx, given: _Resolve, around: Surroundings) -> dict[str, Any]:
+    verdict = given.verdict
+    if verdict is None:
+        if given.sent is None:
+            raise ActRefused('say what became of it: "verdict" is sent, resend or drop')
+        verdict = outbox.Verdict.SENT if given.sent else outbox.Verdict.RESEND
     item = outbox.resolve_item(
-        tx.connection, given.tenant, given.id, sent=given.sent, by=given.by, now=tx.now
+        tx.connection, given.tenant, given.id, verdict=verdict, by=given.by, now=tx.now
     )
     return {"item": as_values(item)}
 
@@ -165,13 +172,12 @@ def _retry_event(tx: Tx, given: _Signed, around: Surroundings) -> dict[str, Any]
         raise ActRefused(f'event "{ref}" {stands}. Only a dead or an unparsed event can be retried')
     else:
         stem = _RETRY.sub("", view.external_id)
-        number = 1 + events.count_repeats(tx.connection, tenant, view.source, f"{stem}~retry")
         fresh = [
             NewEvent(
                 lane=ref.lane,
                 tenant=tenant,
                 source=view.source,
-                external_id=f"{stem}~retry{number}",
+                external_id=events.retry_id(tx.connection, view.source, stem),
                 event=event,
                 received_at=view.received_at,
             )

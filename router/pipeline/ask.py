@@ -2,6 +2,9 @@
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +14,31 @@ from router.clock import Clock
 from router.domain.answer import Completion, ContactCard, Passage, Prompt, PromptTurn
 from router.domain.host_event import AnswerArrived
 from router.domain.outbox import ItemKind, ItemState
-from router.errors import OutcomeUnknown, ProviderError, Refused, Unavailable
+from router.errors import (
+    OutcomeUnknown,
+    ProviderError,
+    Refused,
+    StorageUnavailable,
+    Unavailable,
+)
 from router.failpoints import reach
 from router.metrics import Metrics
 from router.pipeline.attempts import Patience, finish, judge
 from router.pipeline.configuration import Configuration
+from router.pipeline.guard import Guard
+from router.pipeline.question import SYSTEM, instructions
 from router.plugin.context import Log
 from router.plugin.http import classify
+from router.rules.grounds import FIELDS as GROUNDS
+from router.rules.grounds import weigh
+from router.rules.pii import country_of, redact
 from router.storage.store import AttemptResult, Item, NewEvent, Store
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from router.pipeline.instances import Live
+    from router.plugin.ai import AIBackend
 
 #: A model has no side effects, so whatever went wrong is tried again, so often.
 ATTEMPTS = 3
@@ -30,28 +47,28 @@ ATTEMPTS = 3
 INTERRUPTIONS = 10
 PATIENCE = Patience(attempts=ATTEMPTS, repeat_unknown=ATTEMPTS)
 
+#: How long a question waits for a backend whose circuit breaker is open. A customer waits, too.
+HELD = timedelta(minutes=2)
+
 #: Earlier lines of the conversation that a model sees.
 HISTORY = 20
 PASSAGES = 5
-
-_SYSTEM = (
-    "You answer the customers of a business on its behalf. Use only the passages given. "
-    "If they do not hold the answer, answer with nothing at all. Be brief, friendly and plain; "
-    "answer in the customer's language. Never promise anything the passages do not promise."
-)
+#: Passages that are looked at where a rule leaves only some articles.
+_MANY = 60
 
 
 class Asker:
     """Puts a turn to an AI backend.
 
-    :param knowledge: set once the articles are in the index; nothing is asked before.
+    :param knowledge: gives what is set once the articles are in the index; nothing is asked
+        before.
     """
 
     def __init__(
         self,
         store: Store,
         configuration: Callable[[], Configuration],
-        knowledge: anyio.Event,
+        knowledge: Callable[[], anyio.Event],
         clock: Clock,
         log: Log,
         metrics: Metrics,
@@ -62,32 +79,59 @@ class Asker:
         self._clock = clock
         self._log = log
         self._metrics = metrics
+        self._guard = Guard(store, configuration, clock, log, metrics)
 
     async def ask(self, item: Item) -> None:
         """Make one attempt; the answer, or the failure for good, becomes an event."""
-        await self._knowledge.wait()
+        await self._knowledge().wait()
         question = json.loads(item.body)
         began = self._clock.monotonic()
-        passages: tuple[Passage, ...] = ()
         if item.attempt >= INTERRUPTIONS:
             # Judged attempts never come to this: the process died around each of them.
-            error = OutcomeUnknown(f"the router stopped {item.attempt} times while it asked")
-            event = self._event(item, question, passages, began, error=error)
-            result = AttemptResult(state=ItemState.DEAD, error=error.reason, events=(event,))
-            await finish(self._store, item, result, self._log)
+            why = f"the router stopped {item.attempt} times while it asked"
+            await self._give_up(item, question, began, OutcomeUnknown(why))
             return
-        if not await self._store.start_attempt(item):
+        # One for the whole question: a reload may put another in force while it is under way.
+        configuration = self._configuration()
+        live = configuration.instances.backends.get(item.destination)
+        with nullcontext() if live is None else live.busy.one():
+            await self._attempt(item, question, began, configuration, live)
+
+    async def _attempt(
+        self,
+        item: Item,
+        question: dict[str, Any],
+        began: float,
+        configuration: Configuration,
+        live: "Live[AIBackend[Any]] | None",
+    ) -> None:
+        passages: tuple[Passage, ...] = ()
+        held_until = item.created_at + HELD
+        if live is not None and live.breaker.is_open and self._clock.now() >= held_until:
+            why = f"{live.label} has been failing since: {live.breaker.error}"
+            await self._give_up(item, question, began, Unavailable(why))
+            return
+        if not await self._guard.admits(live, item, by=held_until):
+            return
+        start = False
+        try:
+            start = bool(await self._store.start_attempt(item))
+        finally:
+            if not start:
+                self._guard.spared(live)
+        if not start:
             return
         reach("ask.started")
-        asked = self._clock.monotonic()
+        asked, meaning, ours = self._clock.monotonic(), None, False
         try:
-            prompt = await self._prompt(item, question)
+            prompt = await self._prompt(item, question, configuration)
             passages = prompt.passages
-            completion = await self._complete(item, prompt)
+            completion = await self._complete(item, prompt, live)
+            grounds = self._grounds(item, question, prompt, completion, configuration)
             reach("ask.answered")
         except Exception as broken:  # noqa: BLE001 - a plugin's call
             result = judge(item, broken, PATIENCE, self._clock.now())
-            meaning = classify(broken)
+            meaning, ours = classify(broken), isinstance(broken, StorageUnavailable)
             self._log.warning(
                 "model failed",
                 item=item.id,
@@ -105,13 +149,29 @@ class Asker:
                     events=(event,),
                 )
         else:
-            event = self._event(item, question, passages, began, completion=completion)
+            event = self._event(
+                item, question, passages, began, completion=completion, grounds=grounds
+            )
             effect = partial(_bill, item=item, completion=completion)
             result = AttemptResult(state=ItemState.DONE, events=(event,), effects=(effect,))
             self._count_tokens(item, completion)
         self._measure(item, result, self._clock.monotonic() - asked)
-        await finish(self._store, item, result, self._log)
+        try:
+            await finish(self._store, item, result, self._log)
+        finally:
+            if ours:
+                self._guard.spared(live)
+            else:
+                await self._guard.told(live, meaning)
         reach("ask.finished")
+
+    async def _give_up(
+        self, item: Item, question: dict[str, Any], began: float, error: ProviderError
+    ) -> None:
+        """End a question without putting it; its customer gets the apology."""
+        event = self._event(item, question, (), began, error=error)
+        result = AttemptResult(state=ItemState.DEAD, error=error.reason, events=(event,))
+        await finish(self._store, item, result, self._log)
 
     def _measure(self, item: Item, result: AttemptResult, seconds: float) -> None:
         metrics, to = self._metrics, (item.tenant, item.destination)
@@ -126,8 +186,9 @@ class Asker:
         tokens.count(item.tenant, item.destination, "input", by=used.input_tokens)
         tokens.count(item.tenant, item.destination, "output", by=used.output_tokens)
 
-    async def _complete(self, item: Item, prompt: Prompt) -> Completion:
-        live = self._configuration().instances.backends.get(item.destination)
+    async def _complete(
+        self, item: Item, prompt: Prompt, live: "Live[AIBackend[Any]] | None"
+    ) -> Completion:
         if live is None:
             raise Refused(f'there is no AI backend "{item.destination}" any more')
         if not live.up:
@@ -135,8 +196,9 @@ class Asker:
         with anyio.fail_after(live.settings.timeout):
             return await live.plugin.complete(prompt)
 
-    async def _prompt(self, item: Item, question: dict[str, Any]) -> Prompt:
-        configuration = self._configuration()
+    async def _prompt(
+        self, item: Item, question: dict[str, Any], configuration: Configuration
+    ) -> Prompt:
         tenant = configuration.settings.tenants[item.tenant]
         language = question.get("language") or tenant.language
         text, conversation = question["text"], item.conversation or ""
@@ -148,14 +210,21 @@ class Asker:
             from router.storage.history import card, turns
 
             before = turns(connection, item.tenant, conversation, question["asked_seq"], HISTORY)
-            found = search(connection, item.tenant, text, limit=PASSAGES, language=language)
-            return before, card(connection, item.tenant, conversation), found
+            limit = PASSAGES if articles is None else _MANY
+            found = search(connection, item.tenant, text, limit=limit, language=language)
+            if articles is not None:
+                found = tuple(it for it in found if it.id.partition("#")[0] in articles)
+            return before, card(connection, item.tenant, conversation), found[:PASSAGES]
 
+        articles = question.get("knowledge")
         history, contact, passages = await self._store.read(look_up)
-        live = configuration.instances.backends.get(item.destination)
-        instructions = live.settings.prompt if live is not None else None
+        # Earlier lines are redacted whether or not this turn is: the same guardrails would be.
+        if kinds := configuration.rules(item.tenant).redacts:
+            country = country_of(question["lane_key"])
+            history = tuple(replace(it, text=redact(it.text, kinds, country)) for it in history)
+        told = instructions(configuration, item.tenant, item.destination, question.get("prompt"))
         return Prompt(
-            system=_SYSTEM if instructions is None else instructions.text,
+            system=told,
             turns=(*history, PromptTurn("user", text)),
             passages=passages,
             contact=contact,
@@ -163,6 +232,22 @@ class Asker:
             categories=tuple(tenant.rules.categories),
             task="classify" if item.kind is ItemKind.CLASSIFY else "answer",
         )
+
+    def _grounds(
+        self,
+        item: Item,
+        question: dict[str, Any],
+        prompt: Prompt,
+        completion: Completion,
+        configuration: Configuration,
+    ) -> dict[str, Any] | None:
+        """Compare an answer with what it may rest on, where the rules look at that."""
+        fields = configuration.rules(item.tenant).fields
+        if item.kind is not ItemKind.ASK or not set(GROUNDS).intersection(fields):
+            return None
+        known = [text for it in prompt.passages for text in (it.title, it.text)]
+        sources = (question["text"], "" if prompt.system == SYSTEM else prompt.system, *known)
+        return weigh(completion.text, sources, country_of(question["lane_key"])).as_json()
 
     def _event(
         self,
@@ -172,6 +257,7 @@ class Asker:
         began: float,
         *,
         completion: Completion | None = None,
+        grounds: dict[str, Any] | None = None,
         error: ProviderError | None = None,
     ) -> NewEvent:
         event = AnswerArrived(
@@ -185,6 +271,8 @@ class Asker:
             ai=question.get("ai", {}),
             passages=tuple(passage.id for passage in passages),
             seconds=self._clock.monotonic() - began,
+            epoch=item.epoch,
+            grounds=grounds,
         )
         return NewEvent(
             lane=f"{item.tenant}/{question['lane_key']}",

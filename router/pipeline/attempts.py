@@ -53,20 +53,25 @@ def judge(item: Item, error: Exception, patience: Patience, now: datetime) -> At
         return _ended(ItemState.REFUSED, meaning)
     if isinstance(meaning, OutcomeUnknown) and begun > patience.repeat_unknown:
         return _ended(ItemState.UNKNOWN, meaning)
-    late = now - item.created_at > patience.age
+    retry_at = now + timedelta(seconds=_wait(item, meaning, patience.backoff))
+    # Whoever has to come back too late need not be waited for: people learn of it now.
+    late = retry_at > item.created_at + patience.age
     if late or (patience.attempts is not None and begun >= patience.attempts):
         return _ended(ItemState.DEAD, meaning)
-    return _retry(item, meaning, patience.backoff, now)
+    return _retry(retry_at, meaning)
 
 
-def _retry(item: Item, error: ProviderError, backoff: Backoff, now: datetime) -> AttemptResult:
-    """Give the result that tries again: when the provider said, else with growing distance."""
-    wait = backoff.delay(item.attempt, random.random())
+def _wait(item: Item, error: ProviderError, backoff: Backoff) -> float:
+    """Give the seconds until another try: what the provider said, else growing distances."""
     if isinstance(error, Unavailable) and error.retry_after is not None:
-        wait = error.retry_after
+        return error.retry_after
+    return backoff.delay(item.attempt, random.random())
+
+
+def _retry(retry_at: datetime, error: ProviderError) -> AttemptResult:
     return AttemptResult(
         state=ItemState.WAITING,
-        retry_at=now + timedelta(seconds=wait),
+        retry_at=retry_at,
         code=error.code,
         error=error.reason,
     )

@@ -1,9 +1,9 @@
 """From a decision to everything that it changes, as one commit."""
 
 import json
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from router.domain.conversation import BOT, NOBODY, Conversation, ConversationStatus
@@ -11,9 +11,11 @@ from router.domain.decision import Decision, Outcome
 from router.domain.message import Author
 from router.domain.outbox import ItemKind
 from router.ids import Ids, new_secret
-from router.pipeline import notices
+from router.pipeline import memory, notices
 from router.pipeline.configuration import Configuration
 from router.pipeline.outgoing import message_items
+from router.rules.recall import BOT as ANSWERED
+from router.rules.trace import packed
 from router.storage.store import OWN_LANE, Commit, NewItem, NewMessage, NewTimer, Tx, Work
 
 Effect = Callable[[Tx], None]
@@ -42,6 +44,7 @@ class Committer:
         owner: str | None = None,
         settles: tuple[int, ...] = (),
         text: str = "",
+        now: datetime | None = None,
         outcome: str | None = None,
         dead_error: str | None = None,
     ) -> Commit:
@@ -51,6 +54,7 @@ class Committer:
         :param owner: the new owner, where the event itself changed it.
         :param settles: numbers of earlier events that waited for this decision.
         :param text: what the customer wrote, for whoever is told of it.
+        :param now: when it is decided; default: when the event came.
         :param outcome: the word kept with the event, where it is not the decision's outcome.
         """
         if decision.opted_out:
@@ -75,7 +79,7 @@ class Committer:
         return Commit(
             work=work,
             outcome=outcome or decision.outcome.word,
-            conversation=_after(conversation, decision),
+            conversation=self._after(work, conversation, decision, now or work.received_at),
             owner=owner,
             settles=settles,
             messages=tuple(lines),
@@ -155,6 +159,32 @@ class Committer:
             author=Author.RULE,
             destination=name,
             body=json.dumps(body, ensure_ascii=False),
+        )
+
+    def _after(
+        self, work: Work, conversation: Conversation, decision: Decision, now: datetime
+    ) -> Conversation:
+        """Give the thread as a decision leaves it."""
+        escalated = decision.outcome is Outcome.ESCALATE
+        answered = any(reply.author is Author.BOT for reply in decision.replies)
+        attributes = conversation.attributes
+        if decision.conversation_attributes:
+            attributes = {**attributes, **decision.conversation_attributes}
+        if decision.snooze:
+            attributes = memory.snoozing(attributes, decision.snooze, now)
+        said = "\n".join(reply.text for reply in decision.replies)
+        if said and self._configuration.rules(work.tenant).remembers:
+            attributes = memory.remembering(attributes, ANSWERED, said, now)
+        return replace(
+            conversation,
+            status=ConversationStatus.ESCALATED if escalated else conversation.status,
+            category=decision.category or conversation.category,
+            risk=decision.risk or conversation.risk,
+            priority=decision.priority or conversation.priority,
+            language=decision.language or conversation.language,
+            bot_turns=conversation.bot_turns + answered,
+            tags=(conversation.tags | decision.tags) - decision.untags,
+            attributes=attributes,
         )
 
     def _draft(self, work: Work, conversation: Conversation, decision: Decision) -> Effect:
@@ -250,11 +280,7 @@ class Committer:
 
 def pack(trace: Mapping[str, Any]) -> bytes:
     """Compress a trace as it is stored."""
-    text = json.dumps(trace, ensure_ascii=False, separators=(",", ":"), default=str)
-    # A small window and little memory: a trace is about 2 kB, and setting up the usual 256 kB for
-    # it takes eight times as long as compressing it.
-    packer = zlib.compressobj(1, zlib.DEFLATED, 11, 4)
-    return packer.compress(text.encode()) + packer.flush()
+    return packed(trace)
 
 
 def _link(tx: Tx, work: Work, conversation: Conversation, secret: str, **about: Any) -> None:
@@ -267,22 +293,4 @@ def _link(tx: Tx, work: Work, conversation: Conversation, secret: str, **about: 
         conversation=conversation.id,
         now=tx.now,
         **about,
-    )
-
-
-def _after(conversation: Conversation, decision: Decision) -> Conversation:
-    escalated = decision.outcome is Outcome.ESCALATE
-    answered = any(reply.author is Author.BOT for reply in decision.replies)
-    return replace(
-        conversation,
-        status=ConversationStatus.ESCALATED if escalated else conversation.status,
-        category=decision.category or conversation.category,
-        risk=decision.risk or conversation.risk,
-        priority=decision.priority or conversation.priority,
-        language=decision.language or conversation.language,
-        bot_turns=conversation.bot_turns + answered,
-        tags=(conversation.tags | decision.tags) - decision.untags,
-        attributes={**conversation.attributes, **decision.conversation_attributes}
-        if decision.conversation_attributes
-        else conversation.attributes,
     )

@@ -33,16 +33,22 @@ Perform: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[Mapping[str, A
 
 
 def commands(
-    store: Store, surroundings: Surroundings, status: Callable[[], Mapping[str, Any]]
+    store: Store,
+    surroundings: Surroundings,
+    status: Callable[[], Mapping[str, Any]],
+    reload: Callable[[], Awaitable[Mapping[str, Any]]] | None = None,
 ) -> Perform:
-    """Give everything that may be asked of a daemon: the acts of people, and ``status``.
+    """Give everything that may be asked of a daemon: acts of people, ``status``, ``reload``.
 
     :param status: what only the living process knows, as values for JSON.
+    :param reload: reads the files again, and says how that ended.
     """
 
     async def perform(name: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         if name == "status":
             return status()
+        if name == "reload" and reload is not None:
+            return await reload()
         from router.pipeline import acts  # here, because it brings SQLAlchemy
 
         return await acts.perform(store, name, arguments, surroundings)

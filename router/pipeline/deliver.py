@@ -2,7 +2,11 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from typing import Any
 
 import anyio
 import anyio.abc
@@ -10,20 +14,36 @@ import anyio.abc
 from router.clock import Clock
 from router.domain.message import Author
 from router.domain.outbox import Backoff, ItemKind, ItemState
-from router.errors import OutcomeUnknown, ProviderError, Refused, StorageUnavailable, Unavailable
+from router.errors import (
+    OutcomeUnknown,
+    ProviderError,
+    Refused,
+    StorageUnavailable,
+    Unavailable,
+)
 from router.failpoints import reach
 from router.ids import Ids
 from router.metrics import Metrics
-from router.pipeline import undelivered
+from router.pipeline import reconcile, refused, repeats, undelivered
 from router.pipeline.ask import Asker
 from router.pipeline.attempts import ALWAYS, Patience, finish, judge
 from router.pipeline.busy import Busy
 from router.pipeline.configuration import Configuration
-from router.pipeline.instances import LiveChannel
+from router.pipeline.guard import Guard
+from router.pipeline.instances import Live, LiveChannel
 from router.pipeline.outgoing import outbound_message
-from router.plugin.action import ActionCall, NoticeParams
+from router.pipeline.terms import CLOSED, terms_of
+from router.plugin.action import Action, ActionCall, NoticeParams
 from router.plugin.context import Log
-from router.storage.store import AttemptResult, Item, LaneKind, Store
+from router.plugin.http import classify
+from router.storage.store import (
+    AttemptResult,
+    Item,
+    LaneKind,
+    Start,
+    Store,
+    Terms,
+)
 
 _BATCH = 64
 #: Attempts under way at once on this node, of each of: messages, actions, questions to models.
@@ -33,6 +53,7 @@ _CONCURRENCY = 128
 _TAKEN = 2000
 _STORAGE_PAUSE = 1.0
 
+_OVERTAKEN = "the conversation was taken over, and an earlier attempt may have reached the customer"
 _INTERRUPTED = OutcomeUnknown("the router stopped between starting and hearing back")
 
 
@@ -60,6 +81,10 @@ class Deliverer:
         self._log = log
         self._metrics = metrics
         self._ids = ids
+        self._guard = Guard(store, configuration, clock, log, metrics, ids=ids)
+        self._reconciler = reconcile.Reconciler(
+            store, configuration, self._guard, clock, log, ids=ids
+        )
         self._busy = Busy()
         asks = anyio.Semaphore(_CONCURRENCY)
         self._room = {kind: anyio.Semaphore(_CONCURRENCY) for kind in ItemKind}
@@ -106,6 +131,8 @@ class Deliverer:
             await self._message(item)
         elif item.kind is ItemKind.ACTION:
             await self._action(item)
+        elif item.kind is ItemKind.RECONCILE:
+            await self._reconciler.look(item)
         else:
             await self._asker.ask(item)
 
@@ -122,18 +149,20 @@ class Deliverer:
 
     async def _message(self, item: Item) -> None:
         live = self._configuration().instances.channels.get((item.tenant, item.destination))
-        repeats = 0
-        if live is not None:
-            resend = live.settings.on_unknown == "resend"
-            repeats = ALWAYS if live.capabilities.idempotent_send else 3 if resend else 0
-        patience = Patience(repeat_unknown=repeats)
+        with nullcontext() if live is None else live.busy.one():
+            await self._message_by(item, live)
+
+    async def _message_by(self, item: Item, live: LiveChannel | None) -> None:
+        again = live is not None and live.capabilities.idempotent_send
+        patience = Patience(repeat_unknown=ALWAYS if again else 0)
         late = self._clock.now() - item.created_at > patience.age
         if late and item.state is ItemState.WAITING and item.author is not Author.PERSON:
             # An answer of days ago says the wrong thing today.
             error = f"it waited longer than {patience.age.total_seconds() / 3600:g} h"
             await self._end(item, AttemptResult(state=ItemState.DEAD, error=error))
             return
-        await self._attempt(item, patience, lambda: self._send(item, live))
+        terms = None if live is None else terms_of(item, live)
+        await self._attempt(item, live, patience, lambda: self._send(item, live), terms)
 
     async def _send(self, item: Item, live: LiveChannel | None) -> AttemptResult:
         if live is None:
@@ -149,6 +178,10 @@ class Deliverer:
 
     async def _action(self, item: Item) -> None:
         live = self._configuration().instances.actions.get(item.destination)
+        with nullcontext() if live is None else live.busy.one():
+            await self._action_by(item, live)
+
+    async def _action_by(self, item: Item, live: Live[Action[Any]] | None) -> None:
         repeats = 0
         if live is not None:
             action = live.plugin
@@ -156,10 +189,9 @@ class Deliverer:
         # A notice that may be lost is repeated only after an outage of minutes may be over.
         backoff = Backoff() if live is None or live.plugin.idempotent else Backoff(base=30.0)
         patience = Patience(attempts=12, repeat_unknown=repeats, backoff=backoff)
-        await self._attempt(item, patience, lambda: self._run(item))
+        await self._attempt(item, live, patience, lambda: self._run(item, live))
 
-    async def _run(self, item: Item) -> AttemptResult:
-        live = self._configuration().instances.actions.get(item.destination)
+    async def _run(self, item: Item, live: Live[Action[Any]] | None) -> AttemptResult:
         if live is None:
             raise Refused(f'there is no action "{item.destination}" any more')
         if not live.up:
@@ -182,41 +214,90 @@ class Deliverer:
         )
         with anyio.fail_after(live.settings.timeout):
             await live.plugin.run(call)
-        return AttemptResult(state=ItemState.DONE)
+        unknown = values.get("unknown", 0) + (item.state is ItemState.STARTED)
+        return AttemptResult(state=ItemState.DONE, error=repeats.words(unknown, live.plugin))
 
     # --- common
 
     async def _attempt(
-        self, item: Item, patience: Patience, call: Callable[[], Awaitable[AttemptResult]]
+        self,
+        item: Item,
+        live: Live[Any] | None,
+        patience: Patience,
+        call: Callable[[], Awaitable[AttemptResult]],
+        terms: Terms | None = None,
     ) -> None:
         if item.state is ItemState.STARTED and item.attempt > patience.repeat_unknown:
             # A process died between the start and the result: it may have left.
             result = judge(item, _INTERRUPTED, Patience(), self._clock.now())
-            await self._end(item, result)
+            await self._end(item, result, began=item.started_at)
             self._report(item, result, _INTERRUPTED)
             self._measure(item, result, None)
             return
+        if not await self._guard.admits(live, item):
+            return
         reach("deliver.claimed")
-        if not await self._store.start_attempt(item):
+        start = Start.NOT
+        try:
+            began = self._clock.now()
+            start = await self._store.start_attempt(item, terms)
+        finally:
+            if not start:
+                self._guard.spared(live)
+        if start is Start.CLOSED:
+            await self._end(item, AttemptResult(state=ItemState.DEAD, error=CLOSED))
+        elif start is Start.OVERTAKEN:
+            await self._end(item, AttemptResult(state=ItemState.UNKNOWN, error=_OVERTAKEN))
+        if not start:
             return
         reach("deliver.started")
-        began = self._clock.monotonic()
+        clock, error = self._clock.monotonic(), None
         try:
             result = await call()
             reach("deliver.sent")
-        except Exception as error:  # noqa: BLE001 - a plugin's call; anything else is unknown
+        except Exception as broken:  # noqa: BLE001 - a plugin's call; anything else is unknown
+            error = classify(broken)
             result = judge(item, error, patience, self._clock.now())
             self._report(item, result, error)
-        self._measure(item, result, self._clock.monotonic() - began)
-        await self._end(item, result)
+        self._measure(item, result, self._clock.monotonic() - clock)
+        try:
+            await self._end(item, result, error, began=began)
+        finally:
+            await self._guard.told(live, error)
         reach("deliver.finished")
 
-    async def _end(self, item: Item, result: AttemptResult) -> None:
-        """Store how it ended. What did not reach the customer is a ticket: somebody has to know."""
-        if result.state in undelivered.STATES:
-            ticket = undelivered.ticket_of(item, result, self._configuration(), self._ids)
-            result = replace(result, effects=(*result.effects, ticket))
-        await finish(self._store, item, result, self._log)
+    async def _end(
+        self,
+        item: Item,
+        result: AttemptResult,
+        error: ProviderError | None = None,
+        *,
+        began: datetime | None = None,
+    ) -> None:
+        """Store how it ended, and what follows from it.
+
+        What may have left is looked for. What did not reach the customer is a ticket: somebody
+        has to know. What the provider said of the customer is taken up.
+
+        :param began: when the attempt began; ``None`` if there was none.
+        """
+        effects = list(result.effects)
+        if isinstance(error, OutcomeUnknown) and result.state is ItemState.WAITING:
+            effects.append(partial(repeats.count, item=item))
+        live = self._configuration().instances.channels.get((item.tenant, item.destination))
+        lost = result.state is ItemState.UNKNOWN and item.kind is ItemKind.MESSAGE
+        if lost and reconcile.helps(live):
+            # One that was tried before may turn up by that attempt, too.
+            since = item.created_at if item.attempt else began or item.created_at
+            effects.append(reconcile.reconciliation_of(item, since, self._ids))
+        elif reported := refused.report_of(item, error, self._clock.now()):
+            result = replace(result, events=(*result.events, reported))
+        elif result.state in undelivered.STATES:
+            effects.append(undelivered.ticket_of(item, result, self._configuration(), self._ids))
+        why = error.why if isinstance(error, Refused) else None
+        if why is not None and item.conversation is not None:
+            effects.append(partial(refused.take_up, item=item, why=why, sent_at=began))
+        await finish(self._store, item, replace(result, effects=tuple(effects)), self._log)
 
     def _measure(self, item: Item, result: AttemptResult, seconds: float | None) -> None:
         metrics, to = self._metrics, (item.tenant, item.kind.value, item.destination)

@@ -1,7 +1,8 @@
 """From an event and its thread to what rules may look at. ``rules/fields.py`` names each fact."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -9,9 +10,12 @@ from router.domain.answer import Completion
 from router.domain.conversation import BOT, NOBODY, Conversation, Turn, TurnMessage
 from router.domain.event import DeliveryReported
 from router.domain.message import Attachment
+from router.pipeline import memory
 from router.rules.facts import Facts
 from router.rules.fields import WEEKDAYS
+from router.rules.language import turn_language
 from router.rules.policy import Policy
+from router.rules.recall import History
 
 
 @lru_cache(maxsize=256)
@@ -34,9 +38,23 @@ def owner_now(conversation: Conversation, policy: Policy, now: datetime) -> str:
 
 
 def thread_facts(
-    conversation: Conversation, *, tenant: str, policy: Policy, new: bool, now: datetime
+    conversation: Conversation,
+    *,
+    tenant: str,
+    policy: Policy,
+    new: bool,
+    now: datetime,
+    opened: bool = False,
+    window: timedelta | None = None,
+    heard_at: datetime | None = None,
 ) -> dict[str, object]:
-    """Give the facts about who this is and where the conversation stands."""
+    """Give the facts about who this is and where the conversation stands.
+
+    :param new: nobody of this address was known before.
+    :param opened: the conversation begins with this event.
+    :param window: how long after a customer's last message the channel takes free text.
+    :param heard_at: when the customer wrote before this event; ``None`` if never in it.
+    """
     contact = conversation.contact
     local = now.astimezone(_zone(policy.timezone))
     owner = owner_now(conversation, policy, now)
@@ -53,51 +71,90 @@ def thread_facts(
         "contact.address": str(conversation.address),
         "contact.attribute": contact.attributes,
         "conversation.owner": owner if owner in (BOT, NOBODY) else "person",
+        "conversation.owner_name": None if owner in (BOT, NOBODY) else owner,
+        "conversation.new": opened,
+        "conversation.snoozed": memory.snoozed(conversation.attributes, now),
+        "conversation.window_open": _takes_text(conversation, window, now),
         "conversation.status": str(conversation.status),
         "conversation.bot_turns": conversation.bot_turns,
         "conversation.since_human": None if human is None else now - human,
+        "conversation.since_customer": None if heard_at is None else now - heard_at,
         "conversation.category": conversation.category,
+        "conversation.risk": conversation.risk,
+        "conversation.priority": conversation.priority,
+        "conversation.language": conversation.language,
         "conversation.tag": conversation.tags,
         "conversation.open_ticket": conversation.open_ticket is not None,
-        "conversation.attribute": conversation.attributes,
+        "conversation.attribute": memory.stated(conversation.attributes),
         "clock.time": local.time(),
         "clock.weekday": WEEKDAYS[local.weekday()],
         "clock.date": local.date(),
     }
 
 
+def _takes_text(conversation: Conversation, window: timedelta | None, now: datetime) -> bool:
+    if window is None:
+        return True
+    wrote, shut = conversation.last_in_at, conversation.window_shut_at
+    if wrote is None or (shut is not None and shut >= wrote):
+        return False
+    return now < wrote + window
+
+
+def speaking(conversation: Conversation, text: str, policy: Policy) -> Conversation:
+    """Give a conversation in the language that the customer writes, if the text tells."""
+    _, told = turn_language(
+        text,
+        conversation=conversation.language,
+        contact=conversation.contact.language,
+        default=policy.language,
+    )
+    return conversation if told is None else replace(conversation, language=told)
+
+
 def message_facts(
-    message: TurnMessage, turn: Turn, now: datetime, base: Mapping[str, object]
-) -> Facts:
-    """Give the facts of one message of a turn; ``turn`` includes it."""
-    return _facts(message.text, message.attachments, turn, now, base)
-
-
-def turn_facts(turn: Turn, now: datetime, base: Mapping[str, object]) -> Facts:
-    """Give the facts of a whole turn, for reading the rules over all of it at once."""
-    attachments = tuple(item for message in turn.messages for item in message.attachments)
-    return _facts(turn.text, attachments, turn, now, base)
-
-
-def _facts(
-    text: str,
-    attachments: tuple[Attachment, ...],
+    message: TurnMessage,
     turn: Turn,
     now: datetime,
     base: Mapping[str, object],
+    history: History | None = None,
+) -> Facts:
+    """Give the facts of one message of a turn; ``turn`` includes it."""
+    return _facts((message,), turn, now, base, history)
+
+
+def turn_facts(
+    turn: Turn, now: datetime, base: Mapping[str, object], history: History | None = None
+) -> Facts:
+    """Give the facts of a whole turn, for reading the rules over all of it at once."""
+    return _facts(turn.messages, turn, now, base, history)
+
+
+def _facts(
+    messages: tuple[TurnMessage, ...],
+    turn: Turn,
+    now: datetime,
+    base: Mapping[str, object],
+    history: History | None,
 ) -> Facts:
     started = turn.started_at
+    attachments = [item for message in messages for item in message.attachments]
+    metadata: dict[str, str] = {}
+    for message in messages:
+        metadata |= message.metadata
     values = {
         **base,
         "event.kind": "message",
-        "text": text,
+        "event.metadata": metadata,
+        "event.in_reply_to": next(filter(None, (it.in_reply_to for it in messages)), None),
+        "text": "\n".join(message.text for message in messages if message.text),
         "turn.text": turn.text,
         "turn.messages": len(turn.messages),
         "turn.age": None if started is None else max(now - started, now - now),
         "attachments": len(attachments),
         "attachments.kind": frozenset(item.kind for item in attachments),
     }
-    return Facts(values)
+    return Facts(values, history)
 
 
 def echo_facts(text: str, attachments: tuple[Attachment, ...], base: Mapping[str, object]) -> Facts:
@@ -121,8 +178,15 @@ def delivery_facts(event: DeliveryReported, base: Mapping[str, object]) -> Facts
             "event.kind": "delivery",
             "delivery.status": event.status,
             "delivery.code": event.code,
+            "delivery.reason": event.reason,
+            "delivery.why": None if event.why is None else str(event.why),
         }
     )
+
+
+def idle_facts(base: Mapping[str, object]) -> Facts:
+    """Give the facts of a conversation in which nobody has written for long."""
+    return Facts({**base, "event.kind": "idle"})
 
 
 def classified_facts(completion: Completion | None) -> dict[str, object]:

@@ -1,21 +1,22 @@
-"""Plugin instances, alive: one object per table of router.toml, kept up by a task of its own."""
+"""Plugin instances: one object per table of router.toml, and what is known of it.
 
-import random
+``router.pipeline.lifespans`` keeps them up.
+"""
+
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import anyio
-import anyio.abc
-
 from router.clock import Clock
 from router.domain.identity import MAIN_TENANT
-from router.domain.outbox import Backoff
+from router.errors import PluginError
+from router.pipeline.breakers import Breaker
+from router.pipeline.busy import Busy
 from router.pipeline.offline import SilentAction, SilentChannel
 from router.plugin.channel import Capabilities, Channel
 from router.plugin.context import Log
 from router.plugin.host import HostContext
-from router.plugin.http import classify
 from router.plugin.instance import Instance
+from router.settings.changes import same_instance
 from router.settings.model import InstanceSettings, Settings
 
 if TYPE_CHECKING:
@@ -24,12 +25,6 @@ if TYPE_CHECKING:
 
 Plugin = TypeVar("Plugin", bound=Instance[Any])
 
-#: Between two tries to bring up an instance whose lifespan failed.
-_REVIVAL = Backoff(base=1.0, cap=60.0)
-#: Seconds until an instance is probed first, and between two probes.
-_FIRST_PROBE = 5.0
-_PROBE = 60.0
-
 
 @dataclass(slots=True)
 class Live(Generic[Plugin]):
@@ -37,6 +32,8 @@ class Live(Generic[Plugin]):
 
     :ivar up: inside its lifespan; calls may be made.
     :ivar error: why it is not, or what its last check found wrong, in words.
+    :ivar busy: the calls under way; it is not closed before they have ended.
+    :ivar breaker: whether calls are held back, because they failed one after the other.
     """
 
     settings: InstanceSettings
@@ -44,7 +41,11 @@ class Live(Generic[Plugin]):
     context: HostContext
     up: bool = False
     error: str | None = "starting"
-    calls: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(32))
+    busy: Busy = field(default_factory=Busy)
+    breaker: Breaker = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.breaker = Breaker(self.settings.breaker_after, self.settings.breaker_pause)
 
     @property
     def name(self) -> str:
@@ -61,8 +62,7 @@ class Live(Generic[Plugin]):
     @property
     def label(self) -> str:
         """How operators know it: ``channels.whatsapp``, ``acme/channels.whatsapp``."""
-        place = f"{self.settings.group}.{self.name}"
-        return place if self.tenant == MAIN_TENANT else f"{self.tenant}/{place}"
+        return label_of(self.settings)
 
 
 class LiveChannel(Live[Channel[Any]]):
@@ -81,102 +81,86 @@ class Instances:
     """Every instance that the settings switch on.
 
     :param offline: channels send nothing and actions do nothing; AI backends are real.
+    :param before: those that run now. One whose settings are the same is kept, connections and
+        all; it goes on by its old settings until :meth:`adopt`.
+    :raises PluginError: if a plugin breaks as an instance of it is made.
     """
 
     def __init__(
-        self, settings: Settings, clock: Clock, log: Log, *, offline: bool = False
+        self,
+        settings: Settings,
+        clock: Clock,
+        log: Log,
+        *,
+        offline: bool = False,
+        before: "Instances | None" = None,
     ) -> None:
-        self._log = log
+        self.public_url = settings.router.public_url
+        kept = {}
+        if before is not None and before.public_url == self.public_url:
+            kept = {(live.tenant, live.label): live for live in before.all()}
+        self._tables: list[tuple[Live[Any], InstanceSettings]] = []
+
+        def find(table: InstanceSettings) -> Any:
+            live = kept.get((table.tenant, label_of(table)))
+            if live is None or not same_instance(live.settings, table):
+                return None
+            self._tables.append((live, table))
+            return live
+
+        #: Those that are not in ``before``; nobody has started them yet.
+        self.made: list[Live[Any]] = []
+
+        def keep(live: Any) -> Any:
+            self.made.append(live)
+            return live
+
         self.channels: dict[tuple[str, str], LiveChannel] = {}
         self.backends: dict[str, Live[AIBackend[Any]]] = {}
         self.actions: dict[str, Live[Action[Any]]] = {}
         for tenant in settings.tenants.values():
             for table in tenant.channels.values():
-                if table.enabled:
+                if not table.enabled:
+                    continue
+                if (live := find(table)) is None:
                     channel, context = _build(table, settings, clock, log)
                     real = SilentChannel(channel) if offline else channel
-                    self.channels[tenant.name, table.name] = LiveChannel(table, real, context)
+                    live = keep(LiveChannel(table, real, context))
+                self.channels[tenant.name, table.name] = live
         for table in settings.ai.values():
             if table.enabled:
-                self.backends[table.name] = Live(table, *_build(table, settings, clock, log))
+                self.backends[table.name] = find(table) or keep(
+                    Live(table, *_build(table, settings, clock, log))
+                )
         for table in settings.actions.values():
-            if table.enabled:
+            if not table.enabled:
+                continue
+            if (live := find(table)) is None:
                 action, context = _build(table, settings, clock, log)
                 real = SilentAction(action) if offline else action
-                self.actions[table.name] = Live(table, real, context)
+                live = keep(Live(table, real, context))
+            self.actions[table.name] = live
+
+    def adopt(self) -> None:
+        """Let the instances that were kept go by their new settings: those of the host's own."""
+        for live, table in self._tables:
+            live.settings = table
+            live.breaker.after, live.breaker.pause = table.breaker_after, table.breaker_pause
 
     def all(self) -> list[Live[Any]]:
         """Give every instance."""
         return [*self.channels.values(), *self.backends.values(), *self.actions.values()]
 
     def down(self) -> list[str]:
-        """Name the required instances that are not up."""
-        return [live.label for live in self.all() if live.settings.required and not live.up]
+        """Name the required instances that are not up, or whose calls fail."""
+        required = [live for live in self.all() if live.settings.required]
+        down = [live.label for live in required if not live.up]
+        failing = [live for live in required if live.up and live.breaker.is_open]
+        return [*down, *(f"{live.label}: circuit breaker open" for live in failing)]
 
-    async def run(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
-        """Keep every instance up until cancelled; started once each was tried once."""
-        async with anyio.create_task_group() as tasks:
-            async with anyio.create_task_group() as first:
-                for live in self.all():
-                    first.start_soon(tasks.start, self._keep_up, live)
-            task_status.started()
-
-    async def _keep_up(self, live: Live[Any], *, task_status: anyio.abc.TaskStatus[None]) -> None:
-        failures = 0
-        tried = False
-        try:
-            while True:
-                entered = anyio.Event()
-                async with anyio.create_task_group() as tasks:
-                    # The plugin's lifespan has a task to itself: it may open task groups in it.
-                    tasks.start_soon(self._hold, live, entered)
-                    with anyio.move_on_after(live.settings.timeout):
-                        await entered.wait()
-                    if not entered.is_set():
-                        live.error = f"did not start within {live.settings.timeout:g} s"
-                        self._log.error("instance is down", instance=live.label, error=live.error)
-                        tasks.cancel_scope.cancel()
-                    elif live.up:
-                        failures = 0
-                    if not tried:
-                        tried = True
-                        task_status.started()
-                await anyio.sleep(_REVIVAL.delay(failures, random.random()))
-                failures += 1
-        finally:
-            with anyio.CancelScope(shield=True):
-                await live.context.aclose()
-
-    async def _hold(self, live: Live[Any], entered: anyio.Event) -> None:
-        """Keep one instance inside its lifespan, and probe it now and then."""
-        try:
-            async with live.plugin.lifespan():
-                live.up, live.error = True, None
-                entered.set()
-                await self._probe(live)
-        except Exception as error:  # noqa: BLE001 - a plugin's call
-            live.error = str(classify(error))
-            self._log.error("instance is down", instance=live.label, error=live.error)
-        finally:
-            live.up = False
-            entered.set()
-
-    async def _probe(self, live: Live[Any]) -> None:
-        """Ask the provider how it is. A bad answer is shown, and stops nothing: sends tell more."""
-        pause = _FIRST_PROBE
-        while True:
-            await anyio.sleep(pause)
-            pause = _PROBE
-            try:
-                with anyio.fail_after(live.settings.timeout):
-                    await live.plugin.check()
-            except Exception as error:  # noqa: BLE001 - a plugin's call
-                trouble = str(classify(error))
-                if trouble != live.error:
-                    self._log.warning("check failed", instance=live.label, error=trouble)
-                live.error = trouble
-            else:
-                live.error = None
+    def held_back(self) -> list[str]:
+        """Name the instances to which nothing leaves for now, because their calls failed."""
+        return [live.label for live in self.all() if live.breaker.is_open]
 
 
 def _build(
@@ -192,4 +176,18 @@ def _build(
         clock=clock,
         timeout=table.timeout,
     )
-    return table.registration.factory(table.config, context), context
+    try:
+        return table.registration.factory(table.config, context), context
+    except Exception as error:  # a plugin's call; it is told in words
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        message = (
+            f"{label_of(table)} cannot be made: {words}. "
+            f"Look at its table, {table.position}, and at the plugin"
+        )
+        raise PluginError(message) from error
+
+
+def label_of(table: InstanceSettings) -> str:
+    """Give the name by which operators know an instance."""
+    place = f"{table.group}.{table.name}"
+    return place if table.tenant == MAIN_TENANT else f"{table.tenant}/{place}"

@@ -58,6 +58,10 @@ class Intake:
 
     async def receive(self, channel: LiveChannel, request: WebhookRequest) -> IntakeResult:
         """Take a request in. Raises for nothing that a provider may send."""
+        with channel.busy.one():
+            return await self._receive(channel, request)
+
+    async def _receive(self, channel: LiveChannel, request: WebhookRequest) -> IntakeResult:
         plugin = channel.plugin
         try:
             plugin.verify(request)

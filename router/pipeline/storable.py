@@ -8,6 +8,8 @@ that differ still differ.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
+from datetime import datetime
+from functools import cache
 from typing import Any, TypeVar
 
 Value = TypeVar("Value")
@@ -16,6 +18,8 @@ Value = TypeVar("Value")
 LONGEST_ID = 500
 #: The longest address.
 LONGEST_ADDRESS = 500
+
+_AS_THEY_ARE = frozenset({bool, bytes, datetime, float, int, type(None)})
 
 
 def storable(value: Value) -> Value:
@@ -32,18 +36,28 @@ def storable_id(text: str) -> str:
 
 
 def _clean(value: Any) -> Any:
-    if isinstance(value, str):
+    # Every webhook passes here: the common types are told apart without asking their base classes.
+    kind: Any = type(value)
+    if kind is str or isinstance(value, str):
         return _text(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return _dataclass(value)
+    if kind in _AS_THEY_ARE or not value:
+        return value
     if isinstance(value, tuple):
-        items = tuple(_clean(item) for item in value)
+        items = tuple([_clean(item) for item in value])
         return value if all(a is b for a, b in zip(items, value, strict=True)) else items
     if isinstance(value, list):
         return [_clean(item) for item in value]
-    if isinstance(value, Mapping) and value:
+    names = _field_names(kind)
+    if names:
+        return _dataclass(value, names)
+    if isinstance(value, Mapping):
         return {_clean(key): _clean(item) for key, item in value.items()}
     return value
+
+
+@cache
+def _field_names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else ()
 
 
 def _text(text: str) -> str:
@@ -58,11 +72,11 @@ def _text(text: str) -> str:
     return text
 
 
-def _dataclass(value: Any) -> Any:
+def _dataclass(value: Any, names: tuple[str, ...]) -> Any:
     changes = {}
-    for field in fields(value):
-        before = getattr(value, field.name)
+    for name in names:
+        before = getattr(value, name)
         after = _clean(before)
         if after is not before:
-            changes[field.name] = after
+            changes[name] = after
     return replace(value, **changes) if changes else value

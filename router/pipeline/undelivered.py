@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from router.domain.decision import TicketRequest
+from router.domain.event import DeliveryReported
 from router.domain.message import Author
 from router.domain.outbox import ItemKind, ItemState
 from router.ids import Ids, new_secret
@@ -44,7 +45,9 @@ def ticket_of(
 
     An action that failed opens a ticket and tells nobody: it may have been the telling.
     """
-    language = configuration.settings.tenants[item.tenant].language.partition("-")[0]
+    # Gone from the settings since it was decided, maybe: its items have to end all the same.
+    tenant = configuration.settings.tenants.get(item.tenant)
+    language = "en" if tenant is None else tenant.language.partition("-")[0]
     said = _TITLES.get(language, _TITLES["en"])[result.state]
     body = json.loads(item.body)
     what = item.destination
@@ -59,13 +62,32 @@ def ticket_of(
         because = result.error or title
         params = {"title": title, "text": f"{because} (router outbox show {item.id})"}
         secret = new_secret()
-        url = address_of(configuration, item.tenant, secret)
+        url = None if tenant is None else address_of(configuration, item.tenant, secret)
         if queue.notify and item.conversation is not None and url is not None:
             link, params["url"] = secret, url
         notices = [
             _notice(name, item, body["recipient"], params, because, ids) for name in queue.notify
         ]
     return partial(_open, item=item, ticket=ids(), title=title, notices=notices, link=link)
+
+
+def lost(
+    tx: Tx,
+    tenant: str,
+    name: str,
+    event: DeliveryReported,
+    *,
+    configuration: Configuration,
+    ids: Ids,
+) -> None:
+    """Open the ticket of a message that its provider took, and refused afterwards."""
+    from router.storage.reconciliation import message_item
+
+    item = message_item(tx.connection, tenant, name)
+    if item is not None:
+        words = event.reason or event.code
+        result = AttemptResult(state=ItemState.REFUSED, code=event.code, error=words)
+        ticket_of(item, result, configuration, ids)(tx)
 
 
 def _notice(

@@ -16,6 +16,7 @@ from router.domain.answer import (
 )
 from router.domain.event import DeliveryReported, InboundEvent, MessageEchoed, MessageReceived
 from router.domain.identity import Address
+from router.domain.limits import RateLimit
 from router.domain.message import (
     Attachment,
     DeliveryStatus,
@@ -29,6 +30,7 @@ from router.errors import (
     OutcomeUnknown,
     PluginError,
     ProviderError,
+    Refusal,
     Refused,
     Unavailable,
 )
@@ -82,6 +84,8 @@ __all__ = [
     "PromptTurn",
     "ProposedAction",
     "ProviderError",
+    "RateLimit",
+    "Refusal",
     "Refused",
     "Registry",
     "Secret",

@@ -4,12 +4,13 @@ import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from router.domain.event import InboundEvent
+from router.domain.limits import RateLimit
 from router.domain.message import OutboundMessage, SendReceipt, SentMessage
 from router.plugin.instance import ConfigT, Instance
 
@@ -84,6 +85,11 @@ class Capabilities:
         unknown outcome may simply be sent again.
     :param find_sent: :meth:`Channel.find_sent` is implemented.
     :param complete_listing: what ``find_sent`` does not list was certainly not sent.
+    :param sender_limit: how fast messages may leave, all customers together; ``None``: as they
+        come. An instance may set it from its config, with ``dataclasses.replace``.
+    :param pair_limit: how fast messages may leave for one and the same customer.
+    :param window: how long after a customer's last message free text may be sent to them; a
+        template may be sent at any time. ``None``: there is no such limit.
     :param local_only: the host serves its webhooks to this machine (or a logged-in person) only.
     """
 
@@ -93,6 +99,9 @@ class Capabilities:
     idempotent_send: bool = False
     find_sent: bool = False
     complete_listing: bool = False
+    sender_limit: RateLimit | None = None
+    pair_limit: RateLimit | None = None
+    window: timedelta | None = None
     local_only: bool = False
 
 
@@ -137,9 +146,10 @@ class Channel(Instance[ConfigT]):
     async def send(self, message: OutboundMessage) -> SendReceipt:
         """Make one attempt to send one message.
 
-        The host retries; a plugin never does. At most one attempt per recipient is under way at a
-        time. A 200 that carries an error is an error. httpx's errors may escape, they are
-        classified by the host; see :func:`router.plugin.classify`.
+        The host retries, and keeps to the limits that are declared; a plugin does neither. At most
+        one attempt per recipient is under way at a time. A 200 that carries an error is an error.
+        httpx's errors may escape, they are classified by the host; see
+        :func:`router.plugin.classify`.
 
         :raises Unavailable: certainly not taken.
         :raises Refused: certainly not taken, and never will be.
@@ -149,6 +159,12 @@ class Channel(Instance[ConfigT]):
     async def find_sent(self, message: OutboundMessage, since: datetime) -> Sequence[SentMessage]:
         """List what the provider sent since then that could be this message.
 
-        Optional; declare ``capabilities.find_sent``. Recipient and text must match.
+        Optional; declare ``capabilities.find_sent``. Recipient and text must match. The host asks
+        when nobody knows whether an attempt was taken: seconds after it, and twice more once a
+        minute has passed. It leaves out ids that it knows to be other messages'. That nothing is
+        listed counts only where ``capabilities.complete_listing`` is declared.
+
+        :param since: when the attempt began, by the host's clock; leave room for the provider's.
+        :raises ProviderError: if the provider cannot be asked now, or its listing does not tell.
         """
         raise NotImplementedError

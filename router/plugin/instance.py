@@ -16,6 +16,8 @@ class Instance(ABC, Generic[ConfigT]):
 
     The host makes one object per table, enters :meth:`lifespan` once, calls its methods from one
     event loop, possibly many at a time, and leaves the lifespan when it drains or reloads.
+    On a reload the object of a changed table enters its lifespan before the old one, which ends
+    what is under way, has left its own.
     """
 
     def __init__(self, config: ConfigT, context: PluginContext) -> None:

@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 from datetime import date, time, timedelta
 from typing import Any, TypeAlias
 
+from router.rules.durations import duration_text
 from router.rules.facts import Facts
 from router.rules.fields import Type
 from router.rules.text import Pattern, PhraseSet, clean, fold, phrase_words, squeeze, words
 
 Test: TypeAlias = Callable[[Facts], bool]
+#: Fields with numbers of phrases, one of which has to be in the field's text.
+Needs: TypeAlias = tuple[tuple[str, frozenset[int]], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +23,15 @@ class Condition:
     :param text: how a rule states it, for people.
     :param fields: the fields that it looks at.
     :param negated: it comes from ``unless``.
+    :param needs: it cannot hold unless a phrase of one of these is there; ``None`` where it may
+        hold without any phrase. A hint for skipping rules; never wrong, often ``None``.
     """
 
     test: Test = field(compare=False)
     text: str
     fields: tuple[str, ...]
     negated: bool = False
+    needs: Needs | None = field(default=None, compare=False)
 
 
 def all_of(conditions: Sequence[Condition], *, negated: bool = False) -> Test:
@@ -151,10 +157,11 @@ def matches(path: str, patterns: Sequence[Pattern], *, exact: bool, missing: boo
     found = tuple(pattern.found for pattern in patterns)
 
     def test(facts: Facts) -> bool:
-        value = facts.values.get(path)
-        if value is None:
+        text = facts.plain(path)
+        if text is None:
             return missing
-        text = clean(str(value)) if exact else fold(str(value))
+        if exact:
+            text = clean(str(facts.values[path]))
         return any(search(text) for search in found)
 
     return test
@@ -200,6 +207,35 @@ def members(path: str, wanted: Collection[str], *, wants: bool, missing: bool) -
         if value is None:
             return missing
         return (not values.isdisjoint(value)) is wants
+
+    return test
+
+
+def outside(path: str, wanted: Collection[str], *, missing: bool) -> Test:
+    """Hold if the set has a member that is none of these."""
+    values = frozenset(wanted)
+
+    def test(facts: Facts) -> bool:
+        value = facts.values.get(path)
+        return missing if value is None else not values.issuperset(value)
+
+    return test
+
+
+def hosts(path: str, operator: str, wanted: Collection[str], *, missing: bool) -> Test:
+    """Hold if some host is one of these or below one, if none is, or if one is outside them."""
+    names = tuple(name.casefold().removeprefix("www.") for name in wanted)
+
+    def inside(host: str) -> bool:
+        return any(host == name or host.endswith(f".{name}") for name in names)
+
+    def test(facts: Facts) -> bool:
+        value = facts.values.get(path)
+        if value is None:
+            return missing
+        if operator == "outside":
+            return not all(map(inside, value))
+        return any(map(inside, value)) is (operator != "none_of")
 
     return test
 
@@ -263,15 +299,3 @@ def shown(value: object) -> str:
     if isinstance(value, set | frozenset):
         return f"[{', '.join(shown(each) for each in sorted(value))}]"
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-_UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
-
-
-def duration_text(duration: timedelta) -> str:
-    """Give a duration as files write it, in the largest unit that is whole: ``90m``."""
-    seconds = duration.total_seconds()
-    for unit, size in _UNITS:
-        if seconds and seconds % size == 0:
-            return f"{seconds // size:.0f}{unit}"
-    return f"{seconds:.10g}s"

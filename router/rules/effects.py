@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from router.domain.ticket import PRIORITIES
-from router.rules.fields import RISKS
+from router.rules.adding import Adding
+from router.rules.definitions import PLACES
+from router.rules.fields import PII
 from router.rules.model import (
     DEFAULT_QUEUE,
+    ApprovedTemplate,
     AskAnswer,
     CallPerson,
     Decider,
@@ -18,26 +21,25 @@ from router.rules.model import (
     NoAI,
     OpenTicket,
     OptOut,
+    Redact,
     Replace,
-    RunAction,
     SayReply,
+    UsedTemplate,
     Verdict,
 )
 from router.rules.source import Source
-from router.rules.texts import Text, check
+from router.rules.texts import Text
 from router.toml import KeyPath, suggest
 
 DECIDING = ("reply", "answer", "draft", "ticket", "escalate", "ignore")
-ADDING = ("tag", "untag", "set", "run", "classify", "use")
+ADDING = ("tag", "untag", "set", "run", "classify", "use", "snooze", "stop")
 DEFAULTS = ("answer", "reply", "ticket", "escalate", "ignore")
 #: Verdicts of guardrails by stage, and what an input guardrail may add.
 VERDICTS = {
-    GuardStage.INPUT: ("ignore", "escalate", "ticket", "opt_out", "no_ai"),
-    GuardStage.ANSWER: ("draft", "ticket", "escalate", "replace"),
+    GuardStage.INPUT: ("ignore", "escalate", "ticket", "opt_out", "no_ai", "redact"),
+    GuardStage.ANSWER: ("draft", "ticket", "escalate", "replace", "redact"),
 }
-GUARD_ADDING = ("tag", "set")
-
-_SET = ("category", "risk", "priority", "language", "contact", "conversation")
+GUARD_ADDING = ("tag", "set", "snooze")
 
 
 @dataclass(slots=True)
@@ -56,7 +58,11 @@ class Consequences:
         decider = None
         if deciding:
             decider = self.decider(deciding[0], table[deciding[0]], (*path, deciding[0]))
-        return self.effects(table, path), decider
+            if "stop" in table:
+                self.source.problem(
+                    (*path, "stop"), f'"{deciding[0]}" stops the reading anyway', "Leave it out."
+                )
+        return Adding(self.source).effects(table, path), decider
 
     def guardrail(
         self, then: object, path: KeyPath, stage: GuardStage
@@ -79,7 +85,7 @@ class Consequences:
                 )
             return None
         verdict = self._verdict(found[0], table[found[0]], (*path, found[0]), stage)
-        return None if verdict is None else (self.effects(table, path), verdict)
+        return None if verdict is None else (Adding(self.source).effects(table, path), verdict)
 
     def default(self, table: Mapping[str, Any], path: KeyPath) -> tuple[Decider | None, str | None]:
         """Read ``[default]``: what decides, and which backend classifies first."""
@@ -156,8 +162,7 @@ class Consequences:
     def decider(self, key: str, value: object, path: KeyPath) -> Decider | None:
         """Read one deciding effect."""
         if key == "reply":
-            text = self._only_text(path, value)
-            return None if text is None else SayReply(text=text)
+            return self._reply(path, value)
         if key == "answer":
             backend = self.source.backend(path, value)
             return None if backend is None else AskAnswer(backend=backend)
@@ -170,11 +175,72 @@ class Consequences:
         because = self.source.string(path, value)
         return None if because is None else Ignore(because=because)
 
+    def _reply(self, path: KeyPath, value: object) -> SayReply | None:
+        if isinstance(value, dict) and "template" in value:
+            return self._templated(path, value)
+        text = self._only_text(path, value, ("text", "template", "variables"))
+        return None if text is None else SayReply(text=text)
+
+    def _templated(self, path: KeyPath, value: Mapping[str, Any]) -> SayReply | None:
+        table = self.source.table(path, value, ("template", "variables"), 'a "reply" by template')
+        here = (*path, "template")
+        name, known = self.source.string(here, value["template"]), self.source.known.templates
+        if table is None or name is None:
+            return None
+        if name not in known:
+            self.source.unknown(here, "template", name, known, "the rules files")
+            return None
+        template = known[name]
+        variables = self._variables((*path, "variables"), table.get("variables", {}), template)
+        texts = {
+            tag: PLACES.sub(lambda place: variables.get(place[1], ""), text)
+            for tag, text in template.text.by_language.items()
+        }
+        used = UsedTemplate(name=name, ref=template.ref, variables=variables)
+        return SayReply(text=Text(texts), template=used)
+
+    def _variables(
+        self, path: KeyPath, value: object, template: ApprovedTemplate
+    ) -> dict[str, str]:
+        if not isinstance(value, dict):
+            self.source.wrong(path, "variables", "a table", value)
+            return {}
+        found: dict[str, str] = {}
+        for key, each in value.items():
+            text = self.source.string((*path, key), each)
+            if key not in template.variables:
+                takes = ", ".join(sorted(template.variables)) or "none"
+                self.source.problem(
+                    (*path, key),
+                    f'the template "{template.name}" has no variable "{key}"',
+                    suggest(key, template.variables) or f"It takes: {takes}",
+                )
+            elif text is not None and self.source.fills_in((*path, key), text):
+                found[key] = text
+        for key in sorted(template.variables - value.keys()):
+            self.source.problem(
+                path if value else path[:-1],
+                f'the template "{template.name}" needs the variable "{key}"',
+                f'Add variables = {{ {key} = "…" }}.',
+            )
+        return found
+
+    def _redact(self, path: KeyPath, value: object) -> Redact | None:
+        if value is True:
+            return Redact(kinds=frozenset(PII))
+        if not isinstance(value, str | list):
+            self.source.wrong(path, "redact", "true or a list of kinds", value)
+            return None
+        kinds = self.source.choices(path, value, PII, "kind of personal data")
+        return None if kinds is None else Redact(kinds=kinds)
+
     def _verdict(self, key: str, value: object, path: KeyPath, stage: GuardStage) -> Verdict | None:
         if key == "ticket":
             return self._ticket(path, value)
         if key == "escalate":
             return self._escalate(path, value)
+        if key == "redact":
+            return self._redact(path, value)
         if key == "replace":
             text = self._only_text(path, value)
             return None if text is None else Replace(text=text)
@@ -193,7 +259,9 @@ class Consequences:
         say = self._say(path, table or {})
         return make(say=say)
 
-    def _only_text(self, path: KeyPath, value: object) -> Text | None:
+    def _only_text(
+        self, path: KeyPath, value: object, keys: tuple[str, ...] = ("text",)
+    ) -> Text | None:
         if isinstance(value, str):
             self.source.problem(
                 path,
@@ -202,7 +270,7 @@ class Consequences:
                 part="value",
             )
             return None
-        table = self.source.table(path, value, ("text",), f'"{path[-1]}"')
+        table = self.source.table(path, value, keys, f'"{path[-1]}"')
         if table is None:
             return None
         if "text" not in table:
@@ -272,127 +340,3 @@ class Consequences:
 
     def _say(self, path: KeyPath, table: Mapping[str, Any]) -> Text | None:
         return self.source.text((*path, "say"), table["say"]) if "say" in table else None
-
-    # What does not decide ────────────────────────────────────────────────────────────────────
-
-    def effects(self, table: Mapping[str, Any], path: KeyPath) -> Effects:
-        """Read what is added without deciding."""
-        values: dict[str, Any] = {}
-        for key, name in (("tag", "tags"), ("untag", "untags")):
-            if key in table:
-                values[name] = frozenset(self.source.strings((*path, key), table[key]) or ())
-        if "set" in table:
-            values |= self._set((*path, "set"), table["set"])
-        if "run" in table:
-            values["actions"] = self._run((*path, "run"), table["run"])
-        if "classify" in table:
-            values["classify"] = self.source.backend((*path, "classify"), table["classify"])
-        if "use" in table:
-            values["use"] = self._use((*path, "use"), table["use"])
-        return Effects(**values)
-
-    def _set(self, path: KeyPath, value: object) -> dict[str, Any]:
-        table = self.source.table(path, value, _SET, '"set"')
-        if table is None:
-            return {}
-        if not table:
-            self.source.problem(path, '"set" is empty', f"Add one of: {', '.join(_SET)}")
-        found: dict[str, Any] = {}
-        for key, each in table.items():
-            here = (*path, key)
-            if key == "category":
-                found[key] = self.source.category(here, each)
-            elif key == "risk":
-                found[key] = self.source.choice(here, each, RISKS, "risk")
-            elif key == "priority":
-                found[key] = self.source.choice(here, each, PRIORITIES, "priority")
-            elif key == "language":
-                found[key] = self.source.language(here, each)
-            elif key in _SET:
-                found[f"{key}_attributes"] = self._attributes(here, each, key)
-        return found
-
-    def _attributes(self, path: KeyPath, value: object, whose: str) -> dict[str, str]:
-        table = self.source.table(path, value, ("attribute",), f'"set.{whose}"')
-        here = (*path, "attribute")
-        stated = (table or {}).get("attribute", {})
-        if not isinstance(stated, dict):
-            self.source.wrong(here, "attribute", "a table", stated)
-            return {}
-        found: dict[str, str] = {}
-        for name, each in stated.items():
-            text = self.source.string((*here, name), each)
-            if text is not None:
-                self._fills_in((*here, name), text)
-                found[name] = text
-        return found
-
-    def _fills_in(self, path: KeyPath, text: str) -> None:
-        reason = check(text)
-        if reason is not None:
-            self.source.problem(path, reason, part="value")
-
-    def _use(self, path: KeyPath, value: object) -> str | None:
-        table = self.source.table(path, value, ("backend",), '"use"')
-        if table is None:
-            return None
-        if "backend" not in table:
-            self.source.problem(path, '"use" names no backend', 'Add backend = "…".')
-            return None
-        return self.source.backend((*path, "backend"), table["backend"])
-
-    def _run(self, path: KeyPath, value: object) -> tuple[RunAction, ...]:
-        found: list[RunAction] = []
-        for here, table in self.source.tables(path, value):
-            if "action" not in table:
-                self.source.problem(here, "this run names no action", 'Add action = "…".')
-                continue
-            name = self.source.action((*here, "action"), table["action"])
-            if name is None:
-                continue
-            params = {key: each for key, each in table.items() if key != "action"}
-            if self._takes(name, params, here):
-                found.append(RunAction(action=name, params=params))
-        return tuple(found)
-
-    def _takes(self, name: str, params: dict[str, Any], path: KeyPath) -> bool:
-        """Check an action's parameters with its own model."""
-        from pydantic import ValidationError
-
-        for place, text in _texts(params, path):
-            self._fills_in(place, text)
-        model = self.source.known.names.actions[name]
-        if model is None:
-            return True
-        try:
-            model.model_validate(params)
-        except ValidationError as error:
-            fields = {info.alias or field for field, info in model.model_fields.items()}
-            for each in error.errors(include_url=False):
-                self._wrong_param(name, each, path, fields)
-            return False
-        return True
-
-    def _wrong_param(self, action: str, error: Any, path: KeyPath, fields: set[str]) -> None:
-        where: KeyPath = (*path, *error["loc"])
-        called = ".".join(str(part) for part in error["loc"])
-        known = f"The action takes: {', '.join(sorted(fields)) or 'no parameters'}"
-        if error["type"] == "extra_forbidden":
-            message = f'the action "{action}" has no parameter "{called}"'
-            self.source.problem(where, message, suggest(called, fields) or known)
-        elif error["type"] == "missing":
-            message = f'the action "{action}" needs the parameter "{called}"'
-            self.source.problem(where, message, "Add it.")
-        else:
-            message = f'the parameter "{called}" of the action "{action}" is wrong'
-            self.source.problem(where, message, f"{error['msg']}.", part="value")
-
-
-def _texts(value: object, path: KeyPath) -> list[tuple[KeyPath, str]]:
-    if isinstance(value, str):
-        return [(path, value)]
-    if isinstance(value, dict):
-        return [found for key, each in value.items() for found in _texts(each, (*path, key))]
-    if isinstance(value, list):
-        return [found for i, each in enumerate(value) for found in _texts(each, (*path, i))]
-    return []

@@ -4,13 +4,16 @@ Pure: the same rules, policy and facts always give the same reading, and nothing
 between two. It ends with a decision, or with a question to a model that the host has to put.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from router.domain.decision import AskRequest, Decision, DraftRequest, Outcome
 from router.domain.message import Author
+from router.rules import signals
 from router.rules import trace as tracing
 from router.rules.facts import MISSING, Facts
+from router.rules.guarding import gate_facts, held
+from router.rules.index import Entries, KindIndex
 from router.rules.model import (
     CARE,
     OTHER,
@@ -23,10 +26,12 @@ from router.rules.model import (
     NoAI,
     OpenTicket,
     OptOut,
+    Redact,
     Rule,
     RuleSet,
     SayReply,
 )
+from router.rules.nearest import Nearest
 from router.rules.policy import Policy
 from router.rules.steps import Added, Plan, Setting, add, risk_of, settle
 from router.rules.trace import Trace
@@ -70,13 +75,17 @@ class Reading:
         return self.added.language
 
 
-def read(rules: RuleSet, policy: Policy, facts: Facts) -> Reading:
+def read(rules: RuleSet, policy: Policy, facts: Facts, *, every: bool = False) -> Reading:
     """Read the rules about one event, or about a whole turn.
 
     Call it at each message with ``text`` = that message, and again for the whole turn once the
-    customer has been quiet; after a classification with ``ai.*`` in the facts.
+    customer has been quiet; after a classification with ``ai.*`` in the facts. Signals, such as
+    ``pii`` and ``clock.open``, are worked out here where the rules look at them.
+
+    :param every: look at each condition of each rule, for people who want to see them all; the
+        trace then has ``conditions``. What comes out is the same.
     """
-    return _Pass(rules, policy, facts).read()
+    return _Pass(rules, policy, facts, every=every).read()
 
 
 def known_category(rules: RuleSet, category: object) -> str | None:
@@ -86,92 +95,26 @@ def known_category(rules: RuleSet, category: object) -> str | None:
     return str(category) if category in rules.categories else OTHER
 
 
-def held(
-    guardrails: Sequence[Guardrail], facts: Facts, entries: list[tracing.Entry]
-) -> list[Guardrail]:
-    """Ask every guardrail, and give those that hold, the most careful last.
-
-    The order of the files never matters: among equals the alphabet decides.
-    """
-    kind, channel, language = _gate(facts)
-    found: list[Guardrail] = []
-    for guardrail in guardrails:
-        stop = guardrail.gate.stops(kind, channel, language)
-        if stop is not None:
-            entries.append(tracing.skipped(guardrail, stop))
-            continue
-        miss = next((each for each in guardrail.conditions if not each.test(facts)), None)
-        if miss is not None:
-            entries.append(tracing.failed(guardrail, miss, facts))
-            continue
-        entries.append(tracing.matched(guardrail))
-        found.append(guardrail)
-    return sorted(found, key=_care)
-
-
-def _care(guardrail: Guardrail) -> tuple[int, str]:
-    return CARE.get(type(guardrail.verdict), Outcome.IGNORE), guardrail.id
-
-
-def _gate(facts: Facts) -> tuple[str, str, str]:
-    kind, channel, language = (
-        str(value) if value is not MISSING else ""
-        for value in map(facts.get, ("event.kind", "channel", "language"))
-    )
-    return kind or "message", channel, language.casefold().split("-")[0]
-
-
-class _Nearest:
-    """The rule with the fewest failed conditions, of those of which something held."""
-
-    __slots__ = ("failed", "rule")
-
-    def __init__(self) -> None:
-        self.rule: Rule | None = None
-        self.failed: list[str] = []
-
-    def consider(self, rule: Rule, facts: Facts) -> None:
-        """Look at a rule of several conditions that failed.
-
-        That an exception does not apply is no news: of ``unless`` only what failed counts.
-        """
-        failed: list[str] = []
-        held = False
-        for condition in rule.conditions:
-            if not condition.test(facts):
-                failed.append(condition.text)
-            elif not condition.negated:
-                held = True
-        if held and (self.rule is None or len(failed) < len(self.failed)):
-            self.rule, self.failed = rule, failed
-
-    def note(self, trace: Trace) -> None:
-        """Put it into the trace, if there is one."""
-        if self.rule is not None:
-            trace["near"] = [
-                self.rule.id,
-                self.failed,
-                len(self.rule.conditions) - len(self.failed),
-            ]
-
-
 class _Pass:
     """One reading."""
 
-    def __init__(self, rules: RuleSet, policy: Policy, facts: Facts) -> None:
+    def __init__(self, rules: RuleSet, policy: Policy, facts: Facts, *, every: bool) -> None:
         self.rules = rules
         self.policy = policy
+        self.every = every
         category = known_category(rules, facts.get("ai.category"))
         self.added = Added(category=category, risk=risk_of(rules, category))
         if category is not None:
             changes = {"ai.category": category, "category": category, "risk": self.added.risk}
             facts = facts.with_(changes)
+        facts = signals.add(rules.signals, facts)
         self.facts = facts
         self.trace = tracing.begin(rules, facts)
         self.failures: list[str] = []
         self.opt_out: tuple[Guardrail, OptOut] | None = None
         self.no_ai: tuple[Guardrail, NoAI] | None = None
         self.floor: tuple[Guardrail, OpenTicket | CallPerson] | None = None
+        self.redact: frozenset[str] = frozenset()
 
     @property
     def setting(self) -> Setting:
@@ -188,6 +131,10 @@ class _Pass:
                 self.no_ai = guardrail, verdict
             elif isinstance(verdict, OpenTicket | CallPerson):
                 self.floor = guardrail, verdict
+            elif isinstance(verdict, Redact):
+                self.redact |= verdict.kinds
+        if self.every:
+            self._examine(self.rules.input_guardrails)
         ignoring = [(g.id, g.verdict) for g in guardrails if isinstance(g.verdict, Ignore)]
         if ignoring:
             self._add_guardrails(guardrails)
@@ -228,20 +175,20 @@ class _Pass:
 
     def _triage(self, guardrails: Sequence[Guardrail]) -> Reading | None:
         """Read the rules; ``None`` if none of them decided."""
-        entries: list[tracing.Entry] = []
-        self.trace["triage"] = entries
-        near = _Nearest()
-        kind, channel, language = _gate(self.facts)
-        rules = self.rules.rules
-        for number, rule in enumerate(rules):
+        kind, channel, language = gate_facts(self.facts)
+        rules, index = self.rules.rules, self.rules.index.of(kind)
+        self.trace["triage"] = entries = Entries(index)
+        near = Nearest(rules, index.several)
+        for number in self._numbers(index):
+            rule = rules[number]
             gate = rule.gate
-            # Most rules are for every channel and fail: this much of the loop is hot.
-            if (kind not in gate.kinds or gate.narrow) and (
-                stop := gate.stops(kind, channel, language)
-            ) is not None:
-                entries.append(tracing.skipped(rule, stop))
+            if gate.narrow and (stop := gate.stops(kind, channel, language)) is not None:
+                entries.note(number, tracing.skipped(rule, stop))
+                near.until(number, self.facts)
                 continue
             facts = self.facts
+            if self.every:
+                self._examine((rule,))
             miss = -1
             for test in rule.tests:
                 miss += 1
@@ -253,29 +200,51 @@ class _Pass:
                 entry = rule.missed[miss]
                 if entry is None:
                     entry = tracing.failed(rule, rule.conditions[miss], facts)
-                entries.append(entry)
-                if len(rule.tests) > 1:
-                    near.consider(rule, facts)
+                if entry is not entries[number]:
+                    entries.note(number, entry)
                 continue
-            entries.append(tracing.matched(rule))
+            near.until(number, facts)
+            entries.note(number, tracing.matched(rule, facts))
             self._add(rule)
             if language_ := self.added.language:
                 language = language_.casefold().split("-")[0]
             effects = rule.effects
             if effects.classify and kind == "message" and self._may_classify():
-                near.note(self.trace)
-                self.trace["unread"] = len(rules) - number - 1
+                self._read_until(number, near, entries)
                 return self._classify(effects.classify, rule.id)
             if rule.decider is not None:
-                near.note(self.trace)
-                self.trace["unread"] = len(rules) - number - 1
+                self._read_until(number, near, entries)
                 return self._decide(rule, rule.decider, guardrails)
-        near.note(self.trace)
+            if effects.stop:
+                self._read_until(number, near, entries)
+                break
+        else:
+            near.until(len(rules), self.facts)
+            near.note(self.trace)
         self.trace["default"] = True
         classify = self.rules.default.classify
         if classify and kind == "message" and self._may_classify():
             return self._classify(classify, None)
         return None
+
+    def _numbers(self, index: KindIndex) -> Iterable[int]:
+        """Give the rules to look at: those that may match, or all of them."""
+        if not self.every:
+            return index.candidates(self.facts, self.rules.phrases)
+        return (number for number, usual in enumerate(index.usual) if usual[1:2] != ["s"])
+
+    def _examine(self, what: Sequence[Rule | Guardrail]) -> None:
+        """Put every condition into the trace, with what it sees now."""
+        found = self.trace.setdefault("conditions", {})
+        for each in what:
+            if each.conditions:
+                found[each.id] = tracing.examined(each, self.facts)
+
+    def _read_until(self, number: int, near: Nearest, entries: Entries) -> None:
+        """Note that this rule is the last one read."""
+        near.note(self.trace)
+        self.trace["unread"] = len(self.rules.rules) - number - 1
+        entries.until(number + 1)
 
     def _may_ask(self) -> bool:
         """Say whether a model's answer could be of any use."""
@@ -289,15 +258,23 @@ class _Pass:
 
     def _classify(self, backend: str, rule: str | None) -> Reading:
         self.trace["asked"] = ["category", backend]
+        self._note_redaction()
         return Reading(
-            ask=AskRequest(backend=backend, classify=True),
+            ask=AskRequest(backend=backend, classify=True, redact=self.redact),
             added=self.added,
             rule=rule,
             trace=self.trace,
         )
 
+    def _note_redaction(self) -> None:
+        if self.redact:
+            self.trace["redact"] = sorted(self.redact)
+        using = {"prompt": self.added.prompt, "knowledge": list(self.added.knowledge or ())}
+        if any(using.values()):
+            self.trace["using"] = {key: value for key, value in using.items() if value}
+
     def _default(self) -> Decider:
-        if _gate(self.facts)[0] != "message":
+        if gate_facts(self.facts)[0] != "message":
             return Ignore(because=NOTHING_TO_DO)
         decider = self.rules.default.decider
         if isinstance(decider, AskAnswer) and self.added.use:
@@ -313,8 +290,14 @@ class _Pass:
         id_ = rule.id if rule else None
         if isinstance(decider, AskAnswer) and self._may_ask():
             self.trace["asked"] = ["answer", decider.backend]
+            self._note_redaction()
             return Reading(
-                ask=AskRequest(backend=decider.backend),
+                ask=AskRequest(
+                    backend=decider.backend,
+                    prompt=self.added.prompt,
+                    knowledge=self.added.knowledge,
+                    redact=self.redact,
+                ),
                 added=self.added,
                 rule=id_,
                 keep_draft=decider.draft,
@@ -322,7 +305,9 @@ class _Pass:
             )
         plan = self._plan(decider, id_)
         if self.floor is not None and CARE[type(self.floor[1])] >= plan.outcome:
+            before = plan.outcome
             plan = self._stopped(*self.floor, plan)
+            plan.note_raise(self.floor[0].id, before)
         if self.opt_out is not None:
             self._leave_alone(*self.opt_out, plan)
         return self._settled(plan)
@@ -333,7 +318,7 @@ class _Pass:
         plan = Plan(outcome=CARE[type(decider)], because=f"{who} decided", rule=rule)
         if isinstance(decider, SayReply):
             plan.because = f"{who} states the answer"
-            setting.tell(plan, decider.text)
+            setting.reply(plan, decider)
         elif isinstance(decider, AskAnswer):
             self._unasked(plan)
         elif isinstance(decider, KeepDraft):
@@ -357,7 +342,8 @@ class _Pass:
             plan.because = "no model was asked"
             return
         guardrail, verdict = self.no_ai
-        plan.outcome, plan.rule = Outcome.TICKET, guardrail.id
+        before, plan.outcome, plan.rule = plan.outcome, Outcome.TICKET, guardrail.id
+        plan.note_raise(guardrail.id, before)
         plan.because = f'the guardrail "{guardrail.id}" lets no model answer'
         self.setting.ticket(plan, OpenTicket(say=verdict.say))
 
@@ -369,7 +355,7 @@ class _Pass:
         if isinstance(verdict, CallPerson):
             because = verdict.because
         plan = Plan(outcome=CARE[type(verdict)], because=because, rule=guardrail.id)
-        plan.steps = stopped.steps
+        plan.steps, plan.raised = stopped.steps, stopped.raised
         plan.draft = stopped.draft
         if stopped.say:
             text = "\n\n".join(stopped.say)
@@ -383,7 +369,7 @@ class _Pass:
     def _leave_alone(self, guardrail: Guardrail, verdict: OptOut, plan: Plan) -> None:
         """Take the customer at their word: one confirmation at most, and nothing else."""
         plan.opted_out = True
-        plan.say, plan.draft = [], None
+        plan.say, plan.draft, plan.template = [], None, None
         # Once is enough: two machines could confirm to each other for ever.
         known = self.setting.facts.get("contact.opted_out") is True
         said = "" if known else self.setting.text(plan, verdict.say)
@@ -399,5 +385,7 @@ class _Pass:
         decision = settle(self.setting, self.added, plan)
         if plan.steps:
             self.trace["steps"] = plan.steps
+        if plan.raised:
+            self.trace["raised"] = plan.raised
         self.trace["decision"] = tracing.decision_values(decision)
         return Reading(decision=decision, added=self.added, rule=plan.rule, trace=self.trace)

@@ -26,11 +26,18 @@ _KNOWN = frozenset(
         "near",
         "default",
         "asked",
+        "using",
+        "redact",
+        "conditions",
         "guards",
+        "raised",
         "steps",
         "decision",
         "model",
         "queued",
+        # For deciding again; what of it rules looked at is among the facts.
+        "before",
+        "question",
     }
 )
 
@@ -43,10 +50,11 @@ def render(trace: Mapping[str, Any]) -> str:
     facts: Mapping[str, Any] = trace.get("facts", {})
     parts = [
         _facts(facts),
-        _entries("Input guardrails", trace.get("input", ()), facts, "holds"),
-        _triage(trace, facts),
+        _entries("Input guardrails", trace.get("input", ()), trace, "holds"),
+        _triage(trace),
         _asked(trace),
-        _entries("Answer guardrails", trace.get("guards", ()), facts, "holds"),
+        _entries("Answer guardrails", trace.get("guards", ()), trace, "holds"),
+        _raised(trace.get("raised", ())),
         _section("Steps", [f"  {step}" for step in trace.get("steps", ())]),
         _decision(trace.get("decision", {})),
         _section("Queued", [f"  {_queued(item)}" for item in trace.get("queued", ())]),
@@ -71,9 +79,9 @@ def _facts(facts: Mapping[str, Any]) -> str:
     return _section("Facts", [f"  {path:<{width}}  {_value(told[path])}" for path in told])
 
 
-def _triage(trace: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+def _triage(trace: Mapping[str, Any]) -> str:
     entries = trace.get("triage", ())
-    lines = [_entries("Rules", entries, facts, "matched")] if entries else []
+    lines = [_entries("Rules", entries, trace, "matched")] if entries else []
     if unread := trace.get("unread"):
         rules = "rule was" if unread == 1 else "rules were"
         lines.append(f"  ({unread} more {rules} not read)")
@@ -88,29 +96,57 @@ def _triage(trace: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
 
 
 def _entries(
-    title: str, entries: Sequence[Sequence[Any]], facts: Mapping[str, Any], word: str
+    title: str, entries: Sequence[Sequence[Any]], trace: Mapping[str, Any], word: str
 ) -> str:
     width = min(_WIDEST, max((len(entry[0]) for entry in entries), default=0))
-    lines = [f"  {entry[0]:<{width}}  {_entry(entry, facts, word)}" for entry in entries]
+    lines: list[str] = []
+    for entry in entries:
+        first, *more = _entry(entry, trace, word)
+        lines.append(f"  {entry[0]:<{width}}  {first}")
+        lines += [f"  {'':<{width}}    {line}" for line in more]
     return _section(title, lines)
 
 
-def _entry(entry: Sequence[Any], facts: Mapping[str, Any], word: str) -> str:
-    if entry[1] == "+":
-        return f"{word}: {'; '.join(entry[2])}" if entry[2] else word
+def _entry(entry: Sequence[Any], trace: Mapping[str, Any], word: str) -> list[str]:
+    """Say what became of a rule, and below it what its conditions saw."""
+    facts: Mapping[str, Any] = trace.get("facts", {})
+    lines = [
+        f"{'holds' if held else 'fails'}: {text}: saw {_saw(list(seen), seen)}"
+        for text, held, seen in trace.get("conditions", {}).get(entry[0], ())
+    ]
     if entry[1] == "s":
-        return f"skipped: for another {entry[2]}"
+        return [f"skipped: for another {entry[2]}"]
+    if entry[1] == "!":
+        return [f"{word}: it could not be asked, which counts as its verdict ({entry[2]})"]
+    if entry[1] == "+":
+        effects, conditions = entry[2], entry[3] if len(entry) > 3 else ()
+        lines = lines or [
+            f"holds: {text}: saw {_saw(fields, more[0] if more else facts)}"
+            for text, fields, *more in conditions
+        ]
+        return [f"{word}: {'; '.join(effects)}" if effects else word, *lines]
     _, _, condition, fields, *more = entry
     seen = more[0] if more else facts
+    # One condition has been told already.
+    return [f"failed on {condition}: saw {_saw(fields, seen)}", *(lines if len(lines) > 1 else ())]
+
+
+def _saw(fields: Sequence[str], seen: Mapping[str, Any]) -> str:
     saw = [
         f"{path} {_short(seen[path])}" if len(fields) > 1 else _short(seen[path])
         for path in fields
-        if path in seen
+        if seen.get(path) is not None
     ]
-    missing = [path for path in fields if path not in seen]
-    if missing:
-        saw.append("nothing" if len(fields) == 1 else f"no {', '.join(missing)}")
-    return f"failed on {condition}: saw {', '.join(saw)}"
+    missing = [path for path in fields if seen.get(path) is None]
+    if missing or not fields:
+        saw.append("nothing" if len(fields) <= 1 else f"no {', '.join(missing)}")
+    return ", ".join(saw)
+
+
+def _raised(raised: Sequence[Sequence[str]]) -> str:
+    width = max((len(who) for who, _, _ in raised), default=0)
+    lines = [f"  {who:<{width}}  {before} → {after}" for who, before, after in raised]
+    return _section("Made more careful", lines)
 
 
 def _asked(trace: Mapping[str, Any]) -> str:
@@ -118,6 +154,13 @@ def _asked(trace: Mapping[str, Any]) -> str:
     if asked := trace.get("asked"):
         what, backend = asked
         lines.append(f"Asked {backend} for {'an answer' if what == 'answer' else 'a category'}.")
+    using: Mapping[str, Any] = trace.get("using") or {}
+    if prompt := using.get("prompt"):
+        lines.append(f"It was told the prompt {prompt}.")
+    if articles := using.get("knowledge"):
+        lines.append(f"It was given these articles only: {', '.join(articles)}.")
+    if redact := trace.get("redact"):
+        lines.append(f"It was not shown: {', '.join(redact)}.")
     model: Mapping[str, Any] = trace.get("model") or {}
     lines += [f"  {key}  {_short(model[key])}" for key in model if model[key] not in (None, [])]
     return "\n".join(lines)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Final
 
+from router.rules.recall import History
 from router.rules.text import PhraseSet, fold, squeeze, words
 
 
@@ -16,7 +17,7 @@ class Missing(Enum):
 #: What :meth:`Facts.get` gives for a value that is not there.
 MISSING: Final = Missing.MISSING
 
-_ATTRIBUTES = ("contact.attribute", "conversation.attribute")
+_ATTRIBUTES = ("contact.attribute", "conversation.attribute", "event.metadata")
 
 
 class Facts:
@@ -26,12 +27,12 @@ class Facts:
     at the first question and kept, so that a text costs its folding once however many rules look
     at it. ``fields.py`` says which type each value has; a value of ``None`` is a missing one.
     Attributes may be given one by one (``contact.attribute.city``) or as one mapping under
-    ``contact.attribute``.
+    ``contact.attribute``; so may ``event.metadata``.
     """
 
-    __slots__ = ("_folded", "_words", "found", "values")
+    __slots__ = ("_folded", "_plain", "_words", "found", "history", "values")
 
-    def __init__(self, values: Mapping[str, object]) -> None:
+    def __init__(self, values: Mapping[str, object], history: History | None = None) -> None:
         known: dict[str, object] = {}
         for path, value in values.items():
             if value is None:
@@ -43,8 +44,11 @@ class Facts:
         #: Every value that is there. Conditions look here themselves: a call each would cost
         #: more than the rest of the condition.
         self.values: Mapping[str, Any] = known
+        #: What was said lately; rules look at it through ``history.*``.
+        self.history = history
         #: What :meth:`hits` gave, by :meth:`PhraseSet.key`.
         self.found: dict[str, frozenset[int]] = {}
+        self._plain: dict[str, str] = {}
         self._folded: dict[str, str] = {}
         self._words: dict[str, str] = {}
 
@@ -56,20 +60,31 @@ class Facts:
         """Give these facts with some values changed; ``None`` takes a value away."""
         changed = {**(changes or {}), **more}
         values = {k: v for k, v in self.values.items() if k not in changed}
-        facts = Facts({**values, **changed})
+        facts = Facts({**values, **changed}, self.history)
+        facts._plain = {k: v for k, v in self._plain.items() if k in values}
         facts._folded = {k: v for k, v in self._folded.items() if k in values}
         facts._words = {k: v for k, v in self._words.items() if k in values}
         facts.found = {k: v for k, v in self.found.items() if k.split()[0] in values}
         return facts
 
+    def plain(self, path: str) -> str | None:
+        """Give a text without case and accents, its spaces as they are; ``None`` if missing."""
+        plain = self._plain.get(path)
+        if plain is None:
+            value = self.values.get(path)
+            if value is None:
+                return None
+            plain = self._plain[path] = fold(str(value))
+        return plain
+
     def folded(self, path: str) -> str | None:
         """Give a text without case, accents and doubled spaces, or ``None`` if it is missing."""
         folded = self._folded.get(path)
         if folded is None:
-            value = self.values.get(path)
-            if value is None:
+            plain = self.plain(path)
+            if plain is None:
                 return None
-            folded = self._folded[path] = squeeze(fold(str(value)))
+            folded = self._folded[path] = squeeze(plain)
         return folded
 
     def words(self, path: str) -> str | None:

@@ -2,14 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from router.errors import ConfigError
+from router.rules.definitions import read_additions, read_definitions
 from router.rules.effects import Consequences
 from router.rules.examples import read_example
-from router.rules.fields import FIELDS, KINDS, RISKS, Stage
+from router.rules.fields import FIELDS, KINDS, Stage, find
 from router.rules.matching import Matching
 from router.rules.model import (
     DEFAULT_QUEUE,
@@ -23,10 +24,11 @@ from router.rules.model import (
     GuardStage,
     Names,
     OpenTicket,
+    PromptText,
     Rule,
     RuleSet,
 )
-from router.rules.source import TABLES, Known, Source
+from router.rules.source import Known, Source
 from router.toml import Document, KeyPath, Problem, load, suggest
 
 _RULE = ("id", "on", "channels", "languages", "when", "unless", "then")
@@ -62,7 +64,9 @@ def _build(documents: Sequence[Document], names: Names, problems: list[Problem])
     known = Known(names)
     sources = [Source(document, known, problems) for document in documents]
     for source in sources:
-        _definitions(source)
+        read_definitions(source)
+    for source in sources:
+        read_additions(source, broken=broken)
     reader = _Reader()
     for source in sources:
         reader.read(source)
@@ -77,14 +81,6 @@ def _build(documents: Sequence[Document], names: Names, problems: list[Problem])
     if not broken:
         _unreachable(reader.rules, problems)
         _expected(reader, problems)
-    if not known.phrases.compile():  # pragma: no cover - takes hundreds of thousands of phrases
-        problems.append(
-            Problem(
-                path=documents[0].path,
-                message="the rules have more phrases than can be looked for at once",
-                remedy="Take the longest lexicons apart, or use contains.",
-            )
-        )
     if problems or reader.default is None:
         order = [str(document.path) for document in documents]
         problems.sort(key=lambda each: _order(each, order))
@@ -99,8 +95,10 @@ def _build(documents: Sequence[Document], names: Names, problems: list[Problem])
         examples=tuple(reader.examples),
         phrases=known.phrases,
         fields=tuple(sorted(known.fields, key=_field_order)),
-        hash=_hash(documents),
+        hash=_hash(documents, known.prompts.values()),
         files=tuple(str(document.path) for document in documents),
+        hours=known.hours,
+        prompts=known.prompts,
     )
 
 
@@ -111,65 +109,19 @@ def _order(problem: Problem, files: list[str]) -> tuple[int, int, int]:
 
 
 def _field_order(path: str) -> tuple[int, str]:
-    order = list(FIELDS)
-    stem = f"{path.rpartition('.')[0]}.NAME"
-    return order.index(path if path in FIELDS else stem), path
+    field = find(path)
+    return list(FIELDS).index(path if field is None else field.path), path
 
 
-def _hash(documents: Sequence[Document]) -> str:
+def _hash(documents: Sequence[Document], prompts: Iterable[PromptText]) -> str:
     """Give the same text for files that mean the same: comments and layout do not count."""
     meaning = [
         {key: value for key, value in document.values.items() if key != "example"}
         for document in documents
     ]
+    meaning += [{"prompt": prompt.name, "hash": prompt.hash} for prompt in prompts]
     canonical = json.dumps(meaning, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(canonical.encode("utf-8", "replace")).hexdigest()
-
-
-def _definitions(source: Source) -> None:
-    """Read lexicons and categories, which rules of every file may name."""
-    for key in source.document.values:
-        if key not in TABLES:
-            source.problem(
-                (key,),
-                f'unknown table "{key}" in a rules file',
-                suggest(key, TABLES),
-                notes=[f"a rules file has: {', '.join(TABLES)}"],
-            )
-    for name, table in _named(source, "lexicon"):
-        path: KeyPath = ("lexicon", name)
-        if source.table(path, table, ("any",), "a lexicon") is None:
-            continue
-        if "any" not in table:
-            source.problem(path, f'the lexicon "{name}" has no words', "Add any = [ … ].")
-            continue
-        words = source.strings((*path, "any"), table["any"])
-        if name in source.known.lexicons:
-            source.problem(path, f'the lexicon "{name}" is defined twice', "Rename one.")
-        for index, word in enumerate(words or ()):
-            if source.known.phrases.add(word) is None:
-                source.problem(
-                    (*path, "any", index), f'"{word}" has no word in it', "Leave it out."
-                )
-        source.known.lexicons[name] = tuple(words or ())
-    for name, table in _named(source, "category"):
-        path = ("category", name)
-        if source.table(path, table, ("risk",), "a category") is None:
-            continue
-        if "risk" not in table:
-            source.problem(path, f'the category "{name}" has no risk', 'Add risk = "high".')
-        risk = None
-        if "risk" in table:
-            risk = source.choice((*path, "risk"), table["risk"], RISKS, "risk")
-        source.known.categories[name] = risk or "high"
-
-
-def _named(source: Source, key: str) -> list[tuple[str, Any]]:
-    tables = source.document.values.get(key, {})
-    if not isinstance(tables, dict):
-        source.problem((key,), f'"{key}" needs a name', f"Write [{key}.NAME].")
-        return []
-    return list(tables.items())
 
 
 class _Reader:

@@ -3,10 +3,32 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from router.domain.decision import Outcome
 from router.rules.conditions import Condition, Test
+from router.rules.consequences import (
+    CARE,
+    DEFAULT_QUEUE,
+    AskAnswer,
+    CallPerson,
+    Decider,
+    Effects,
+    Ignore,
+    KeepDraft,
+    NoAI,
+    OpenTicket,
+    OptOut,
+    Redact,
+    Replace,
+    RunAction,
+    SayReply,
+    UsedTemplate,
+    Verdict,
+)
+from router.rules.hours import Hours
+from router.rules.index import Index
+from router.rules.signals import Derivations, derivations, remembers
 from router.rules.text import PhraseSet
 from router.rules.texts import Text
 from router.toml import Document, KeyPath, Part, Problem
@@ -14,10 +36,41 @@ from router.toml import Document, KeyPath, Part, Problem
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+__all__ = [
+    "CARE",
+    "CHANGING",
+    "DEFAULT_QUEUE",
+    "OTHER",
+    "ApprovedTemplate",
+    "AskAnswer",
+    "CallPerson",
+    "Decider",
+    "Default",
+    "Effects",
+    "Example",
+    "Gate",
+    "GuardStage",
+    "Guardrail",
+    "Ignore",
+    "KeepDraft",
+    "Names",
+    "NoAI",
+    "OpenTicket",
+    "OptOut",
+    "Place",
+    "PromptText",
+    "Redact",
+    "Replace",
+    "Rule",
+    "RuleSet",
+    "RunAction",
+    "SayReply",
+    "UsedTemplate",
+    "Verdict",
+]
+
 #: The category of everything that no other fits.
 OTHER = "OTHER"
-#: The queue of a ticket that names none.
-DEFAULT_QUEUE = "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,197 +107,6 @@ class Place:
     ) -> Problem:
         """Give a problem with it, or with a key below it."""
         return self.document.problem((*self.key_path, *below), message, remedy, part=part)
-
-
-# What decides ─────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SayReply:
-    """Say a fixed text."""
-
-    text: Text
-
-    @property
-    def summary(self) -> str:
-        return f"reply {_short(self.text)}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AskAnswer:
-    """Ask a backend for the answer.
-
-    :param draft: the answer waits for a person's word whatever the mode is, because of this.
-    """
-
-    backend: str
-    draft: str | None = None
-
-    @property
-    def summary(self) -> str:
-        asked = f"answer by {self.backend}"
-        return asked if self.draft is None else f"draft, {asked}: {self.draft}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeepDraft:
-    """Keep a text for a person's word; without a text, the one that is being judged."""
-
-    because: str
-    text: Text | None = None
-
-    @property
-    def summary(self) -> str:
-        return f"draft: {self.because}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenTicket:
-    """Open a ticket.
-
-    :param title: ``None`` for the beginning of what the customer wrote.
-    :param priority: ``None`` for the one set by the rules, else ``normal``.
-    :param say: what the customer is told.
-    """
-
-    queue: str = DEFAULT_QUEUE
-    title: Text | None = None
-    priority: str | None = None
-    say: Text | None = None
-
-    @property
-    def summary(self) -> str:
-        return f"ticket in {self.queue}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallPerson:
-    """Escalate: call a person now, through a queue or an action."""
-
-    to: str
-    because: str
-    say: Text | None = None
-
-    @property
-    def summary(self) -> str:
-        return f"escalate to {self.to}: {self.because}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ignore:
-    """Do nothing more."""
-
-    because: str
-
-    @property
-    def summary(self) -> str:
-        return f"ignore: {self.because}"
-
-
-Decider: TypeAlias = SayReply | AskAnswer | KeepDraft | OpenTicket | CallPerson | Ignore
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replace:
-    """Say a fixed text instead of the answer."""
-
-    text: Text
-
-    @property
-    def summary(self) -> str:
-        return f"replace by {_short(self.text)}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OptOut:
-    """Take the customer at their word: no more messages."""
-
-    say: Text | None = None
-
-    @property
-    def summary(self) -> str:
-        return "opt out"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoAI:
-    """Ask no model: a fixed text answers, or a person."""
-
-    say: Text | None = None
-
-    @property
-    def summary(self) -> str:
-        return "ask no model"
-
-
-Verdict: TypeAlias = Ignore | OptOut | NoAI | Replace | KeepDraft | OpenTicket | CallPerson
-
-#: What a verdict of an answer guardrail makes of the outcome, at least.
-CARE: Mapping[type, Outcome] = {
-    Ignore: Outcome.IGNORE,
-    SayReply: Outcome.REPLY,
-    Replace: Outcome.REPLY,
-    AskAnswer: Outcome.REPLY,
-    KeepDraft: Outcome.DRAFT,
-    OpenTicket: Outcome.TICKET,
-    CallPerson: Outcome.ESCALATE,
-}
-
-
-def _short(text: Text) -> str:
-    shown = text.pick()
-    return f'"{shown}"' if len(shown) <= 60 else f'"{shown[:60]}…"'
-
-
-# What does not decide ─────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunAction:
-    """Run an action, with parameters already checked."""
-
-    action: str
-    params: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Effects:
-    """What a rule adds to the decision without deciding.
-
-    :param use: the backend that answers in place of the default's.
-    """
-
-    tags: frozenset[str] = frozenset()
-    untags: frozenset[str] = frozenset()
-    category: str | None = None
-    risk: str | None = None
-    priority: str | None = None
-    language: str | None = None
-    contact_attributes: Mapping[str, str] = field(default_factory=dict)
-    conversation_attributes: Mapping[str, str] = field(default_factory=dict)
-    actions: tuple[RunAction, ...] = ()
-    classify: str | None = None
-    use: str | None = None
-
-    @property
-    def summary(self) -> tuple[str, ...]:
-        """What is added, in words."""
-        named = {
-            "category": self.category,
-            "risk": self.risk,
-            "priority": self.priority,
-            "language": self.language,
-            **{f"contact.attribute.{k}": v for k, v in self.contact_attributes.items()},
-            **{f"conversation.attribute.{k}": v for k, v in self.conversation_attributes.items()},
-        }
-        return (
-            *(f"tag {tag}" for tag in sorted(self.tags)),
-            *(f"untag {tag}" for tag in sorted(self.untags)),
-            *(f"set {name} {value}" for name, value in named.items() if value is not None),
-            *(f"run {action.action}" for action in self.actions),
-            *((f"classify by {self.classify}",) if self.classify else ()),
-            *((f"use {self.use}",) if self.use else ()),
-        )
 
 
 # Rules ────────────────────────────────────────────────────────────────────────────────────────
@@ -380,6 +242,34 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PromptText:
+    """``[prompt.NAME]``: instructions that rules may choose for a backend.
+
+    :param path: the file that they are in, if they are in one; it has to be watched, too.
+    """
+
+    name: str
+    text: str
+    hash: str
+    path: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovedTemplate:
+    """``[template.NAME]``: a message text that the provider approved beforehand.
+
+    :param ref: the provider's reference, by language where there are several.
+    :param text: what it reads like, with ``{{NAME}}`` where a variable goes.
+    :param variables: the names of its variables.
+    """
+
+    name: str
+    ref: Text
+    text: Text
+    variables: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuleSet:
     """Everything that a tenant's rules files say.
 
@@ -387,6 +277,10 @@ class RuleSet:
     :param phrases: every phrase of every rule.
     :param fields: the fields that any rule looks at, in the order of the reference.
     :param hash: equal for files that mean the same.
+    :param hours: when the business is open; ``None`` if no file says.
+    :param prompts: the instructions that rules may choose, by name.
+    :param signals: what is worked out at the beginning of a reading, as the rules look at it.
+    :param index: which rules a text can make hold at all.
     """
 
     rules: tuple[Rule, ...]
@@ -400,6 +294,31 @@ class RuleSet:
     fields: tuple[str, ...]
     hash: str
     files: tuple[str, ...]
+    hours: Hours | None = None
+    prompts: Mapping[str, PromptText] = field(default_factory=dict)
+    signals: Derivations = field(init=False, compare=False, repr=False)
+    index: Index = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "signals", derivations(self.fields, self.hours))
+        object.__setattr__(self, "index", Index(self.rules))
+
+    @property
+    def remembers(self) -> bool:
+        """Whether a rule looks at what was said lately, so that it has to be kept."""
+        return remembers(self.fields)
+
+    @property
+    def redacts(self) -> frozenset[str]:
+        """The kinds of personal data that some guardrail keeps from a model."""
+        verdicts = (each.verdict for each in self.input_guardrails)
+        kinds = (verdict.kinds for verdict in verdicts if isinstance(verdict, Redact))
+        return frozenset[str]().union(*kinds)
+
+    def on(self, kind: str) -> bool:
+        """Say whether any rule or input guardrail is for a kind of event."""
+        gates = [each.gate for each in self.rules] + [each.gate for each in self.input_guardrails]
+        return any(kind in gate.kinds for gate in gates)
 
     @property
     def guardrails(self) -> tuple[Guardrail, ...]:

@@ -1,21 +1,28 @@
 """A rules file while it is read: typed values out of it, or problems with their places."""
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
-from router.rules.model import OTHER, Names, Place
+from router.rules.hours import Hours
+from router.rules.model import OTHER, ApprovedTemplate, Names, Place, PromptText
+from router.rules.signals import SIGNALS
 from router.rules.text import PhraseSet
-from router.rules.texts import Text, check
+from router.rules.texts import Text, check, looked_at
 from router.toml import Document, KeyPath, Part, Problem, suggest
 
 #: What may stand at the top of a rules file.
-TABLES = ("lexicon", "category", "default", "rule", "guardrail", "example")
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
-_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+TABLES = (
+    "lexicon",
+    "category",
+    "hours",
+    "prompt",
+    "template",
+    "default",
+    "rule",
+    "guardrail",
+    "example",
+)
 
 
 @dataclass(slots=True)
@@ -27,17 +34,9 @@ class Known:
     categories: dict[str, str] = field(default_factory=lambda: {OTHER: "low"})
     phrases: PhraseSet = field(default_factory=PhraseSet)
     fields: set[str] = field(default_factory=set)
-
-
-def parse_duration(text: str) -> timedelta | None:
-    """Read ``"90s"``, ``"15m"``, ``"24h"`` or ``"7d"``; ``None`` if it is no duration."""
-    match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        return None
-    try:
-        return timedelta(seconds=float(match[1]) * _SECONDS[match[2]])
-    except OverflowError:
-        return None
+    hours: Hours | None = None
+    prompts: dict[str, PromptText] = field(default_factory=dict)
+    templates: dict[str, ApprovedTemplate] = field(default_factory=dict)
 
 
 def sort_of(value: object) -> str:
@@ -209,12 +208,19 @@ class Source:
         self.problem(path, f'no language "{tag}" in router.toml', remedy, part=part)
 
     def text(self, path: KeyPath, value: object) -> Text | None:
-        """Give a text, stated once or by language."""
+        """Give a text, stated once or by language, that can be filled in."""
+        text = self.by_language(path, value)
+        if text is None:
+            return None
+        places = {tag: (*path, tag) if tag else path for tag in text.by_language}
+        good = [self.fills_in(places[tag], each) for tag, each in text.by_language.items()]
+        return text if all(good) else None
+
+    def by_language(self, path: KeyPath, value: object) -> Text | None:
+        """Give a text, stated once or by language, as it is."""
         if not isinstance(value, dict):
             stated = self.string(path, value)
-            if stated is None or not self._fills_in(path, stated):
-                return None
-            return Text.of(stated)
+            return None if stated is None else Text.of(stated)
         if not value:
             self.problem(path, f'"{last_key(path)}" states no text', 'Add one, such as es = "…".')
             return None
@@ -223,16 +229,19 @@ class Source:
             if not self.serves(tag):
                 self.unknown_language((*path, tag), tag, "key")
                 good = False
-                continue
-            stated = self.string((*path, tag), each)
-            good &= stated is not None and self._fills_in((*path, tag), stated)
+            else:
+                good &= self.string((*path, tag), each) is not None
         return Text.of(value) if good else None
 
-    def _fills_in(self, path: KeyPath, text: str) -> bool:
+    def fills_in(self, path: KeyPath, text: str) -> bool:
+        """Say whether a text can be filled in, after noting why not."""
         reason = check(text)
         if reason is not None:
             self.problem(path, reason, part="value")
-        return reason is None
+            return False
+        # What a text shows has to be worked out as if a rule looked at it.
+        self.known.fields |= {path for path in looked_at(text) if path in SIGNALS}
+        return True
 
     # Names ───────────────────────────────────────────────────────────────────────────────────
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 from router.domain.conversation import BOT
@@ -14,7 +15,7 @@ from router.domain.decision import (
     Reply,
     TicketRequest,
 )
-from router.domain.message import Author
+from router.domain.message import Author, Template
 from router.rules.facts import MISSING, Facts
 from router.rules.model import (
     OTHER,
@@ -22,6 +23,7 @@ from router.rules.model import (
     Effects,
     OpenTicket,
     RuleSet,
+    SayReply,
 )
 from router.rules.policy import Policy
 from router.rules.texts import Text, TextError, is_template, render
@@ -43,6 +45,9 @@ class Added:
     conversation_attributes: Mapping[str, str] = field(default_factory=dict)
     actions: tuple[ActionRequest, ...] = ()
     use: str | None = None
+    prompt: str | None = None
+    knowledge: tuple[str, ...] | None = None
+    snooze: timedelta | None = None
     #: True once a rule stated the risk itself; the category's default no longer counts.
     risk_stated: bool = False
 
@@ -52,7 +57,9 @@ class Plan:
     """A decision in the making.
 
     :param say: fixed texts for the customer.
+    :param template: what is sent in place of the first text.
     :param draft: what waits for a person's word.
+    :param raised: who made the outcome more careful, from what, to what.
     """
 
     outcome: Outcome
@@ -60,6 +67,7 @@ class Plan:
     rule: str | None = None
     say: list[str] = field(default_factory=list)
     author: Author = Author.RULE
+    template: Template | None = None
     draft: DraftRequest | None = None
     ticket: TicketRequest | None = None
     escalation: EscalationRequest | None = None
@@ -67,11 +75,18 @@ class Plan:
     notify: bool = False
     sources: tuple[str, ...] = ()
     steps: list[str] = field(default_factory=list)
+    raised: list[list[str]] = field(default_factory=list)
 
-    def raise_to(self, outcome: Outcome, because: str) -> None:
+    def raise_to(self, outcome: Outcome, because: str, *, who: str) -> None:
         """Make it more careful, if it is not already."""
         if outcome > self.outcome:
-            self.outcome, self.because = outcome, because
+            before, self.outcome, self.because = self.outcome, outcome, because
+            self.note_raise(who, before)
+
+    def note_raise(self, who: str, before: Outcome) -> None:
+        """Note who made the outcome more careful than it was before."""
+        if self.outcome > before:
+            self.raised.append([who, before.word, self.outcome.word])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +99,13 @@ class Setting:
 
     @property
     def owned(self) -> bool:
-        """Whether somebody else than the bot answers."""
-        return self.facts.get("conversation.owner") not in (MISSING, BOT)
+        """Whether somebody else than the bot answers, or nobody for a while."""
+        return self.facts.get("conversation.owner") not in (MISSING, BOT) or self.snoozed
+
+    @property
+    def snoozed(self) -> bool:
+        """Whether a rule has silenced the bot."""
+        return self.facts.get("conversation.snoozed") is True
 
     @property
     def opted_out(self) -> bool:
@@ -116,7 +136,7 @@ class Setting:
             plan.steps.append(because)
             if plan.ticket is None:
                 plan.ticket = TicketRequest(queue="default", title=self.title())
-            plan.raise_to(Outcome.TICKET, because)
+            plan.raise_to(Outcome.TICKET, because, who="a broken text")
             return ""
 
     def title(self) -> str:
@@ -140,6 +160,19 @@ class Setting:
         """Make it an escalation."""
         plan.escalation = EscalationRequest(to=call.to, because=call.because)
         self.tell(plan, call.say)
+
+    def reply(self, plan: Plan, reply: SayReply) -> None:
+        """Make it a reply."""
+        self.tell(plan, reply.text)
+        if reply.template is not None and plan.say:
+            ref = reply.template.ref.pick(*self.languages)
+            variables = {
+                name: self.filled(plan, text) for name, text in reply.template.variables.items()
+            }
+            if plan.ticket is None:
+                plan.template = Template(ref, variables)
+            else:
+                plan.say = []
 
     def tell(self, plan: Plan, text: Text | None) -> None:
         """Say something to the customer."""
@@ -191,6 +224,9 @@ def add(added: Added, effects: Effects, rules: RuleSet, facts: Facts, failures: 
         },
         actions=(*added.actions, *actions),
         use=effects.use or added.use,
+        prompt=effects.prompt or added.prompt,
+        knowledge=added.knowledge if effects.knowledge is None else effects.knowledge,
+        snooze=effects.snooze or added.snooze,
     )
 
 
@@ -239,7 +275,10 @@ def settle(setting: Setting, added: Added, plan: Plan) -> Decision:
         risk=added.risk,
         priority=added.priority,
         language=added.language,
-        replies=tuple(Reply(text=text, author=plan.author) for text in plan.say),
+        replies=tuple(
+            Reply(text=text, author=plan.author, template=None if number else plan.template)
+            for number, text in enumerate(plan.say)
+        ),
         draft=plan.draft,
         ticket=plan.ticket if plan.outcome >= Outcome.TICKET else None,
         escalation=plan.escalation if plan.outcome is Outcome.ESCALATE else None,
@@ -251,13 +290,14 @@ def settle(setting: Setting, added: Added, plan: Plan) -> Decision:
         opted_out=plan.opted_out,
         notify=plan.notify,
         sources=plan.sources,
+        snooze=added.snooze,
     )
 
 
 def _hold(plan: Plan, because: str) -> None:
     """Keep for a person what would have been said."""
     text = "\n\n".join(plan.say)
-    plan.say = []
+    plan.say, plan.template = [], None
     if text and plan.draft is None:
         plan.draft = DraftRequest(
             text=text, because=because, author=plan.author, sources=plan.sources
@@ -269,11 +309,13 @@ def _review(setting: Setting, plan: Plan) -> None:
         because = "policy.review_fixed_texts: a person approves fixed texts, too"
         plan.steps.append(because)
         _hold(plan, because)
-        plan.raise_to(Outcome.DRAFT, because)
+        plan.raise_to(Outcome.DRAFT, because, who="policy.review_fixed_texts")
 
 
 def _owned(setting: Setting, plan: Plan) -> None:
     because = "a person owns the conversation"
+    if setting.facts.get("conversation.owner") in (MISSING, BOT):
+        because = "a rule has silenced the bot for a while"
     if setting.policy.while_owned == "notify":
         if plan.say or plan.outcome in {Outcome.REPLY, Outcome.DRAFT}:
             plan.steps.append(f"{because}: nothing is sent")
@@ -285,7 +327,7 @@ def _owned(setting: Setting, plan: Plan) -> None:
     if plan.say:
         plan.steps.append(f"{because}: nothing is sent")
         _hold(plan, because)
-        plan.raise_to(Outcome.DRAFT, because)
+        plan.raise_to(Outcome.DRAFT, because, who="ownership")
 
 
 def _opted_out(plan: Plan) -> None:

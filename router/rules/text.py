@@ -8,6 +8,7 @@ text: no backtracking engine ever sees what a customer wrote.
 
 import unicodedata
 from functools import lru_cache
+from itertools import groupby
 
 import re2
 
@@ -47,6 +48,11 @@ class _Spaced(dict[int, str]):
 
 _FOLDED = _Folded()
 _SPACED = _Spaced()
+#: Letters drawn out: "holaaa". No language that we know of writes one three times.
+_DRAWN_OUT = tuple(letter * 3 for letter in "abcdefghijklmnopqrstuvwxyz")
+#: In a phrase: any words, up to so many.
+_GAP = "..."
+_WIDEST_GAP = 4
 
 
 def fold(text: str) -> str:
@@ -70,66 +76,146 @@ def clean(text: str) -> str:
 def words(text: str) -> str:
     """Give a text's words between single spaces, one at either end too; punctuation is left out.
 
-    A phrase is in a text as whole words exactly if ``words(phrase) in words(text)``.
+    A phrase is in a text as whole words exactly if ``words(phrase) in words(text)``. A letter
+    that is drawn out ("holaaa") is written once.
     """
-    return f" {' '.join(text.translate(_SPACED).split())} "
+    spaced = f" {' '.join(text.translate(_SPACED).split())} "
+    if not any(drawn in spaced for drawn in _DRAWN_OUT):
+        return spaced
+    return "".join(
+        run[:1] if len(run) > 2 and letter.isalpha() else run
+        for letter, run in ((key, "".join(group)) for key, group in groupby(spaced))
+    )
 
 
 def phrase_words(phrase: str, *, exact: bool = False) -> str | None:
-    """Give what to look for in :func:`words` of a text; ``None`` if the phrase has no words."""
-    found = words(clean(phrase) if exact else fold(phrase))
-    return found if found.strip() else None
+    """Give what to look for in :func:`words` of a text; ``None`` if the phrase has no words.
+
+    Unless it is exact, a word that ends in ``*`` stands for every word that begins so, and
+    ``...`` for up to four words; both stay in what is given.
+    """
+    if exact or ("*" not in phrase and _GAP not in phrase):
+        found = words(clean(phrase) if exact else fold(phrase))
+        return found if found.strip() else None
+    pieces: list[str] = []
+    for part in fold(phrase).replace(_GAP, f" {_GAP} ").split():
+        piece = words(part).strip()
+        if piece:
+            pieces.append(f"{piece}*" if part.endswith("*") else piece)
+        elif part == _GAP and pieces and pieces[-1] != _GAP:
+            pieces.append(part)
+    if pieces and pieces[-1] == _GAP:
+        pieces.pop()
+    return f" {' '.join(pieces)} " if pieces else None
+
+
+class _Node:
+    """Where a phrase has got to: the words that may follow, and the phrase that ends here."""
+
+    __slots__ = ("gap", "lengths", "number", "stems", "words")
+
+    def __init__(self) -> None:
+        self.words: dict[str, _Node] = {}
+        self.stems: dict[str, _Node] = {}
+        #: How long the stems are.
+        self.lengths: tuple[int, ...] = ()
+        self.gap: _Node | None = None
+        self.number = -1
+
+    def step(self, piece: str) -> "_Node":
+        """Give the node behind a word, a stem or a gap, made if it is not there."""
+        if piece == _GAP:
+            self.gap = self.gap or _Node()
+            return self.gap
+        if not piece.endswith("*"):
+            return self.words.setdefault(piece, _Node())
+        stem = piece[:-1]
+        self.lengths = tuple(sorted({*self.lengths, len(stem)}))
+        return self.stems.setdefault(stem, _Node())
 
 
 class PhraseSet:
-    """All phrases of a set of rules, looked for in one pass over a text."""
+    """All phrases of a set of rules, looked for in one pass over a text.
 
-    __slots__ = ("_numbers", "_set")
+    A tree of words: what a text costs depends on its length and on the phrases that begin in it,
+    not on how many there are. (Automata over characters pay for every phrase at each character
+    that they see in a new place: with thousands of phrases a new text took milliseconds.)
+    """
+
+    __slots__ = ("_last", "_numbers", "_root", "_typed")
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
-        self._set: re2.Set | None = None
+        #: The same by the phrases as they were typed: each is asked for more than once.
+        self._typed: dict[str, int] = {}
+        self._root = _Node()
+        #: The last text and what is in it: a turn of one message is asked about twice.
+        self._last: tuple[str, frozenset[int]] = ("", frozenset())
 
     def __len__(self) -> int:
         return len(self._numbers)
 
     def add(self, phrase: str) -> int | None:
         """Give the phrase's number, or ``None`` if it has no words."""
+        number = self._typed.get(phrase)
+        if number is not None:
+            return number
         found = phrase_words(phrase)
         if found is None:
             return None
-        return self._numbers.setdefault(found, len(self._numbers))
+        number = self._numbers.get(found)
+        if number is None:
+            number = self._numbers[found] = len(self._numbers)
+            node = self._root
+            for piece in found.split():
+                node = node.step(piece)
+            node.number = number
+            self._last = ("", frozenset())
+        self._typed[phrase] = number
+        return number
 
     def key(self, path: str) -> str:
         """Give the name under which facts keep what was found in one of their texts."""
         return f"{path} {id(self)}"
 
-    def compile(self, memory: int = _MEMORY) -> bool:
-        """Make the set ready. Gives false if it is too large for the engine.
-
-        :param memory: bytes that the engine may use.
-        """
-        if not self._numbers:
-            return True
-        options = _options()
-        options.max_mem = memory
-        options.literal = True
-        phrases = re2.Set.SearchSet(options)
-        for phrase in self._numbers:
-            phrases.Add(phrase)
-        try:
-            phrases.Compile()
-        except re2.error:
-            return False
-        self._set = phrases
-        return True
-
     def hits(self, text: str) -> frozenset[int]:
         """Give the numbers of the phrases in a text that went through :func:`words`."""
-        if self._set is None:
-            return frozenset()
-        # The engine gives None, not an empty list, where nothing matches.
-        return frozenset(self._set.Match(text) or ())
+        known, hits = self._last
+        if text == known:
+            return hits
+        spoken = text.split()
+        last = len(spoken)
+        found: set[int] = set()
+        leapt: set[tuple[int, int]] = set()
+        todo: list[tuple[_Node, int]] = []
+        for start in range(last):
+            todo.append((self._root, start))
+            while todo:
+                node, at = todo.pop()
+                if node.number >= 0:
+                    found.add(node.number)
+                if node.gap is not None:
+                    for behind in range(at, min(at + _WIDEST_GAP, last - 1) + 1):
+                        # Many ways lead over a gap to the same place; one of them is enough.
+                        place = (id(node.gap), behind)
+                        if place not in leapt:
+                            leapt.add(place)
+                            todo.append((node.gap, behind))
+                if at == last:
+                    continue
+                word = spoken[at]
+                following = node.words.get(word)
+                if following is not None:
+                    todo.append((following, at + 1))
+                for length in node.lengths:
+                    if length > len(word):
+                        break
+                    following = node.stems.get(word[:length])
+                    if following is not None:
+                        todo.append((following, at + 1))
+        hits = frozenset(found)
+        self._last = (text, hits)
+        return hits
 
 
 class Pattern:

@@ -100,6 +100,13 @@ def check(text: str) -> str | None:
     return unknown
 
 
+def looked_at(text: str) -> frozenset[str]:
+    """Give the paths of what a text is filled in from."""
+    if not is_template(text):
+        return frozenset()
+    return frozenset(_paths(_environment(strict=True).parse(text)))
+
+
 def nested(values: Mapping[str, object]) -> dict[str, Any]:
     """Give the facts as a text sees them: ``contact.name`` is the name of the contact."""
     tree: dict[str, Any] = {}

@@ -12,27 +12,45 @@ and rules always give the same one. ``explain.py`` turns it into words.
 ``near``    the nearest miss: id, conditions that failed, how many held
 ``default`` true where no rule decided
 ``asked``   what a model was asked for, and which
+``using``   the instructions and articles that a rule chose for it
+``redact``  kinds of personal data that the model was not shown
+``conditions``  by rule, each of its conditions: text, whether it held, what it saw; only where
+            that was asked for
 ``guards``  answer guardrails, each an entry
+``raised``  who made the outcome more careful, from what, to what
 ``steps``   what mode, ownership and the like made of it, in words
 ``decision``  what came out
 ==========  ======================================================================================
 
-An entry is ``[id, "+", [effects]]`` for what matched, ``[id, "-", condition, [fields], {values}]``
-for what failed (the values only where they are not those of ``facts``), ``[id, "s", what]`` for
-what was skipped, ``what`` being ``kind``, ``channel`` or ``language``.
+An entry is ``[id, "+", [effects], [[condition, [fields], {values}]]]`` for what matched (its
+conditions only where it has any), ``[id, "-", condition, [fields], {values}]`` for what failed (the
+values only where they are not those of ``facts``), ``[id, "s", what]`` for what was skipped,
+``what`` being ``kind``, ``channel`` or ``language``, and ``[id, "!", error]`` for a guardrail that
+could not be asked.
+
+What is stored, :func:`packed`, holds the rules that no phrase was there for once, ready made:
+most messages share them. :func:`unpacked` gives every trace back as it was.
 """
 
-from collections.abc import Iterable, Mapping
+import json
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any, TypeAlias
 
 from router.domain.decision import Decision
-from router.rules.conditions import Condition, duration_text
+from router.rules.conditions import Condition
+from router.rules.durations import duration_text
 from router.rules.facts import MISSING, Facts
+from router.rules.index import Entries
 from router.rules.model import CHANGING, Guardrail, Rule, RuleSet
 
 Trace: TypeAlias = dict[str, Any]
 Entry: TypeAlias = list[Any]
+
+_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str)
+#: A stream that any reader of zlib takes; 0x7801 says that its window is the usual one.
+_HEADER = b"\x78\x01"
 
 #: Longest text that a trace keeps whole, in characters.
 LONGEST = 300
@@ -82,9 +100,38 @@ def values(paths: Iterable[str], facts: Facts) -> dict[str, Any]:
     return {path: plain(v) for path in paths if (v := facts.get(path)) is not MISSING}
 
 
-def matched(what: Rule | Guardrail) -> Entry:
+def matched(what: Rule | Guardrail, facts: Facts) -> Entry:
     """Give the entry of what matched."""
-    return [what.id, "+", [cut(each) for each in what.summary]]
+    entry: Entry = [what.id, "+", [cut(each) for each in what.summary]]
+    if what.conditions:
+        entry.append([_seen(condition, facts) for condition in what.conditions])
+    return entry
+
+
+def broken(what: Guardrail, error: Exception) -> Entry:
+    """Give the entry of a guardrail that could not be asked, and therefore holds."""
+    return [what.id, "!", cut(f"{type(error).__name__}: {error}")]
+
+
+def examined(what: Rule | Guardrail, facts: Facts) -> list[list[Any]]:
+    """Give each condition of a rule: as it is stated, whether it holds, and what it sees."""
+    return [
+        [each.text, each.test(facts), {path: _value(path, facts) for path in each.fields}]
+        for each in what.conditions
+    ]
+
+
+def _value(path: str, facts: Facts) -> Any:
+    """Give a fact as JSON; ``None`` where it is not there."""
+    value = facts.get(path)
+    return None if value is MISSING else plain(value)
+
+
+def _seen(condition: Condition, facts: Facts) -> list[Any]:
+    seen: list[Any] = [condition.text, list(condition.fields)]
+    if not CHANGING.isdisjoint(condition.fields):
+        seen.append(values(CHANGING.intersection(condition.fields), facts))
+    return seen
 
 
 def skipped(what: Rule | Guardrail, reason: str) -> Entry:
@@ -94,10 +141,7 @@ def skipped(what: Rule | Guardrail, reason: str) -> Entry:
 
 def failed(what: Rule | Guardrail, condition: Condition, facts: Facts) -> Entry:
     """Give the entry of what a condition stopped."""
-    entry: Entry = [what.id, "-", condition.text, list(condition.fields)]
-    if not CHANGING.isdisjoint(condition.fields):
-        entry.append(values(CHANGING.intersection(condition.fields), facts))
-    return entry
+    return [what.id, "-", *_seen(condition, facts)]
 
 
 def decision_values(decision: Decision) -> Mapping[str, Any]:
@@ -115,6 +159,8 @@ def decision_values(decision: Decision) -> Mapping[str, Any]:
         "untag": sorted(decision.untags),
         "run": [action.action for action in decision.actions],
         "opted_out": decision.opted_out,
+        "snooze": None if decision.snooze is None else plain(decision.snooze),
+        "template": [reply.template.ref for reply in decision.replies if reply.template],
         "sources": list(decision.sources),
     }
     if decision.draft is not None:
@@ -132,3 +178,57 @@ def decision_values(decision: Decision) -> Mapping[str, Any]:
     if attributes:
         found["set"] = {name: cut(value) for name, value in attributes.items()}
     return {key: value for key, value in found.items() if value not in (None, [], {})}
+
+
+# As it is stored ──────────────────────────────────────────────────────────────────────────────
+
+
+def packed(trace: Mapping[str, Any]) -> bytes:
+    """Compress a trace as it is stored; :func:`unpacked` reads it back."""
+    entries = trace.get("triage")
+    if not isinstance(entries, Entries) or 2 * len(entries) < len(entries.shared.usual):
+        text = _encoder.encode(trace).encode("utf-8", "replace")
+        return _HEADER + _deflated(text) + _checksum(text)
+    index = entries.shared
+    if index.packed is None:
+        usual = f'{{"usual":{_encoder.encode(index.usual)},'.encode("utf-8", "replace")
+        packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+        # Ends on a whole byte, so that any other piece can follow.
+        index.packed = usual, packer.compress(usual) + packer.flush(zlib.Z_FULL_FLUSH)
+    usual, start = index.packed
+    changed = [[number, entries[number]] for number in entries.changed if number < len(entries)]
+    rest = {**trace, "triage": [len(entries), changed]}
+    text = _encoder.encode(rest)[1:].encode("utf-8", "replace")
+    return _HEADER + start + _deflated(text) + _checksum(usual, text)
+
+
+def unpacked(data: bytes) -> Trace:
+    """Read a stored trace.
+
+    :raises ValueError: if it is none.
+    """
+    try:
+        trace: Trace = json.loads(zlib.decompress(data))
+    except zlib.error as error:
+        raise ValueError(str(error)) from None
+    usual: Sequence[Entry] | None = trace.pop("usual", None)
+    if usual is not None:
+        length, changed = trace["triage"]
+        entries = [*usual[:length]]
+        for number, entry in changed:
+            entries[number] = entry
+        trace["triage"] = entries
+    return trace
+
+
+def _deflated(text: bytes) -> bytes:
+    # A small window and little memory: setting up the usual 256 kB takes longer than the work.
+    packer = zlib.compressobj(1, zlib.DEFLATED, -11, 4)
+    return packer.compress(text) + packer.flush()
+
+
+def _checksum(*pieces: bytes) -> bytes:
+    found = 1
+    for piece in pieces:
+        found = zlib.adler32(piece, found)
+    return found.to_bytes(4, "big")

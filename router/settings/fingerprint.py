@@ -35,7 +35,8 @@ def fingerprint(settings: "Settings", references: Mapping[str, str]) -> str:
             "enabled": table.enabled,
             "required": table.required,
             "timeout": table.timeout,
-            "on_unknown": table.on_unknown,
+            "breaker": [table.breaker_after, table.breaker_pause],
+            "on_unknown": [table.on_unknown, table.settle],
             "prompt": table.prompt.hash if table.prompt else None,
             "config": table.config.model_dump(mode="json"),
         }

@@ -100,7 +100,10 @@ class Instances:
             config=config,
             registration=registration,
             position=table.place,
+            breaker_after=host.breaker_after,
+            breaker_pause=host.breaker_pause,
             on_unknown=host.on_unknown if isinstance(host, ChannelTable) else "ask",
+            settle=host.settle if isinstance(host, ChannelTable) else 60.0,
             prompt=prompt,
         )
 

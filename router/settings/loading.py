@@ -20,6 +20,7 @@ from router.settings.sources import Table, read_sources
 from router.settings.tables import QueueTable, RouterTable, ServerTable
 from router.settings.tenants import Draft, Tenants
 from router.settings.validation import Findings, table_of
+from router.settings.values import default_public_url
 from router.toml import Problem, suggest
 
 
@@ -114,6 +115,7 @@ class _Reading:
             queues=queues,
             secrets=frozenset(self._secrets.values),
             warnings=tuple(self._in_order(self._found.warnings, router, drafts)),
+            names=names,
         )
         return replace(settings, hash=fingerprint(settings, self._instances.references))
 
@@ -131,15 +133,16 @@ class _Reading:
     def _router(self, server: ServerSettings) -> RouterSettings:
         table = table_of(self._sources, "router")
         host = self._found.validated(table, RouterTable)
-        shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(server.host, server.host)  # noqa: S104
         return RouterSettings(
-            public_url=host.public_url or f"http://{shown}:{server.port}",
+            public_url=host.public_url or default_public_url(server.host, server.port),
             database=self._database(host, table),
             rules=self._found.files(table.place / "rules", host.rules, "rules file"),
             language=host.language,
             timezone=host.timezone,
             trusted_proxies=tuple(host.trusted_proxies),
             plugins=self._found.files(table.place / "plugins", host.plugins, "plugin"),
+            lease=host.lease,
+            watch=host.watch,
         )
 
     def _database(self, host: RouterTable, table: Table) -> str:

@@ -11,7 +11,7 @@ from router.settings.sources import Place
 from router.toml import Problem
 
 if TYPE_CHECKING:
-    from router.rules.model import RuleSet
+    from router.rules.model import Names, RuleSet
     from router.rules.policy import Policy
 
 Group: TypeAlias = Literal["channels", "ai", "actions"]
@@ -24,7 +24,9 @@ class RouterSettings:
     :param public_url: how the world reaches this router, without a slash at the end.
     :param database: a SQLAlchemy URL with an async driver and, for SQLite, an absolute path. May
         hold a password.
+    :param lease: how long a node that is not heard of keeps its work, in seconds.
     :param rules: the shared rules files, in reading order.
+    :param watch: the files are read again when one of them changes.
     :param trusted_proxies: addresses or networks whose ``X-Forwarded-For`` is believed.
     """
 
@@ -35,6 +37,8 @@ class RouterSettings:
     timezone: str
     trusted_proxies: tuple[str, ...]
     plugins: tuple[Path, ...]
+    lease: float = 15.0
+    watch: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +75,11 @@ class InstanceSettings:
     :param kind: the table's ``type``.
     :param required: the router is not ready while this instance is down.
     :param timeout: the limit of one call, in seconds.
+    :param breaker_after: so many failed calls in a row open the circuit breaker; 0: none do.
+    :param breaker_pause: how long it stays open until one call tries, in seconds.
     :param on_unknown: what becomes of a message of which nobody knows whether it was sent: a
         person is asked, or it is sent again. Channels only.
+    :param settle: how long the provider's list of what it sent may lag, in seconds. Channels only.
     :param prompt: AI backends only.
     :param config: the plugin's validated table. In ``load_settings(…, run=False)`` a secret that
         is not set has a placeholder here.
@@ -89,7 +96,10 @@ class InstanceSettings:
     config: PluginConfig
     registration: Registration[Any]
     position: Place
+    breaker_after: int = 5
+    breaker_pause: float = 30.0
     on_unknown: Literal["ask", "resend"] = "ask"
+    settle: float = 60.0
     prompt: PromptText | None = None
 
 
@@ -133,6 +143,7 @@ class Settings:
     :param tenants: by name; always has ``main``.
     :param secrets: the value of every secret that was resolved, for blanking them out of logs.
     :param warnings: what is doubtful, but stops nothing.
+    :param names: what rules may name, for reading others than those that are configured.
     """
 
     path: Path
@@ -145,3 +156,4 @@ class Settings:
     queues: Mapping[str, QueueSettings]
     secrets: frozenset[str] = field(repr=False)
     warnings: tuple[Problem, ...] = ()
+    names: "Names"

@@ -8,14 +8,15 @@ from router.data import data_path
 def starter_files() -> dict[str, Path]:
     """Give every file of the starter by its place in the new directory, and where it comes from.
 
-    Rules and example articles are the shipped ones: there is one copy of each.
+    Rules, their suites and example articles are the shipped ones: there is one copy of each.
     """
     files = {
         "router.toml": data_path("config", "starter", "router.toml"),
         ".env.example": data_path("config", "starter", "env.example"),
     }
-    for source in sorted(data_path("rules").glob("*.toml")):
-        files[f"rules/{source.name}"] = source
+    rules = data_path("rules")
+    for source in sorted(rules.rglob("*.toml")):
+        files[f"rules/{source.relative_to(rules).as_posix()}"] = source
     for source in sorted(data_path("config", "knowledge").glob("*.md")):
         files[f"config/knowledge/{source.name}"] = source
     return files

@@ -37,6 +37,11 @@ class RouterTable(HostTable):
         "sqlite+aiosqlite:///data/router.db",
         description="A SQLite file or a PostgreSQL URL; with a password only as a reference.",
     )
+    lease: Duration = Field(
+        15.0,
+        ge=1,
+        description="How long a node that is not heard of keeps its work. PostgreSQL only.",
+    )
     rules: list[str] = Field([], description="Rules files, in reading order.")
     language: Language = Field("es", description="The language of tenants that name none.")
     timezone: Timezone = Field("UTC", description="The time zone of tenants that name none.")
@@ -44,6 +49,9 @@ class RouterTable(HostTable):
         [], description="Proxies whose X-Forwarded-For header is believed."
     )
     plugins: list[str] = Field([], description="Plugins that are a single Python file.")
+    watch: bool = Field(
+        True, description="true: the files are read again as soon as one of them changes."
+    )
 
 
 class ServerTable(HostTable):
@@ -135,6 +143,15 @@ class InstanceTable(HostTable):
     type: str = Field(description="A kind that a plugin registered; `router plugins` lists them.")
     enabled: bool = Field(True, description="false switches it off, and keeps its table.")
     required: bool = Field(False, description="true: the router is not ready while this is down.")
+    breaker_after: int = Field(
+        5,
+        ge=0,
+        description="After so many calls in a row that were not taken, or of which nobody knows, "
+        "nothing is sent there for a while. 0: never.",
+    )
+    breaker_pause: Duration = Field(
+        30.0, gt=0, description="How long that while is; then one call tries."
+    )
 
 
 class ChannelTable(InstanceTable):
@@ -144,6 +161,11 @@ class ChannelTable(InstanceTable):
     on_unknown: Literal["ask", "resend"] = Field(
         "ask",
         description="When nobody knows whether a message was sent: ask a person, or send it again.",
+    )
+    settle: Duration = Field(
+        60.0,
+        gt=0,
+        description="How long the provider's list of what it sent may lag behind.",
     )
 
 

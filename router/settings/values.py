@@ -56,6 +56,12 @@ def duration_text(length: float) -> str:
     return f"{length:g}s"
 
 
+def default_public_url(host: str, port: int) -> str:
+    """Give the address of a router whose ``public_url`` is not set."""
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
+    return f"http://{shown}:{port}"
+
+
 def _texts(value: object) -> object:
     if isinstance(value, str):
         return value

@@ -13,6 +13,7 @@ from router.domain.event import DeliveryReported, MessageEchoed, MessageReceived
 from router.domain.host_event import AnswerArrived, OwnEcho, TimerFired, Unparsed
 from router.domain.identity import Address
 from router.domain.message import Attachment
+from router.errors import Refusal
 from router.storage.store import Event
 
 _encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
@@ -121,6 +122,7 @@ def _encode_delivery(event: DeliveryReported) -> dict[str, Any]:
         "code": event.code,
         "reason": event.reason,
         "sent_at": _moment(event.sent_at),
+        "why": event.why,
     }
 
 
@@ -133,6 +135,7 @@ def _decode_delivery(values: dict[str, Any]) -> DeliveryReported:
         values.get("code"),
         values.get("reason"),
         _read_moment(values.get("sent_at")),
+        Refusal(values["why"]) if values.get("why") in set(Refusal) else None,
     )
 
 
@@ -148,6 +151,8 @@ def _encode_answer(event: AnswerArrived) -> dict[str, Any]:
         "ai": dict(event.ai),
         "passages": list(event.passages),
         "seconds": event.seconds,
+        "grounds": event.grounds and dict(event.grounds),
+        "epoch": event.epoch,
         "completion": completion
         and {
             "text": completion.text,
@@ -188,6 +193,8 @@ def _decode_answer(values: dict[str, Any]) -> AnswerArrived:
         ai=values.get("ai", {}),
         passages=tuple(values.get("passages", ())),
         seconds=values.get("seconds", 0.0),
+        grounds=values.get("grounds"),
+        epoch=values.get("epoch"),
     )
 
 
@@ -248,5 +255,6 @@ def decision_values(decision: Decision) -> dict[str, Any]:
         "untags": sorted(decision.untags),
         "sources": list(decision.sources),
         "opted_out": decision.opted_out,
+        "snooze": decision.snooze and decision.snooze.total_seconds(),
     }
     return {name: value for name, value in values.items() if value not in (None, [], "")}

@@ -1,6 +1,7 @@
 """Conversations as people look them up, and their handing over and back."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -8,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from router.domain.conversation import BOT, NOBODY, ConversationStatus
+from router.domain.identity import Address, thread_key
 from router.domain.outbox import ItemKind, ItemState
 from router.errors import ActRefused, NotFound
 from router.storage.codec import encode_attachments
 from router.storage.fence import raise_epoch
 from router.storage.store import EventRef, NewMessage
-from router.storage.tables import contact, conversation, message, outbox
+from router.storage.tables import alias, contact, conversation, message, outbox
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -92,13 +94,24 @@ def show_conversation(connection: "Connection", tenant: str, name: str) -> Conve
     :param name: its id, or the customer's address (``tel:+573001234567``): then their newest one.
     :raises NotFound: if the tenant has none of this name.
     """
-    which = sa.or_(conversation.c.id == name, conversation.c.address == name, contact.c.key == name)
-    row = connection.execute(
-        _select(tenant).where(which).order_by(conversation.c.last_activity_at.desc()).limit(1)
-    ).first()
+    row = connection.execute(_select(tenant).where(conversation.c.id == name)).first()
+    if row is None:
+        # Not by the address that a conversation holds: nothing would find that one quickly.
+        newest = _select(tenant).where(contact.c.key.in_(_keys(connection, tenant, name)))
+        newest = newest.order_by(conversation.c.last_activity_at.desc(), conversation.c.id.desc())
+        row = connection.execute(newest.limit(1)).first()
     if row is None:
         raise NotFound(f'there is no conversation "{name}"')
     return _view(row)
+
+
+def _keys(connection: "Connection", tenant: str, name: str) -> list[str]:
+    """Give the thread keys that somebody may mean who names an address."""
+    keys = [name]
+    with suppress(ValueError):
+        keys.append(thread_key(Address.from_text(name)))
+    learnt = sa.select(alias.c.key).where(alias.c.tenant == tenant, alias.c.address.in_(keys))
+    return [*keys, *connection.execute(learnt).scalars()]
 
 
 def last_lines(
@@ -108,7 +121,7 @@ def last_lines(
     # What an event brought stands before what was decided about it, in the same instant.
     newest = (
         message.c.created_at.desc(),
-        message.c.event_seq.desc(),
+        message.c.event_seq.desc().nulls_last(),
         message.c.direction.desc(),
         message.c.id.desc(),
     )
@@ -143,7 +156,7 @@ def take_conversation(
     :raises NotFound: if the tenant has none of this name.
     :raises ActRefused: if it is closed, or the person's already, or the name is no person's.
     """
-    view = show_conversation(connection, tenant, name)
+    view = _locked(connection, tenant, name)
     if by in (BOT, NOBODY):
         raise ActRefused(f'"{by}" is not a person. Say who takes it over')
     if view.status == ConversationStatus.CLOSED:
@@ -165,12 +178,16 @@ def take_conversation(
 def release_conversation(
     connection: "Connection", tenant: str, name: str, *, now: datetime
 ) -> ConversationView:
-    """Hand a conversation back to the bot. Its epoch stays: what was withdrawn stays withdrawn.
+    """Hand a conversation back to the bot.
+
+    Its epoch rises: an event that is being worked just now is decided once more, with the bot as
+    the owner, and a question that was put before is put again. What was withdrawn stays so; what
+    was decided while somebody else owned it, and waits to be sent, still is.
 
     :raises NotFound: if the tenant has none of this name.
     :raises ActRefused: if it is closed, or the bot's already.
     """
-    view = show_conversation(connection, tenant, name)
+    view = _locked(connection, tenant, name)
     if view.status == ConversationStatus.CLOSED:
         raise ActRefused(f'conversation "{view.id}" is closed')
     if view.owner == BOT:
@@ -178,7 +195,34 @@ def release_conversation(
     connection.execute(
         sa.update(conversation)
         .where(conversation.c.id == view.id, conversation.c.tenant == tenant)
-        .values(owner=BOT, owner_since=now, status=ConversationStatus.ACTIVE)
+        .values(
+            owner=BOT,
+            owner_since=now,
+            status=ConversationStatus.ACTIVE,
+            epoch=conversation.c.epoch + 1,
+        )
+    )
+    connection.execute(
+        sa.update(outbox)
+        .where(
+            outbox.c.conversation == view.id,
+            outbox.c.tenant == tenant,
+            outbox.c.kind == ItemKind.MESSAGE,
+            outbox.c.epoch == view.epoch,
+            outbox.c.state.in_([ItemState.WAITING, ItemState.STARTED, ItemState.UNKNOWN]),
+        )
+        .values(epoch=view.epoch + 1)
+    )
+    return show_conversation(connection, tenant, view.id)
+
+
+def _locked(connection: "Connection", tenant: str, name: str) -> ConversationView:
+    """Give a conversation as it stands, and let nobody else change it in this transaction."""
+    view = show_conversation(connection, tenant, name)
+    connection.execute(
+        sa.select(conversation.c.id)
+        .where(conversation.c.id == view.id, conversation.c.tenant == tenant)
+        .with_for_update()
     )
     return show_conversation(connection, tenant, view.id)
 

@@ -1,7 +1,5 @@
 """Decisions as people read them, and the trace that says why."""
 
-import json
-import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
+from router.rules.trace import unpacked
 from router.storage.store import EventRef
 from router.storage.tables import decision, draft, escalation, ticket
 
@@ -83,8 +82,7 @@ def load_trace(connection: "Connection", tenant: str, event: EventRef) -> dict[s
     )
     if not data:
         return None
-    trace: dict[str, Any] = json.loads(zlib.decompress(data))
-    return trace
+    return unpacked(data)
 
 
 def decisions_of(

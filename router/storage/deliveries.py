@@ -7,7 +7,9 @@ import sqlalchemy as sa
 from router.domain.event import DeliveryReported
 from router.domain.message import DeliveryStatus
 from router.domain.outbox import ItemKind, ItemState
+from router.storage.conflicts import hold
 from router.storage.fence import UNPROVED, prove
+from router.storage.refusals import take_up
 from router.storage.tables import early_report, message, outbox
 
 _FAILED = ("failed", "undelivered")
@@ -22,8 +24,12 @@ def apply_report(
     """Move a message forward; give its id, or ``None`` if it is not known yet.
 
     A report of a message whose sending is not settled proves that the provider has it. One that
-    comes before our own commit of the provider's id is kept and applied with that commit.
+    comes before our own commit of the provider's id is kept and applied with that commit, which
+    has to :func:`~router.storage.conflicts.hold` ``tenant, channel, provider_id`` before it writes
+    the item and looks for one.
     """
+    # The commit of the send's result holds the same: it comes before this, or after.
+    hold(connection, tenant, channel, event.provider_id)
     item = _find(connection, tenant, channel, event)
     failure = _failure(event)
     if item is None:
@@ -36,18 +42,23 @@ def apply_report(
         .with_for_update()
     ).one_or_none()
     # One that gave up without knowing, and one that waits for another try, may have been sent, too.
-    if item["state"] in (*UNPROVED, ItemState.DEAD) and item["attempt"]:
+    proved = item["state"] in (*UNPROVED, ItemState.DEAD) and item["attempt"]
+    if proved:
         prove(connection, tenant, found, item["lane"], event.provider_id, now)
     if shown is not None:
         connection.execute(
             sa.update(message)
             .where(message.c.id == found, message.c.tenant == tenant)
             .values(
-                status=advance(shown.status, event.status),
+                # Our own word that it failed does not count against the proof that it did not.
+                status=advance(None if proved else shown.status, event.status),
                 failure=failure or shown.failure,
                 provider_id=sa.func.coalesce(message.c.provider_id, event.provider_id),
             )
         )
+    if event.why is not None and item["conversation"] is not None:
+        sent_at = item["started_at"] or now
+        take_up(connection, tenant, item["conversation"], event.why, sent_at, now)
     return found
 
 
@@ -56,6 +67,9 @@ def advance(current: str | None, reported: str) -> str | None:
     if reported in _FAILED:
         return "failed" if current in (None, "waiting", "unknown", "queued", "sent") else current
     if reported not in set(DeliveryStatus):
+        return current
+    if current == "failed" and reported in (DeliveryStatus.QUEUED, DeliveryStatus.SENT):
+        # It is told late: what failed had been queued and sent before.
         return current
     if current not in set(DeliveryStatus):
         # Waiting, unknown, or failed: whatever got through got through.
@@ -72,16 +86,24 @@ def _failure(event: DeliveryReported) -> str | None:
 def _find(
     connection: sa.Connection, tenant: str, channel: str, event: DeliveryReported
 ) -> sa.RowMapping | None:
-    columns = sa.select(outbox.c.id, outbox.c.lane, outbox.c.state, outbox.c.attempt).where(
+    columns = sa.select(
+        outbox.c.id,
+        outbox.c.lane,
+        outbox.c.state,
+        outbox.c.attempt,
+        outbox.c.conversation,
+        outbox.c.started_at,
+    ).where(
         outbox.c.tenant == tenant,
         outbox.c.kind == ItemKind.MESSAGE,
         outbox.c.destination == channel,
     )
     if event.item is not None:
-        found = connection.execute(columns.where(outbox.c.id == event.item)).mappings().first()
+        by_id = columns.where(outbox.c.id == event.item).with_for_update()
+        found = connection.execute(by_id).mappings().first()
         if found is not None:
             return found
-    by_ref = columns.where(outbox.c.provider_ref == event.provider_id)
+    by_ref = columns.where(outbox.c.provider_ref == event.provider_id).with_for_update()
     return connection.execute(by_ref).mappings().first()
 
 

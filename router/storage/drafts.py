@@ -121,6 +121,10 @@ def resolve_draft(
     :raises NotFound: if the tenant has none of this id.
     :raises ActRefused: if somebody has had a word about it already.
     """
+    # What follows may send it: of two people who decide at once, one comes too late.
+    connection.execute(
+        sa.select(draft.c.id).where(draft.c.id == id, draft.c.tenant == tenant).with_for_update()
+    )
     view = show_draft(connection, tenant, id)
     if view.state != DraftState.PENDING:
         raise ActRefused(f'draft "{id}" is {view.state} already, by {view.resolved_by}')

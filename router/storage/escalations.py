@@ -66,6 +66,11 @@ def acknowledge(
     :raises NotFound: if the tenant has none of this id.
     :raises ActRefused: if somebody has acknowledged it already.
     """
+    connection.execute(
+        sa.select(escalation.c.id)
+        .where(escalation.c.id == id, escalation.c.tenant == tenant)
+        .with_for_update()
+    )
     view = show_escalation(connection, tenant, id)
     if view.acknowledged_at is not None:
         raise ActRefused(f'escalation "{id}" is acknowledged already, by {view.acknowledged_by}')

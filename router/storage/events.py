@@ -4,13 +4,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from router.errors import NotFound
-from router.storage.store import EventRef
-from router.storage.tables import inbox_event, message, outbox
+from router.storage.store import IN, EventRef
+from router.storage.tables import contact, inbox_event, message, outbox
+from router.storage.tables import conversation as conversation_table
+from router.storage.tables import lane as lane_table
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -73,14 +76,49 @@ def list_events(
     if dead:
         statement = statement.where(inbox_event.c.dead_at.is_not(None))
     if open_only:
-        statement = statement.where(inbox_event.c.outcome.is_(None))
+        statement = statement.where(inbox_event.c.outcome.is_(None), _unworked(tenant))
     if conversation is not None:
-        statement = statement.where(inbox_event.c.conversation == conversation)
+        statement = statement.where(
+            inbox_event.c.conversation == conversation,
+            inbox_event.c.lane.in_(_lanes(connection, tenant, conversation)),
+        )
     if lane is not None:
         statement = statement.where(inbox_event.c.lane == lane)
     newest = (inbox_event.c.received_at.desc(), inbox_event.c.lane, inbox_event.c.seq.desc())
     rows = connection.execute(statement.order_by(*newest).limit(limit))
     return [_view(row) for row in rows]
+
+
+def _unworked(tenant: str) -> sa.ColumnElement[bool]:
+    """Say that an event is behind the cursor of a lane that has something to do."""
+    columns = sa.select(lane_table.c.key).where(
+        lane_table.c.kind == IN, lane_table.c.tenant == tenant
+    )
+    # Two indexes, neither of which grows with the customers that there ever were.
+    waiting = columns.where(
+        lane_table.c.ready_at.is_not(None),
+        lane_table.c.lease_owner.is_(None),
+        sa.not_(lane_table.c.parked),
+    )
+    leased = columns.where(lane_table.c.lease_owner.is_not(None))
+    parked = columns.where(sa.text("lane.parked"))  # as its index has it
+    return inbox_event.c.lane.in_(sa.union_all(waiting, leased, parked))
+
+
+def _lanes(connection: "Connection", tenant: str, conversation: str) -> list[str]:
+    """Give the lanes in which events of a conversation may stand."""
+    key = connection.scalar(
+        sa.select(contact.c.key)
+        .join(conversation_table, conversation_table.c.contact == contact.c.id)
+        .where(conversation_table.c.id == conversation, conversation_table.c.tenant == tenant)
+    )
+    told = sa.select(message.c.event_lane).where(
+        message.c.conversation == conversation,
+        message.c.tenant == tenant,
+        message.c.event_lane.is_not(None),
+    )
+    lanes = set(connection.execute(told.distinct()).scalars())
+    return sorted(lanes if key is None else lanes | {f"{tenant}/{key}"})
 
 
 def find_event(connection: "Connection", tenant: str, event: EventRef) -> EventView | None:
@@ -132,31 +170,50 @@ def find_meant(connection: "Connection", tenant: str, name: str) -> EventRef | s
         sa.select(inbox_event.c.lane, inbox_event.c.seq)
         .where(
             inbox_event.c.tenant == tenant,
+            inbox_event.c.source.in_(_sources(connection, tenant)),
             inbox_event.c.external_id.in_([name, f"message:{name}", f"echo:{name}"]),
         )
         .order_by(inbox_event.c.received_at.desc())
     ).first()
+    lines = sa.select(message.c.event_lane, message.c.event_seq).where(
+        message.c.tenant == tenant, message.c.event_lane.is_not(None)
+    )
     if row is None:
-        row = connection.execute(
-            sa.select(message.c.event_lane, message.c.event_seq)
-            .where(message.c.tenant == tenant, message.c.event_lane.is_not(None))
-            .where(sa.or_(message.c.id == name, message.c.provider_id == name))
-        ).first()
+        row = connection.execute(lines.where(message.c.id == name)).first()
+    if row is None:
+        by_person = sa.text("message.author = 'person'")  # as the index has it, not as a parameter
+        row = connection.execute(lines.where(message.c.provider_id == name, by_person)).first()
     return None if row is None else EventRef(row[0], row[1])
 
 
-def count_repeats(connection: "Connection", tenant: str, source: str, external_id: str) -> int:
-    """Give how many events of a source have a name that begins like this one."""
-    found: int = connection.execute(
-        sa.select(sa.func.count())
-        .select_from(inbox_event)
-        .where(
-            inbox_event.c.tenant == tenant,
-            inbox_event.c.source == source,
-            inbox_event.c.external_id.startswith(external_id, autoescape=True),
+def _sources(connection: "Connection", tenant: str) -> list[str]:
+    """Give the sources of a tenant's events, a jump through the index each."""
+    found: list[str] = []
+    column, last = inbox_event.c.source, ""
+    while True:
+        following = connection.scalar(
+            sa.select(column).where(column > last).order_by(column).limit(1)
         )
-    ).scalar_one()
-    return found
+        if following is None:
+            return found
+        # Not as a range: how "/" sorts is the business of the database's collation.
+        if following.startswith(f"{tenant}/"):
+            found.append(following)
+        last = following
+
+
+def retry_id(connection: "Connection", source: str, external_id: str) -> str:
+    """Give the name under which an event is put in again: the first that is not taken."""
+    for number in count(1):
+        name = f"{external_id}~retry{number}"
+        taken = connection.scalar(
+            sa.select(inbox_event.c.seq).where(
+                inbox_event.c.source == source, inbox_event.c.external_id == name
+            )
+        )
+        if taken is None:
+            return name
+    raise AssertionError  # pragma: no cover - there is always another number
 
 
 def mark_retried(

@@ -6,6 +6,7 @@ turn comes, so that nothing the bot decided earlier can leave after it.
 
 import json
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -15,6 +16,7 @@ from router.domain.host_event import OwnEcho
 from router.domain.outbox import ItemKind, ItemState
 from router.ids import new_id
 from router.rules.text import fold, squeeze
+from router.storage.conflicts import insert_missing
 from router.storage.store import OUT
 from router.storage.tables import contact, conversation, lane, message, outbox
 
@@ -73,7 +75,10 @@ def withdraw(
     why: str,
     now: datetime,
 ) -> None:
-    """Withdraw what the bot or a rule decided under an older epoch and has not begun to send."""
+    """Withdraw what the bot or a rule decided under an older epoch and has not begun to send.
+
+    What was tried before may have left; its next start finds out whether it is withdrawn.
+    """
     stale = sa.and_(
         outbox.c.conversation == conversation_id,
         outbox.c.tenant == tenant,
@@ -82,9 +87,13 @@ def withdraw(
         outbox.c.author != "person",
         outbox.c.epoch < epoch,
     )
+    tried = connection.execute(
+        sa.select(outbox.c.lane).where(stale, outbox.c.attempt > 0)
+    ).scalars()
+    lanes = set(tried)
     withdrawn = connection.execute(
         sa.update(outbox)
-        .where(stale)
+        .where(stale, outbox.c.attempt == 0)
         .values(state=ItemState.WITHDRAWN, finished_at=now, error=why)
         .returning(outbox.c.id, outbox.c.lane)
     ).all()
@@ -94,9 +103,9 @@ def withdraw(
             .where(message.c.id.in_([row.id for row in withdrawn]), message.c.tenant == tenant)
             .values(status=ItemState.WITHDRAWN, failure=why)
         )
-        # What a person writes now must not wait for the next attempt of what is withdrawn.
-        for key in {row.lane for row in withdrawn}:
-            wake_lane(connection, tenant, key, now)
+    # What a person writes now must not wait for the next attempt of what is withdrawn.
+    for key in sorted(lanes.union(row.lane for row in withdrawn)):
+        wake_lane(connection, tenant, key, now)
 
 
 def prove(
@@ -166,10 +175,13 @@ def _own(
     by_id = [row for row in rows if row.provider_ref in ids]
     by_text = [row for row in rows if squeeze(fold(json.loads(row.body)["text"])) == text]
     for row in (*by_id, *by_text):
-        values = {"echo": event.id}
-        connection.execute(
-            sa.update(outbox).where(outbox.c.id == row.id, outbox.c.tenant == tenant).values(values)
+        matched = connection.execute(
+            sa.update(outbox)
+            .where(outbox.c.id == row.id, outbox.c.tenant == tenant, outbox.c.echo.is_(None))
+            .values(echo=event.id)
         )
+        if not matched.rowcount:
+            continue  # another echo was quicker, on another node
         if row.state in UNPROVED:
             # The provider shows it as sent: that settles it.
             connection.execute(
@@ -198,29 +210,28 @@ def _open(
     """Open what is missing, so that there is a conversation to own."""
     if connection.execute(_open_conversation(tenant, key)).first() is not None:
         return
-    found = connection.execute(
-        sa.select(contact.c.id).where(contact.c.tenant == tenant, contact.c.key == key)
-    ).scalar_one_or_none()
+    known = sa.select(contact.c.id).where(contact.c.tenant == tenant, contact.c.key == key)
+    found = connection.execute(known).scalar_one_or_none()
     if found is None:
-        found = new_id()
-        connection.execute(
-            sa.insert(contact).values(
-                id=found, tenant=tenant, key=key, tags=[], attributes={}, created_at=now
-            )
-        )
-    connection.execute(
-        sa.insert(conversation).values(
-            id=new_id(),
-            tenant=tenant,
-            contact=found,
-            channel=channel,
-            address=str(event.recipient),
-            status="active",
-            source="manual",
-            owner=SOMEBODY,
-            tags=[],
-            attributes={},
-            created_at=now,
-            last_activity_at=now,
-        )
+        values = {"id": new_id(), "tenant": tenant, "key": key, "created_at": now}
+        empty: dict[str, Any] = {"tags": [], "attributes": {}}
+        insert_missing(connection, contact, {**values, **empty}, key=("tenant", "key"))
+        found = connection.execute(known).scalar_one()
+    insert_missing(
+        connection,
+        conversation,
+        {
+            "id": new_id(),
+            "tenant": tenant,
+            "contact": found,
+            "channel": channel,
+            "address": str(event.recipient),
+            "status": "active",
+            "source": "manual",
+            "owner": SOMEBODY,
+            "tags": [],
+            "attributes": {},
+            "created_at": now,
+            "last_activity_at": now,
+        },
     )

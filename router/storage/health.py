@@ -32,18 +32,24 @@ _NAMED: Final = 20
 def damage(connection: "Connection") -> list[str]:
     """Say what is broken, a sentence each; empty if nothing is. Reads the whole of a SQLite file.
 
+    PostgreSQL looks after its pages and references itself; there only the promises are looked at.
     At most 20 of each sort are named.
     """
+    found = _damage_of_the_file(connection) if connection.dialect.name == "sqlite" else []
+    for sentence, statement in _PROMISES.items():
+        rows = connection.execute(sa.text(f"{statement} LIMIT {_NAMED}"))
+        found += [sentence.format(row[0]) for row in rows]
+    return found
+
+
+def _damage_of_the_file(connection: "Connection") -> list[str]:
     found = [
         f"the file: {row[0]}"
         for row in connection.execute(sa.text("PRAGMA integrity_check"))
         if row[0] != "ok"
     ]
-    found += [
+    broken = [
         f"table {row[0]}: row {row[1]} refers to a {row[2]} that does not exist"
         for row in connection.execute(sa.text("PRAGMA foreign_key_check"))
-    ][:_NAMED]
-    for sentence, statement in _PROMISES.items():
-        rows = connection.execute(sa.text(f"{statement} LIMIT {_NAMED}"))
-        found += [sentence.format(row[0]) for row in rows]
-    return found
+    ]
+    return [*found, *broken[:_NAMED]]

@@ -140,7 +140,7 @@ def thread(
         # What an event brought stands before what was decided about it, in the same instant.
         .order_by(
             message.c.created_at.desc(),
-            message.c.event_seq.desc(),
+            message.c.event_seq.desc().nulls_last(),
             message.c.direction.desc(),
             message.c.id.desc(),
         )

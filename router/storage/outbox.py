@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -115,35 +116,60 @@ def under_way(connection: "Connection", tenant: str, conversation: str) -> list[
     return list(connection.execute(statement).scalars())
 
 
-def resolve_item(
-    connection: "Connection", tenant: str, id: str, *, sent: bool, by: str, now: datetime
-) -> ItemView:
-    """Settle an item of which nobody knew whether it was sent.
+class Verdict(StrEnum):
+    """What a person says of an item that did not end well."""
 
-    :param sent: it was: it is done. It was not: it waits again, at its old place in its lane.
+    SENT = "sent"
+    RESEND = "resend"
+    DROP = "drop"
+
+
+def resolve_item(
+    connection: "Connection", tenant: str, id: str, *, verdict: Verdict, by: str, now: datetime
+) -> ItemView:
+    """Settle an item of which nobody knows whether it was sent, or a dead letter.
+
+    :param verdict: ``sent``: it is done. ``resend``: it waits again, one that is unknown at its
+        old place in its lane, a dead letter at the end. ``drop``: it does not leave any more.
     :raises NotFound: if the tenant has none of this id.
-    :raises ActRefused: if its outcome is known.
+    :raises ActRefused: if it has ended well, may still leave, or is a question.
     """
     item = show_item(connection, tenant, id)
-    if item.state != ItemState.UNKNOWN:
+    dead = item.state in _RETRYABLE
+    if item.state != ItemState.UNKNOWN and not dead:
         raise ActRefused(
             f'outbox item "{id}" is {item.state}: there is nothing to settle. '
-            "Only an item that is unknown can be resolved"
+            "Only an item that is unknown, dead or refused can be resolved"
         )
-    found = "it was sent" if sent else "it was not sent"
-    values: dict[str, Any] = {"error": f"{by} says that {found}"}
-    if sent:
-        values |= {"state": ItemState.DONE, "finished_at": now}
-    else:
+    if verdict is Verdict.RESEND and dead:
+        return retry_item(connection, tenant, id, by=by, now=now)
+    said = f"{by} says that {_SAID[verdict]}"
+    values: dict[str, Any] = {"error": f"{said}; before: {item.error}" if dead else said}
+    if verdict is Verdict.RESEND:
         values |= {"state": ItemState.WAITING, "finished_at": None, "code": None}
+    else:
+        ended = ItemState.DONE if verdict is Verdict.SENT else ItemState.WITHDRAWN
+        values |= {"state": ended, "finished_at": now}
     _update(connection, tenant, id, values)
     if item.kind == ItemKind.MESSAGE:
-        status = DeliveryStatus.SENT if sent else DeliveryStatus.QUEUED
-        _set_status(connection, tenant, id, status)
-    if sent and item.lane.startswith(OWN_LANE):
+        failure = values["error"] if verdict is Verdict.DROP else None
+        _set_status(connection, tenant, id, _STATUS[verdict], failure)
+    if verdict is not Verdict.RESEND and item.lane.startswith(OWN_LANE):
         _forget_lane(connection, tenant, item.lane)
     _wake_lane(connection, tenant, item, now)
     return show_item(connection, tenant, id)
+
+
+_SAID: Mapping[Verdict, str] = {
+    Verdict.SENT: "it was sent",
+    Verdict.RESEND: "it was not sent",
+    Verdict.DROP: "it is not to be sent any more",
+}
+_STATUS: Mapping[Verdict, str] = {
+    Verdict.SENT: DeliveryStatus.SENT,
+    Verdict.RESEND: DeliveryStatus.QUEUED,
+    Verdict.DROP: ItemState.WITHDRAWN,
+}
 
 
 def retry_item(
@@ -232,11 +258,12 @@ def _wake_lane(connection: "Connection", tenant: str, item: ItemView, now: datet
 def _next_number(connection: "Connection", tenant: str, item: ItemView, now: datetime) -> int:
     """Take the next number of an item's lane, and see to it that the lane is claimed."""
     ready_at = sa.func.coalesce(lane.c.ready_at, sa.literal(now, Moment()))
+    values: dict[str, Any] = {"last_seq": lane.c.last_seq + 1, "ready_at": ready_at}
+    if item.author == Author.PERSON:
+        # As what a person writes anew: it goes past an unknown head.
+        values["parked"] = False
     number: int | None = connection.execute(
-        sa.update(lane)
-        .where(_lane_of(tenant, item))
-        .values(last_seq=lane.c.last_seq + 1, ready_at=ready_at)
-        .returning(lane.c.last_seq)
+        sa.update(lane).where(_lane_of(tenant, item)).values(**values).returning(lane.c.last_seq)
     ).scalar_one_or_none()
     if number is not None:
         return number
@@ -271,11 +298,13 @@ def _update(connection: "Connection", tenant: str, id: str, values: Mapping[str,
     )
 
 
-def _set_status(connection: "Connection", tenant: str, id: str, status: str) -> None:
+def _set_status(
+    connection: "Connection", tenant: str, id: str, status: str, failure: str | None = None
+) -> None:
     connection.execute(
         sa.update(message)
         .where(message.c.id == id, message.c.tenant == tenant)
-        .values(status=status, failure=None)
+        .values(status=status, failure=failure)
     )
 
 

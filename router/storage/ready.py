@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Generic, TypeVar
 
@@ -12,6 +13,8 @@ Leased = TypeVar("Leased")
 HANDED_LIMIT = 2000
 #: A safety net in seconds, should a wake-up be lost.
 _PATIENCE = 5.0
+#: Seconds until a lane is looked for again that was due, and that another node is just taking.
+_TAKEN = 0.005
 
 
 class Ready(Generic[Leased]):
@@ -31,9 +34,9 @@ class Ready(Generic[Leased]):
         return len(self._waiting)
 
     @property
-    def has_room(self) -> bool:
-        """Whether more may be handed over directly. Read by the writer's thread, too."""
-        return len(self._waiting) < HANDED_LIMIT
+    def room(self) -> int:
+        """How many more may be handed over directly. Read by the writer's thread, too."""
+        return max(0, HANDED_LIMIT - len(self._waiting))
 
     def offer(self, item: Leased) -> None:
         self._waiting.append(item)
@@ -43,6 +46,28 @@ class Ready(Generic[Leased]):
         """Say that the database may hold work that can be claimed."""
         self.unclaimed = True
         self._wake.set()
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Look into the database for lanes to claim.
+
+        To be entered before: what :meth:`look` tells meanwhile may have come too late for this
+        look, and is seen by another. If this one fails, nothing has been looked at.
+        """
+        self.unclaimed = False
+        try:
+            yield
+        except BaseException:
+            self.look()
+            raise
+
+    def looked(self, *, more: bool, next_at: datetime | None) -> None:
+        """Say what such a look has found.
+
+        :param more: there may be more than was claimed.
+        :param next_at: the earliest moment at which any other lane may be claimed.
+        """
+        self.unclaimed, self.next_at = self.unclaimed or more, next_at
 
     def take(self, limit: int) -> list[Leased]:
         """Give what is here, at most ``limit``."""
@@ -62,7 +87,9 @@ class Ready(Generic[Leased]):
             return
         patience = _PATIENCE
         if self.next_at is not None:
-            patience = min(patience, max(0.0, (self.next_at - now()).total_seconds()))
+            due_in = (self.next_at - now()).total_seconds()
+            # Not at once: whoever has it locked may be frozen, and a look is a transaction.
+            patience = min(patience, due_in if due_in > 0 else _TAKEN)
         try:
             async with asyncio.timeout(patience):
                 await self._wake.wait()
@@ -89,6 +116,10 @@ class Alarm:
 
     async def wait(self, now: Callable[[], datetime]) -> None:
         """Wait until a timer is due, or for a few seconds at most."""
+        if self._due is not None and self._due <= now():
+            # The sweep before this has left it: another node holds its lane.
+            await asyncio.sleep(_TAKEN)
+            return
         patience = _PATIENCE
         while patience > 0 and not (self._due is not None and self._due <= now()):
             self._wake.clear()

@@ -1,46 +1,67 @@
 """Dead air: what came in and has had no outcome for too long, wherever it got stuck."""
 
 from datetime import datetime
+from typing import Any, Final
 
 import sqlalchemy as sa
 
-from router.domain.outbox import ItemKind, ItemState
 from router.storage.store import IN, EventRef
-from router.storage.tables import inbox_event, lane, outbox, timer
+from router.storage.tables import contact, conversation, inbox_event, lane
 
-_MOST = 20
+_MOST: Final = 20
 
 
 def unanswered(connection: sa.Connection, tenant: str, before: datetime) -> list[str]:
-    """Name what has waited since before a moment, at most 20 of each kind.
+    """Name the events that have waited since before a moment, at most 20 of each kind.
 
-    An event that was not worked, a question not answered, a turn whose timer never fired.
+    Those that nobody has worked yet, whether their lane waits, is leased, or tries again later; and
+    the first message of each turn that nobody has answered: its timer never fired, its question was
+    never put, or its answer never came.
     """
-    events = connection.execute(
+    found = [*_unworked(connection, tenant, before), *_open_turns(connection, tenant, before)]
+    return list(dict.fromkeys(str(EventRef(row.lane, row.seq)) for row in found))
+
+
+def _unworked(connection: sa.Connection, tenant: str, before: datetime) -> list[Any]:
+    # As two queries, each with its own index: all lanes are as many as there are customers.
+    where = (
+        sa.and_(lane.c.lease_owner.is_(None), sa.not_(lane.c.parked)),
+        lane.c.lease_owner.is_not(None),
+    )
+    heads = (
         sa.select(inbox_event.c.lane, inbox_event.c.seq)
-        .join(lane, sa.and_(lane.c.kind == IN, lane.c.key == inbox_event.c.lane))
+        .join(lane, lane.c.key == inbox_event.c.lane)
         .where(
+            lane.c.kind == IN,
             lane.c.tenant == tenant,
-            lane.c.ready_at <= before,
-            inbox_event.c.seq == lane.c.done_seq + 1,
+            lane.c.ready_at.is_not(None),
+            inbox_event.c.tenant == tenant,
+            inbox_event.c.seq > lane.c.done_seq,
+            inbox_event.c.outcome.is_(None),
             inbox_event.c.received_at <= before,
         )
         .limit(_MOST)
     )
-    questions = connection.execute(
-        sa.select(outbox.c.decided_lane, outbox.c.decided_seq)
+    return [row for condition in where for row in connection.execute(heads.where(condition))]
+
+
+def _open_turns(connection: sa.Connection, tenant: str, before: datetime) -> list[Any]:
+    key = sa.literal(f"{tenant}/") + contact.c.key
+    turns = (
+        sa.select(inbox_event.c.lane, inbox_event.c.seq)
+        .select_from(conversation)
+        .join(contact, contact.c.id == conversation.c.contact)
+        .join(
+            inbox_event,
+            sa.and_(inbox_event.c.lane == key, inbox_event.c.seq == conversation.c.turn_from),
+        )
         .where(
-            outbox.c.tenant == tenant,
-            outbox.c.state.in_([ItemState.WAITING, ItemState.STARTED]),
-            outbox.c.kind.in_([ItemKind.ASK, ItemKind.CLASSIFY]),
-            outbox.c.created_at <= before,
+            conversation.c.tenant == tenant,
+            conversation.c.turn_from.is_not(None),
+            contact.c.tenant == tenant,
+            inbox_event.c.tenant == tenant,
+            inbox_event.c.received_at <= before,
         )
         .limit(_MOST)
     )
-    turns = connection.execute(
-        sa.select(timer.c.lane)
-        .where(timer.c.tenant == tenant, timer.c.kind == "turn", timer.c.due_at <= before)
-        .limit(_MOST)
-    )
-    found = [str(EventRef(row[0], row[1])) for row in (*events, *questions)]
-    return [*dict.fromkeys(found), *(f"{row.lane} (its timer)" for row in turns)]
+    return list(connection.execute(turns))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,11 +14,22 @@ from router import __version__
 from router.clock import Clock, from_micros, to_micros
 from router.domain.event import MessageEchoed
 from router.domain.host_event import TimerFired
+from router.domain.outbox import ItemState
 from router.errors import StorageUnavailable
-from router.storage import sqlite_inbox, sqlite_lanes, sqlite_outbox
+from router.storage import (
+    sqlite_attempts,
+    sqlite_commits,
+    sqlite_inbox,
+    sqlite_lanes,
+    sqlite_outbox,
+    sqlite_threads,
+)
 from router.storage.changes import Changes, Listener
 from router.storage.lock import DatabaseLock
 from router.storage.ready import Alarm, Ready
+from router.storage.sqlite_attempts import Attempt, End
+from router.storage.sqlite_outbox import Queued
+from router.storage.sqlite_threads import Cursor
 from router.storage.sqlite_writer import Transaction, Writer
 from router.storage.store import (
     IN,
@@ -32,7 +44,9 @@ from router.storage.store import (
     LaneKind,
     NewEvent,
     NewItem,
+    Start,
     Store,
+    Terms,
     Tx,
     Work,
 )
@@ -80,15 +94,8 @@ class SQLiteTx:
         epoch: int,
         decided: EventRef | None = None,
     ) -> None:
-        for item in items:
-            self._store.put_item(
-                self._transaction,
-                item,
-                tenant=tenant,
-                conversation=conversation,
-                epoch=epoch,
-                decided=decided,
-            )
+        queued = [Queued(item, tenant, conversation, epoch, decided) for item in items]
+        self._store.put_items(self._transaction, queued)
 
     def learn_alias(self, tenant: str, address: str, key: str) -> None:
         learnt = sqlite_inbox.learn_alias(
@@ -180,30 +187,45 @@ class SQLiteStore(Store):
 
     async def enqueue(self, events: Sequence[NewEvent]) -> list[Accepted]:
         sql = any(isinstance(item.event, MessageEchoed) for item in events)
-        return await self._writer.run(lambda tx: self.put_events(tx, events), sql=sql)
+        (accepted,) = await self._writer.run_batch(self._put_requests, [events], sql=sql)
+        result: list[Accepted] = accepted
+        return result
+
+    def _put_requests(
+        self, tx: Transaction, requests: list[Sequence[NewEvent]]
+    ) -> list[list[Accepted]]:
+        accepted = iter(self.put_events(tx, [event for events in requests for event in events]))
+        return [list(islice(accepted, len(events))) for events in requests]
 
     def put_events(self, tx: Transaction, events: Sequence[NewEvent]) -> list[Accepted]:
         """Store events inside a transaction and offer what may be worked."""
-        now = to_micros(self.clock.now())
+        known = sqlite_inbox.known(tx.raw, events)
+        fresh: dict[sqlite_inbox.Identity, NewEvent] = {}
+        for item in events:
+            name = sqlite_inbox.identity(item)
+            if name not in known and name not in fresh:
+                fresh[name] = self._fence(tx, item)
+        now, room = to_micros(self.clock.now()), self._in.room
+        offered = list(fresh.values())
+        refs, works = sqlite_inbox.store(tx.raw, offered, me=self._me, room=room, now=now)
+        tx.published.extend(works)
+        if room < len(offered):
+            tx.published.append(self._in)
+        known.update(zip(fresh, refs, strict=True))
         accepted = []
         for item in events:
-            offered = item
-            if isinstance(item.event, MessageEchoed):
-                offered = self._fence(tx, item, item.event)
-            me = self._me if self._in.has_room else None
-            result, handed = sqlite_inbox.store(tx.raw, offered, me=me, now=now)
-            accepted.append(result)
-            if handed:
-                tx.published.append(sqlite_inbox.work_of(tx.raw, offered, result.ref))
-            elif me is None:
-                tx.published.append(self._in)
+            name = sqlite_inbox.identity(item)
+            # Only the first of equals is new.
+            accepted.append(Accepted(known[name], new=fresh.pop(name, None) is not None))
         return accepted
 
-    def _fence(self, tx: Transaction, item: NewEvent, event: MessageEchoed) -> NewEvent:
+    def _fence(self, tx: Transaction, item: NewEvent) -> NewEvent:
+        """Let what a person wrote take effect with its acceptance, before its turn comes."""
+        event = item.event
+        if not isinstance(event, MessageEchoed):
+            return item
         from router.storage import fence
 
-        if sqlite_inbox.known(tx.raw, item.source, item.external_id):
-            return item
         key = item.lane[len(item.tenant) + 1 :]
         channel = item.source.split("/")[1]
         now = self.clock.now()
@@ -215,7 +237,8 @@ class SQLiteStore(Store):
         ready = self._in
         while ready.paused or not ready:
             if ready.unclaimed and not ready.paused:
-                await self._writer.run(lambda tx: self._claim(tx, limit))
+                with ready.looking():
+                    await self._writer.run(lambda tx: self._claim(tx, limit))
             else:
                 await ready.wait(self.clock.now)
         return ready.take(limit)
@@ -223,14 +246,13 @@ class SQLiteStore(Store):
     def _claim(self, tx: Transaction, limit: int) -> None:
         now = to_micros(self.clock.now())
         claimed = sqlite_lanes.claim(tx.raw, IN, me=self._me, now=now, limit=limit)
+        cursors = [Cursor(it.key, it.done_seq, it.attempts, it.crashes) for it in claimed]
+        works = sqlite_threads.next_works(tx.raw, cursors)
         for lane in claimed:
-            work = sqlite_inbox.next_work(
-                tx.raw, lane.key, lane.done_seq, attempts=lane.attempts, crashes=lane.crashes
-            )
-            if work is None:
+            if lane.key not in works:
                 sqlite_lanes.idle(tx.raw, IN, lane.key, me=self._me)
-            else:
-                tx.published.append(work)
+        # Oldest first, as they were claimed.
+        tx.published.extend(works[it.key] for it in claimed if it.key in works)
         tx.published.append(self._outlook(tx, IN, self._in, full=len(claimed) == limit))
 
     def _outlook(
@@ -239,65 +261,62 @@ class SQLiteStore(Store):
         """Say after the commit whether the database holds more, and from when."""
         micros = sqlite_lanes.next_ready(tx.raw, kind)
         at = None if micros is None else from_micros(micros)
-
-        def note() -> None:
-            ready.unclaimed, ready.next_at = full, at
-
-        return note
+        return partial(ready.looked, more=full, next_at=at)
 
     async def complete(self, commits: Sequence[Commit]) -> None:
-        # One operation each: what one of them breaks is its own.
-        if len(commits) == 1:
-            await self._complete(commits[0])
-            return
-        results = await asyncio.gather(
-            *(self._complete(commit) for commit in commits), return_exceptions=True
+        sql = any(commit.effects for commit in commits)
+        await self._writer.run_batch(self._settle, commits, sql=sql)
+
+    def _settle(self, tx: Transaction, commits: list[Commit]) -> list[None]:
+        raw, me = tx.raw, self._me
+        by_lane = {commit.work.ref.lane: commit for commit in reversed(commits)}
+        if len(by_lane) < len(commits):
+            # Somebody lost a lease: whoever comes first moves the cursor, the others are dropped.
+            for commit in commits:
+                self._settle(tx, [commit])
+            return [None] * len(commits)
+        for lane in sqlite_commits.moved_on(raw, commits):
+            self._offer_again(tx, by_lane.pop(lane))
+        waiting = sqlite_lanes.advance(
+            raw, IN, [commit.work.ref for commit in by_lane.values()], me=me
         )
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        held = [commit for commit in by_lane.values() if commit.work.ref.lane in waiting]
+        sqlite_commits.write(raw, held, to_micros(self.clock.now()))
+        self.put_items(tx, [queued for commit in held for queued in _queued(commit)])
+        self._take_effect(tx, held)
+        self._go_on(tx, [commit.work.ref for commit in held if waiting[commit.work.ref.lane]])
+        for commit in held:
+            for timer in commit.timers:
+                if timer.due_at is not None:
+                    tx.published.append(partial(self._alarm.notice, timer.due_at))
+            if commit.conversation is not None:
+                tx.published.append(Change(commit.work.tenant, commit.conversation.id))
+        return [None] * len(commits)
 
-    async def _complete(self, commit: Commit) -> None:
-        await self._writer.run(lambda tx: self._settle(tx, commit), sql=bool(commit.effects))
+    def _offer_again(self, tx: Transaction, commit: Commit) -> None:
+        """Offer work whose thread has changed since it was read, with the thread as it is now."""
+        lane, seq = commit.work.ref
+        if sqlite_lanes.holds(tx.raw, IN, lane, seq, me=self._me):
+            cursor = Cursor(lane, seq - 1, commit.work.attempts)
+            tx.published.extend(sqlite_threads.next_works(tx.raw, [cursor]).values())
 
-    def _settle(self, tx: Transaction, commit: Commit) -> None:
-        raw, work, me = tx.raw, commit.work, self._me
-        lane, seq = work.ref
-        if not sqlite_lanes.holds(raw, IN, lane, seq, me=me):
-            return
-        if sqlite_inbox.moved_on(raw, commit):
-            again = sqlite_inbox.next_work(raw, lane, seq - 1, attempts=work.attempts)
-            tx.published.append(again)
-            return
-        more = sqlite_lanes.advance(raw, IN, lane, seq, me=me)
-        sqlite_inbox.write(raw, commit, to_micros(self.clock.now()))
-        for timer in commit.timers:
-            if timer.due_at is not None:
-                tx.published.append(partial(self._alarm.notice, timer.due_at))
-        conversation = commit.conversation
-        for item in commit.items:
-            self.put_item(
-                tx,
-                item,
-                tenant=work.tenant,
-                conversation=None if conversation is None else conversation.id,
-                epoch=0 if conversation is None else conversation.epoch,
-                decided=work.ref,
-            )
-        if commit.effects:
-            context = SQLiteTx(self, tx)
+    def _take_effect(self, tx: Transaction, commits: Sequence[Commit]) -> None:
+        context = None
+        for commit in commits:
             for effect in commit.effects:
+                context = context or SQLiteTx(self, tx)
                 effect(context)
+        if context is not None:
             # A delivery report settles what was unknown, and what waited behind it may leave.
             tx.published.append(self._items[OUT])
-        if more:
-            following = sqlite_inbox.next_work(raw, lane, seq)
-            if following is None:
-                sqlite_lanes.idle(raw, IN, lane, me=me)
-            else:
-                tx.published.append(following)
-        if conversation is not None:
-            tx.published.append(Change(work.tenant, conversation.id))
+
+    def _go_on(self, tx: Transaction, done: Sequence[EventRef]) -> None:
+        """Offer the next event of lanes that hold more."""
+        works = sqlite_threads.next_works(tx.raw, [Cursor(*ref) for ref in done])
+        tx.published.extend(works.values())
+        for ref in done:
+            if ref.lane not in works:
+                sqlite_lanes.idle(tx.raw, IN, ref.lane, me=self._me)
 
     async def fail(self, work: Work, error: str, retry_at: datetime) -> None:
         lane, seq = work.ref
@@ -326,36 +345,25 @@ class SQLiteStore(Store):
 
     # --- outbox
 
-    def put_item(
-        self,
-        tx: Transaction,
-        item: NewItem,
-        *,
-        tenant: str,
-        conversation: str | None,
-        epoch: int,
-        decided: EventRef | None,
-    ) -> None:
-        """Put an item into the outbox inside a transaction and offer it if it may leave."""
-        ready = self._items[item.lane_kind]
-        me = self._me if ready.has_room else None
-        handed = sqlite_outbox.put(
-            tx.raw,
-            item,
-            tenant=tenant,
-            conversation=conversation,
-            epoch=epoch,
-            decided=decided,
-            me=me,
-            now=to_micros(self.clock.now()),
-        )
-        tx.published.append(ready if handed is None else handed)
+    def put_items(self, tx: Transaction, queued: Sequence[Queued]) -> None:
+        """Put items into the outbox inside a transaction, and offer those that may leave."""
+        now = to_micros(self.clock.now())
+        for kind, ready in self._items.items():
+            some = [it for it in queued if it.item.lane_kind == kind]
+            if some:
+                handed = sqlite_outbox.put(
+                    tx.raw, kind, some, me=self._me, room=ready.room, now=now
+                )
+                tx.published.extend(handed)
+                if len(handed) < len(some):
+                    tx.published.append(ready)
 
     async def claim_items(self, kind: LaneKind, limit: int) -> list[Item]:
         ready = self._items[kind]
         while ready.paused or not ready:
             if ready.unclaimed and not ready.paused:
-                await self._writer.run(lambda tx: self._claim_items(tx, kind, limit))
+                with ready.looking():
+                    await self._writer.run(lambda tx: self._claim_items(tx, kind, limit))
             else:
                 await ready.wait(self.clock.now)
         return ready.take(limit)
@@ -370,28 +378,50 @@ class SQLiteStore(Store):
         ready = self._items[kind]
         tx.published.append(self._outlook(tx, kind, ready, full=len(claimed) == limit))
 
-    async def start_attempt(self, item: Item) -> bool:
-        def begin(tx: Transaction) -> bool:
-            now = to_micros(self.clock.now())
-            started, following = sqlite_outbox.start(tx.raw, item, now, me=self._me)
-            self._follow(tx, item, following)
-            return started
+    async def start_attempt(self, item: Item, terms: Terms | None = None) -> Start:
+        (start,) = await self._writer.run_batch(self._begin_attempts, [Attempt(item, terms)])
+        result: Start = start
+        return result
 
-        return await self._writer.run(begin)
-
-    async def finish_attempt(self, item: Item, result: AttemptResult) -> None:
-        def end(tx: Transaction) -> None:
-            now = to_micros(self.clock.now())
-            counted, following = sqlite_outbox.finish(tx.raw, item, result, now, me=self._me)
-            if counted:
-                self.put_events(tx, result.events)
-                context = SQLiteTx(self, tx)
-                for effect in result.effects:
-                    effect(context)
+    def _begin_attempts(self, tx: Transaction, attempts: list[Attempt]) -> list[Start]:
+        now = to_micros(self.clock.now())
+        answers = sqlite_attempts.start(tx.raw, attempts, now, me=self._me)
+        for (item, _), (start, following) in zip(attempts, answers, strict=True):
             self._follow(tx, item, following)
+            if start is Start.NOT:
+                tx.published.append(self._items[item.lane_kind])
+        return [start for start, _ in answers]
+
+    async def postpone(self, item: Item, until: datetime) -> None:
+        def give_back(tx: Transaction) -> None:
+            at = to_micros(until)
+            sqlite_lanes.postpone(
+                tx.raw, item.lane_kind, item.lane, item.seq, me=self._me, ready_at=at
+            )
             tx.published.append(self._items[item.lane_kind])
 
-        await self._writer.run(end, sql=bool(result.effects))
+        await self._writer.run(give_back)
+
+    async def finish_attempt(self, item: Item, result: AttemptResult) -> None:
+        sql = bool(result.effects)
+        await self._writer.run_batch(self._end_attempts, [End(item, result)], sql=sql)
+
+    def _end_attempts(self, tx: Transaction, ends: list[End]) -> list[None]:
+        now = to_micros(self.clock.now())
+        answers = sqlite_attempts.finish(tx.raw, ends, now, me=self._me)
+        for (item, result), (counted, following) in zip(ends, answers, strict=True):
+            if counted:
+                if result.events:
+                    self.put_events(tx, result.events)
+                for effect in result.effects:
+                    effect(SQLiteTx(self, tx))
+            self._follow(tx, item, following)
+            if result.state is not ItemState.DONE:
+                tx.published.append(self._items[item.lane_kind])
+            if result.effects:
+                # They may have woken lanes of any kind.
+                tx.published.extend(self._items.values())
+        return [None] * len(ends)
 
     def _follow(self, tx: Transaction, item: Item, following: Item | None) -> None:
         if following is not None:
@@ -516,3 +546,9 @@ class SQLiteStore(Store):
             elif callable(thing):
                 thing()
         self.changes.publish(changes)
+
+
+def _queued(commit: Commit) -> list[Queued]:
+    tenant, decided, thread = commit.work.tenant, commit.work.ref, commit.conversation
+    name, epoch = (None, 0) if thread is None else (thread.id, thread.epoch)
+    return [Queued(item, tenant, name, epoch, decided) for item in commit.items]

@@ -9,7 +9,8 @@ fails alone. That is why operations may run twice.
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -48,17 +49,29 @@ class Transaction:
         return self._sql
 
 
+#: Does the same to many things at once: given those, gives a result for each, in their order.
+Batch = Callable[[Transaction, list[Any]], list[Any]]
+
+
 class _Operation:
-    __slots__ = ("error", "function", "future", "result", "sql")
+    """What one caller waits for: parts that a batch does together with other callers' parts."""
+
+    __slots__ = ("batch", "error", "future", "parts", "results", "sql")
 
     def __init__(
-        self, function: Callable[[Transaction], Any], future: "asyncio.Future[Any]", *, sql: bool
+        self, batch: Batch, parts: Sequence[Any], future: "asyncio.Future[Any]", *, sql: bool
     ) -> None:
-        self.function = function
+        self.batch = batch
+        self.parts = parts
         self.future = future
         self.sql = sql
-        self.result: Any = None
+        self.results: list[Any] = []
         self.error: BaseException | None = None
+
+
+def _call(transaction: Transaction, functions: list[Callable[[Transaction], Any]]) -> list[Any]:
+    """Do what has nothing in common."""
+    return [function(transaction) for function in functions]
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -119,13 +132,29 @@ class Writer:
         :param sql: the operation uses :attr:`Transaction.sql`.
         :raises StorageUnavailable: if the disk or the database refuses; nothing was kept.
         """
+        results = await self.run_batch(_call, [function], sql=sql)
+        result: Result = results[0]
+        return result
+
+    async def run_batch(
+        self, batch: Batch, parts: Sequence[Any], *, sql: bool = False
+    ) -> list[Any]:
+        """Let a batch do its work to parts in the next group, together with others' parts.
+
+        Each part is done alone or not at all; if one cannot be, the others are, and what was
+        wrong with it is raised. Once queued they are done even if the caller is cancelled.
+
+        :param batch: called with all parts of a group that wait for it. Must be the same callable
+            each time, as a method of the same object is.
+        :raises StorageUnavailable: if the disk or the database refuses; nothing was kept.
+        """
         if self._closed:
             message = "the database is closed"
             raise StorageUnavailable(message)
-        operation = _Operation(function, self._loop.create_future(), sql=sql)
+        operation = _Operation(batch, parts, self._loop.create_future(), sql=sql)
         self._queue.put(operation)
-        result: Result = await operation.future
-        return result
+        results: list[Any] = await operation.future
+        return results
 
     async def close(self) -> None:
         """Finish what is queued and let go of the file."""
@@ -176,8 +205,14 @@ class Writer:
         transaction = self._transaction
         transaction.raw.execute("BEGIN IMMEDIATE")
         reach("writer.begun")
+        batches: dict[Batch, list[_Operation]] = {}
         for operation in group:
-            operation.result = operation.function(transaction)
+            batches.setdefault(operation.batch, []).append(operation)
+        for batch, operations in batches.items():
+            parts = [part for operation in operations for part in operation.parts]
+            results = iter(batch(transaction, parts))
+            for operation in operations:
+                operation.results = list(islice(results, len(operation.parts)))
         reach("writer.committing")
         transaction.raw.execute("COMMIT")
         reach("writer.committed")
@@ -188,16 +223,9 @@ class Writer:
         try:
             raw.execute("BEGIN IMMEDIATE")
             for operation in group:
-                kept = len(transaction.published)
-                raw.execute("SAVEPOINT operation")
-                try:
-                    operation.result = operation.function(transaction)
-                    raw.execute("RELEASE operation")
-                except BaseException as error:  # noqa: BLE001
-                    operation.error = _in_words(error)
-                    del transaction.published[kept:]
-                    raw.execute("ROLLBACK TO operation")
-                    raw.execute("RELEASE operation")
+                operation.results = []
+                for part in operation.parts:
+                    self._alone(operation, part)
             raw.execute("COMMIT")
             self.error = _away(group)
         except BaseException as error:  # noqa: BLE001 - a failed COMMIT fails every waiter
@@ -208,6 +236,19 @@ class Writer:
             for operation in group:
                 # No fault of theirs: the same call may work later.
                 operation.error = operation.error or StorageUnavailable(self.error)
+
+    def _alone(self, operation: _Operation, part: Any) -> None:
+        transaction, raw = self._transaction, self._transaction.raw
+        kept = len(transaction.published)
+        raw.execute("SAVEPOINT part")
+        try:
+            operation.results += operation.batch(transaction, [part])
+            raw.execute("RELEASE part")
+        except BaseException as error:  # noqa: BLE001
+            operation.error = operation.error or _in_words(error)
+            del transaction.published[kept:]
+            raw.execute("ROLLBACK TO part")
+            raw.execute("RELEASE part")
 
     def _rollback(self) -> None:
         if self._transaction.raw.in_transaction:
@@ -223,7 +264,7 @@ class Writer:
             if operation.error is not None:
                 operation.future.set_exception(operation.error)
             else:
-                operation.future.set_result(operation.result)
+                operation.future.set_result(operation.results)
 
 
 def _away(group: list[_Operation]) -> str | None:

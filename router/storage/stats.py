@@ -1,7 +1,7 @@
 """What happened, in numbers: exact, because they are counted where they are kept.
 
-Every function takes a :class:`Scope`. Some read whole tables, so whoever serves them to many keeps
-the result for some seconds.
+Every function takes a :class:`Scope`. With ``since`` each reads what is younger, along an index.
+Without it some read all that there ever was, so whoever serves them to many keeps the result.
 """
 
 from collections.abc import Mapping
@@ -11,31 +11,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import sqlalchemy as sa
 
-from router.domain.draft import DraftState
-from router.domain.ticket import TicketState
-from router.storage.events import RETRIED
-from router.storage.status import LATE, LaneCounts
-from router.storage.tables import (
-    conversation,
-    decision,
-    draft,
-    escalation,
-    inbox_event,
-    lane,
-    message,
-    outbox,
-    ticket,
-    usage,
-)
+from router.storage import status
+from router.storage.status import LaneCounts, Open, Queue
+from router.storage.tables import conversation, decision, inbox_event, message, outbox, usage
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 #: Numbers by two words, such as type and outcome.
 Table: TypeAlias = Mapping[str, Mapping[str, int]]
-
-_SETTLED = ("done", "withdrawn")
-_FAILED = ("refused", "dead")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,41 +72,6 @@ class Usage:
     output_tokens: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Queue:
-    """Everything that is to be worked: events on their way in, outbox items on their way out.
-
-    :param waiting: not begun.
-    :param active: under way.
-    :param completed: events with an outcome, items that were done or withdrawn.
-    :param failed: dead letters, and items refused or given up.
-    :param late: lanes that could be worked for longer than ten seconds.
-    :param parked: lanes that wait for a person's word.
-    """
-
-    waiting: int
-    active: int
-    completed: int
-    failed: int
-    late: int
-    parked: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Open:
-    """What waits for people.
-
-    :param dead: events that were given up, and not tried again.
-    :param unparsed: requests that could not be read, and were not tried again.
-    """
-
-    drafts: int
-    tickets: int
-    escalations: int
-    dead: int
-    unparsed: int
-
-
 def hold_still(connection: "Connection") -> None:
     """Let everything that this connection reads from now on be of one moment.
 
@@ -137,15 +86,22 @@ def hold_still(connection: "Connection") -> None:
 
 def conversations(connection: "Connection", scope: Scope) -> Conversations:
     """Count threads; ``since`` is about when they were opened."""
-    status = conversation.c.status
-    found = dict(
-        _pairs(connection, conversation, scope.of(conversation, conversation.c.created_at), status)
-    )
+    where = scope.of(conversation, conversation.c.created_at)
+    if scope.since is not None:
+        # Nothing happened in one before it was opened, and this is what an index knows.
+        where.append(conversation.c.last_activity_at >= scope.since)
+    # Those that are not over are few, and have an index of their own; of the others only the
+    # number counts.
+    under_way = [*where, sa.text("conversation.status != 'closed'")]
+    found = dict(_pairs(connection, conversation, under_way, conversation.c.status))
+    total: int = connection.execute(
+        sa.select(sa.func.count()).select_from(conversation).where(*where)
+    ).scalar_one()
     return Conversations(
-        total=sum(found.values()),
+        total=total,
         active=found.get("active", 0),
         escalated=found.get("escalated", 0),
-        closed=found.get("closed", 0),
+        closed=total - sum(found.values()),
     )
 
 
@@ -165,7 +121,7 @@ def events(connection: "Connection", scope: Scope) -> Table:
 
 
 def decisions(connection: "Connection", scope: Scope) -> Mapping[str, int]:
-    """Count decisions by outcome.
+    """Count decisions by outcome; ``since`` is about when their events came in.
 
     What only said that a real one is still to come (a model was asked, say) does not count: the
     event then has another outcome, or was settled by a later one.
@@ -176,7 +132,7 @@ def decisions(connection: "Connection", scope: Scope) -> Mapping[str, int]:
         inbox_event.c.settled_seq.is_(None),
         inbox_event.c.outcome.in_([decision.c.outcome, "dead"]),
     ]
-    where = scope.of(decision, decision.c.created_at)
+    where = [*scope.of(decision), *scope.of(inbox_event, inbox_event.c.received_at)]
     both = decision.join(inbox_event, sa.and_(*real))
     return dict(_pairs(connection, both, where, decision.c.outcome))
 
@@ -187,53 +143,19 @@ def outbox_items(connection: "Connection", scope: Scope) -> Table:
     return _table(connection, outbox, where, outbox.c.kind, outbox.c.state)
 
 
-def unsettled(connection: "Connection", scope: Scope) -> Mapping[str, int]:
-    """Count outbox items by state, without those that ended well: quick, however many there are."""
-    where = [*scope.of(outbox), outbox.c.state.not_in(_SETTLED)]
-    return dict(_pairs(connection, outbox, where, outbox.c.state))
-
-
 def lanes(connection: "Connection", scope: Scope, now: datetime) -> Mapping[str, LaneCounts]:
     """Count the lanes that have something to do, by kind: ``in``, ``out``, ``job``."""
-    free = sa.and_(
-        lane.c.ready_at.is_not(None), lane.c.lease_owner.is_(None), sa.not_(lane.c.parked)
-    )
-    rows = connection.execute(
-        sa.select(
-            lane.c.kind,
-            _sum(free),
-            _sum(lane.c.lease_owner.is_not(None)),
-            _sum(sa.and_(free, lane.c.ready_at < now - LATE)),
-            _sum(lane.c.parked),
-        )
-        .where(*scope.of(lane))
-        .group_by(lane.c.kind)
-    )
-    found = {
-        kind: LaneCounts(waiting=waiting, working=working, late=late, parked=parked)
-        for kind, waiting, working, late, parked in rows
-    }
-    return {kind: found.get(kind, LaneCounts()) for kind in ("in", "out", "job")}
+    return status.lanes(connection, scope.tenant, now)
+
+
+def unsettled(connection: "Connection", scope: Scope) -> Mapping[str, int]:
+    """Count outbox items by state, without those that ended well: quick, however many there are."""
+    return status.unsettled(connection, scope.tenant)
 
 
 def waiting_for_people(connection: "Connection", scope: Scope) -> Open:
     """Count what is open now, whenever it began."""
-    unparsed = sa.and_(
-        inbox_event.c.type == "unparsed",
-        sa.func.coalesce(inbox_event.c.outcome, "") != RETRIED,
-    )
-    return Open(
-        drafts=_count(connection, draft, scope, draft.c.state == DraftState.PENDING),
-        tickets=_count(
-            connection,
-            ticket,
-            scope,
-            ticket.c.state.in_([TicketState.NEW, TicketState.IN_PROGRESS]),
-        ),
-        escalations=_count(connection, escalation, scope, escalation.c.acknowledged_at.is_(None)),
-        dead=_count(connection, inbox_event, scope, inbox_event.c.dead_at.is_not(None)),
-        unparsed=_count(connection, inbox_event, scope, unparsed),
-    )
+    return status.waiting_for_people(connection, scope.tenant)
 
 
 def usage_by_backend(connection: "Connection", scope: Scope) -> Mapping[str, Usage]:
@@ -258,17 +180,10 @@ def usage_by_backend(connection: "Connection", scope: Scope) -> Mapping[str, Usa
 def queue(worked: Table, items: Table, kinds: Mapping[str, LaneCounts]) -> Queue:
     """Sum up what :func:`events`, :func:`outbox_items` and :func:`lanes` counted."""
     outcomes = _by_second(worked)
-    states = _by_second(items)
-    # A leased lane of events has exactly one under way; the rest of it waits.
-    pending, being_worked = outcomes.pop("pending", 0), kinds["in"].working
-    dead = outcomes.pop("dead", 0)
-    return Queue(
-        waiting=max(pending - being_worked, 0) + states.get("waiting", 0),
-        active=min(pending, being_worked) + states.get("started", 0),
-        completed=sum(outcomes.values()) + sum(states.get(state, 0) for state in _SETTLED),
-        failed=dead + sum(states.get(state, 0) for state in _FAILED),
-        late=sum(counts.late for counts in kinds.values()),
-        parked=sum(counts.parked for counts in kinds.values()),
+    pending, dead = outcomes.pop("pending", 0), outcomes.pop("dead", 0)
+    ended = sum(outcomes.values())
+    return status.queue(
+        pending=pending, ended=ended, dead=dead, items=_by_second(items), kinds=kinds
     )
 
 
@@ -314,17 +229,4 @@ def _table(
     found: dict[str, dict[str, int]] = {}
     for one, other, number in connection.execute(statement):
         found.setdefault(one, {})[other] = number
-    return found
-
-
-def _sum(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
-    return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
-
-
-def _count(
-    connection: "Connection", table: sa.Table, scope: Scope, condition: sa.ColumnElement[bool]
-) -> int:
-    found: int = connection.execute(
-        sa.select(sa.func.count()).select_from(table).where(*scope.of(table), condition)
-    ).scalar_one()
     return found

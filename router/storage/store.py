@@ -5,11 +5,13 @@ A lane is a numbered log with a cursor. Lanes of kind ``in`` hold customers' thr
 what goes to one address through one channel, ``job`` hold everything slow.
 """
 
+import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from router.domain.conversation import Contact, Conversation
@@ -17,6 +19,7 @@ from router.domain.decision import Decision
 from router.domain.event import InboundEvent
 from router.domain.host_event import HostEvent
 from router.domain.identity import Address
+from router.domain.limits import Bucket
 from router.domain.message import Attachment, Author, Direction
 from router.domain.outbox import ItemKind, ItemState
 
@@ -96,6 +99,7 @@ class Work:
     :param conversation: ``None`` where the contact has no open conversation.
     :param attempts: how often working this event has failed.
     :param crashes: above 0 if a process died while it held the lane.
+    :param lease: under what it was claimed, where several nodes work on one database.
     """
 
     ref: EventRef
@@ -107,6 +111,7 @@ class Work:
     conversation: Conversation | None
     attempts: int = 0
     crashes: int = 0
+    lease: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +201,7 @@ class Item:
     :param attempt: attempts begun so far.
     :param created_at: when it was decided.
     :param started_at: when the last attempt began.
+    :param lease: under what it was claimed, where several nodes work on one database.
     """
 
     id: str
@@ -213,10 +219,47 @@ class Item:
     attempt: int
     created_at: datetime
     started_at: datetime | None = None
+    lease: int = 0
+
+    @property
+    def may_have_left(self) -> bool:
+        """Whether an attempt that has begun may have been taken: nobody knows how it ended."""
+        if self.state is ItemState.STARTED:
+            return True
+        return self.attempt > 0 and bool(json.loads(self.body).get("unknown"))
 
     @property
     def lane_kind(self) -> str:
         return OUT if self.kind is ItemKind.MESSAGE else JOB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What an attempt has to keep to before it may begin.
+
+    :param buckets: each must have a token; their state is the store's. In the order of their keys.
+    :param window: how long after the customer's last message it may leave; ``None``: always.
+    """
+
+    buckets: tuple[Bucket, ...] = ()
+    window: timedelta | None = None
+
+
+class Start(Enum):
+    """Whether an attempt may begin; true only where it may."""
+
+    #: It has begun, and its end is to be told.
+    BEGUN = "begun"
+    #: It must not, or not yet; the store has seen to everything.
+    NOT = "not"
+    #: The channel's window is closed. The item is still leased, and is to be ended.
+    CLOSED = "closed"
+    #: The conversation was taken over, and an attempt before this one may have reached the
+    #: customer. The item is still leased, and is to be ended as unknown.
+    OVERTAKEN = "overtaken"
+
+    def __bool__(self) -> bool:
+        return self is Start.BEGUN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,12 +376,17 @@ class Store(ABC):
         """Note, before working it, that a process died around this event; give the new count."""
 
     @abstractmethod
-    async def start_attempt(self, item: Item) -> bool:
-        """Note that an item is about to leave. ``False``: it must not.
+    async def start_attempt(self, item: Item, terms: Terms | None = None) -> Start:
+        """Note that an item is about to leave, unless it must not.
 
         It must not when the lease is lost, or when the bot or a rule decided it under an older
-        epoch of its conversation: then it becomes ``withdrawn`` right here.
+        epoch of its conversation: then it becomes ``withdrawn`` right here. It must not yet when
+        a bucket is empty: its lane then rests until there may be a token, which is no attempt.
         """
+
+    @abstractmethod
+    async def postpone(self, item: Item, until: datetime) -> None:
+        """Give an item back that was not begun; its lane is claimed again then. No attempt."""
 
     @abstractmethod
     async def finish_attempt(self, item: Item, result: AttemptResult) -> None:
@@ -360,6 +408,11 @@ class Store(ABC):
     @abstractmethod
     def trouble(self) -> list[str]:
         """What is wrong with the database right now, in words; empty if nothing is known."""
+
+    @property
+    def advice(self) -> list[str]:
+        """What an operator should know of how the database is reached, in sentences."""
+        return []
 
     @abstractmethod
     async def fire_timers(self, limit: int = 500) -> int:

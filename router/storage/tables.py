@@ -33,7 +33,10 @@ class Moment(sa.types.TypeDecorator[datetime]):
 
 
 def _json() -> sa.types.TypeEngine[Any]:
-    return sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+    # Nothing is NULL, on both, and not the word null of JSON.
+    return sa.JSON(none_as_null=True).with_variant(
+        postgresql.JSONB(none_as_null=True), "postgresql"
+    )
 
 
 # A bare INTEGER is what makes SQLite number rows by itself; PostgreSQL wants 64 bits.
@@ -85,6 +88,7 @@ sa.Index(
     sqlite_where=lane.c.lease_owner.is_not(None),
     postgresql_where=lane.c.lease_owner.is_not(None),
 )
+sa.Index("lane_parked", lane.c.kind, sqlite_where=lane.c.parked, postgresql_where=lane.c.parked)
 
 inbox_event = sa.Table(
     "inbox_event",
@@ -111,6 +115,14 @@ sa.Index(
     inbox_event.c.dead_at,
     sqlite_where=inbox_event.c.dead_at.is_not(None),
     postgresql_where=inbox_event.c.dead_at.is_not(None),
+)
+_unparsed = inbox_event.c.type == "unparsed"
+sa.Index(
+    "inbox_event_unparsed",
+    inbox_event.c.tenant,
+    inbox_event.c.received_at,
+    sqlite_where=_unparsed,
+    postgresql_where=_unparsed,
 )
 
 contact = sa.Table(
@@ -166,6 +178,9 @@ conversation = sa.Table(
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("last_in_at", Moment),
     sa.Column("last_person_at", Moment),
+    # The provider said that the customer wrote too long ago for free text. Their next message
+    # opens the window again.
+    sa.Column("window_shut_at", Moment),
     sa.Column("last_activity_at", Moment, nullable=False),
 )
 _open = conversation.c.status != "closed"
@@ -177,6 +192,10 @@ sa.Index(
     postgresql_where=_open,
 )
 sa.Index("conversation_recent", conversation.c.tenant, conversation.c.last_activity_at)
+sa.Index("conversation_contact", conversation.c.contact, conversation.c.created_at)
+# Turns that wait for an answer: what the silence alarm looks at.
+_waits = conversation.c.turn_from.is_not(None)
+sa.Index("conversation_turn", conversation.c.tenant, sqlite_where=_waits, postgresql_where=_waits)
 
 # The conversation as people read it. An outgoing message has the id of its outbox item.
 message = sa.Table(
@@ -199,6 +218,15 @@ message = sa.Table(
     sa.Column("created_at", Moment, nullable=False),
 )
 sa.Index("message_thread", message.c.conversation, message.c.created_at)
+sa.Index("message_recent", message.c.tenant, message.c.created_at, message.c.direction)
+# What people wrote past the router has no outbox item that would know the provider's id.
+_by_person = message.c.author == "person"
+sa.Index(
+    "message_provider_id",
+    message.c.provider_id,
+    sqlite_where=_by_person,
+    postgresql_where=_by_person,
+)
 
 decision = sa.Table(
     "decision",
@@ -243,6 +271,7 @@ outbox = sa.Table(
 )
 sa.Index("outbox_decided", outbox.c.decided_lane, outbox.c.decided_seq)
 sa.Index("outbox_conversation", outbox.c.conversation, outbox.c.created_at)
+sa.Index("outbox_recent", outbox.c.tenant, outbox.c.created_at)
 _unsettled = outbox.c.state.not_in(["done", "withdrawn"])
 sa.Index(
     "outbox_unsettled",
@@ -270,6 +299,28 @@ early_report = sa.Table(
     sa.Column("received_at", Moment, nullable=False),
 )
 sa.Index("early_report_received", early_report.c.received_at)
+
+# Token buckets of senders and of pairs. A full one is as good as none; its row may be forgotten.
+bucket = sa.Table(
+    "bucket",
+    metadata,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("full_at", Moment),
+    sa.Column("queued_to", Moment),
+)
+sa.Index("bucket_full", bucket.c.full_at)
+
+# Instances to which nothing leaves for a while, because their calls failed one after the other.
+breaker = sa.Table(
+    "breaker",
+    metadata,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("instance", sa.Text, primary_key=True),
+    sa.Column("opened_at", Moment, nullable=False),
+    sa.Column("until", Moment, nullable=False),
+    sa.Column("error", sa.Text, nullable=False),
+)
 
 timer = sa.Table(
     "timer",
@@ -304,6 +355,7 @@ draft = sa.Table(
 )
 sa.Index("draft_state", draft.c.tenant, draft.c.state, draft.c.created_at)
 sa.Index("draft_conversation", draft.c.conversation)
+sa.Index("draft_event", draft.c.event_lane, draft.c.event_seq)
 
 ticket = sa.Table(
     "ticket",
@@ -324,6 +376,8 @@ ticket = sa.Table(
     sa.UniqueConstraint("tenant", "number"),
 )
 sa.Index("ticket_state", ticket.c.tenant, ticket.c.state, ticket.c.updated_at)
+sa.Index("ticket_conversation", ticket.c.conversation)
+sa.Index("ticket_event", ticket.c.event_lane, ticket.c.event_seq)
 
 ticket_entry = sa.Table(
     "ticket_entry",
@@ -352,6 +406,7 @@ escalation = sa.Table(
     sa.Column("acknowledged_by", sa.Text),
 )
 sa.Index("escalation_open", escalation.c.tenant, escalation.c.acknowledged_at)
+sa.Index("escalation_event", escalation.c.event_lane, escalation.c.event_seq)
 
 # What lets whoever was told read one conversation: a row for each notice, not for each ticket,
 # because a ticket that is open already is added to, and the people of its queue are told again.
@@ -390,6 +445,8 @@ node = sa.Table(
     sa.Column("expires_at", Moment, nullable=False),
     sa.Column("host", sa.Text, nullable=False),
     sa.Column("version", sa.Text, nullable=False),
+    # It holds no lock by which others see that it lives, because a pooler stands in between.
+    sa.Column("polls", sa.Boolean, nullable=False, server_default=sa.false()),
     sqlite_autoincrement=True,
 )
 

@@ -1,5 +1,6 @@
 """Tickets and escalations, with the trail of who did what."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,7 @@ from router.domain.decision import EscalationRequest, TicketRequest
 from router.domain.ticket import TicketState
 from router.errors import ActRefused, NotFound
 from router.ids import new_id
+from router.storage.conflicts import insert_missing
 from router.storage.store import EventRef
 from router.storage.tables import conversation as conversation_table
 from router.storage.tables import escalation, ticket, ticket_entry
@@ -23,6 +25,8 @@ STEPS: Mapping[TicketState, tuple[TicketState, ...]] = {
     TicketState.CLOSED: (),
 }
 _WORKED = (TicketState.NEW, TicketState.IN_PROGRESS)
+#: More digits than these are no number that a database has.
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +78,17 @@ def open_ticket(
     A conversation has one open ticket at a time: while it has one, what comes is added to it.
     """
     if conversation is not None:
+        # Who opens one for the same conversation at this moment opens it before or after.
+        connection.execute(
+            sa.select(conversation_table.c.id)
+            .where(conversation_table.c.id == conversation, conversation_table.c.tenant == tenant)
+            .with_for_update()
+        )
         found = connection.execute(
             sa.select(ticket.c.id, ticket.c.number, ticket.c.queue)
             .join(conversation_table, conversation_table.c.open_ticket == ticket.c.id)
             .where(conversation_table.c.id == conversation, conversation_table.c.tenant == tenant)
-            .where(ticket.c.state.in_([TicketState.NEW, TicketState.IN_PROGRESS]))
+            .where(ticket.c.state.in_(_WORKED))
         ).first()
         if found is not None and found.queue == request.queue:
             note(
@@ -99,24 +109,25 @@ def open_ticket(
     latest = sa.select(sa.func.coalesce(sa.func.max(ticket.c.number), 0) + 1).where(
         ticket.c.tenant == tenant
     )
-    number = connection.execute(latest).scalar_one()
     lane, seq = event or (None, None)
-    connection.execute(
-        sa.insert(ticket).values(
-            id=id,
-            tenant=tenant,
-            number=number,
-            conversation=conversation,
-            event_lane=lane,
-            event_seq=seq,
-            queue=request.queue,
-            title=request.title,
-            priority=request.priority,
-            state=TicketState.NEW,
-            created_at=now,
-            updated_at=now,
-        )
-    )
+    values = {
+        "id": id,
+        "tenant": tenant,
+        "conversation": conversation,
+        "event_lane": lane,
+        "event_seq": seq,
+        "queue": request.queue,
+        "title": request.title,
+        "priority": request.priority,
+        "state": TicketState.NEW,
+        "created_at": now,
+        "updated_at": now,
+    }
+    key = ("tenant", "number")
+    number = connection.execute(latest).scalar_one()
+    while not insert_missing(connection, ticket, {**values, "number": number}, key=key):
+        # Another node has taken the same number at the same moment: the next one is ours.
+        number = connection.execute(latest).scalar_one()
     note(connection, tenant=tenant, ticket=id, author=author, what="opened", now=now)
     if conversation is not None:
         connection.execute(
@@ -191,7 +202,7 @@ def show_ticket(connection: sa.Connection, tenant: str, name: str) -> TicketView
     :raises NotFound: if the tenant has none of this name.
     """
     number = name.removeprefix("#")
-    which = ticket.c.number == int(number) if number.isdecimal() else ticket.c.id == name
+    which = ticket.c.number == int(number) if _NUMBER.fullmatch(number) else ticket.c.id == name
     row = connection.execute(sa.select(ticket).where(ticket.c.tenant == tenant, which)).first()
     if row is None:
         raise NotFound(f'there is no ticket "{name}"')
@@ -214,6 +225,12 @@ def change_state(
     :raises ActRefused: if it cannot become that.
     """
     view = show_ticket(connection, tenant, name)
+    connection.execute(
+        sa.select(ticket.c.id)
+        .where(ticket.c.id == view.id, ticket.c.tenant == tenant)
+        .with_for_update()
+    )
+    view = show_ticket(connection, tenant, view.id)
     steps = STEPS[TicketState(view.state)]
     if state not in steps:
         may = f"It may become {' or '.join(steps)}" if steps else "Open a new one"

@@ -38,6 +38,8 @@ class Health:
 
     def _ready(self) -> tuple[int, dict[str, object]]:
         missing = [*(["draining"] if self._host.draining else []), *self._host.readiness()]
+        held_back = self._host.held_back()
+        more: dict[str, object] = {"breakers_open": held_back} if held_back else {}
         if missing:
-            return 503, {"status": "not ready", "because": missing}
-        return 200, {"status": "ready", "because": []}
+            return 503, {"status": "not ready", "because": missing, **more}
+        return 200, {"status": "ready", "because": [], **more}

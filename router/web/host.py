@@ -94,6 +94,10 @@ class WebHost(Protocol):
         """Name what is not ready, such as ``database`` or ``channels.whatsapp``; empty is ready."""
         ...
 
+    def held_back(self) -> list[str]:
+        """Name the instances whose circuit breaker is open; nothing leaves there for now."""
+        ...
+
     def status(self) -> dict[str, Any]:
         """Give what only the living process knows; ``instances`` among it."""
         ...

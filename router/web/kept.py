@@ -18,12 +18,16 @@ class Kept(Generic[Value]):
 
     Those who ask while it is being worked out wait for that one answer. A failure is not kept.
 
-    :param seconds: for how long.
+    :param seconds: for how long, at least.
+    :param times: an answer is kept for so many times as long as it took to work out, if that is
+        longer: however much there is to count, counting takes a small part of the time.
     """
 
-    def __init__(self, clock: Clock, seconds: float) -> None:
+    def __init__(self, clock: Clock, seconds: float, *, times: float = 0.0) -> None:
         self._clock = clock
         self._seconds = seconds
+        self._times = times
+        #: Until when each is kept.
         self._kept: dict[Hashable, tuple[float, Value]] = {}
         self._locks: dict[Hashable, anyio.Lock] = {}
 
@@ -34,19 +38,18 @@ class Kept(Generic[Value]):
             async with lock:
                 now = self._clock.monotonic()
                 kept = self._kept.get(key)
-                if kept is not None and now - kept[0] < self._seconds:
+                if kept is not None and now < kept[0]:
                     return kept[1]
                 value = await make()
-                self._keep(key, value)
+                took = self._clock.monotonic() - now
+                self._keep(key, value, max(self._seconds, took * self._times))
                 return value
         finally:
             if not lock.statistics().tasks_waiting and not lock.locked():
                 self._locks.pop(key, None)
 
-    def _keep(self, key: Hashable, value: Value) -> None:
+    def _keep(self, key: Hashable, value: Value, seconds: float) -> None:
         now = self._clock.monotonic()
-        self._kept = {
-            other: entry for other, entry in self._kept.items() if now - entry[0] < self._seconds
-        }
+        self._kept = {other: entry for other, entry in self._kept.items() if now < entry[0]}
         if len(self._kept) < _LIMIT:
-            self._kept[key] = (now, value)
+            self._kept[key] = (now + seconds, value)

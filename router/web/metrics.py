@@ -10,6 +10,7 @@ every five seconds, however often somebody scrapes.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,7 +35,6 @@ from router.web.kept import Kept
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from sqlalchemy import Connection
 
@@ -146,6 +146,27 @@ class _Collected(Collector):
             "The hash of the configuration in force; decisions' traces name it, too.",
             {"hash": self._host.settings.hash},
         )
+        settings = self._host.status()["settings"]
+        yield GaugeMetricFamily(
+            "router_settings_loaded_timestamp_seconds",
+            "When the configuration in force was loaded.",
+            datetime.fromisoformat(settings["loaded_at"]).timestamp(),
+        )
+        yield GaugeMetricFamily(
+            "router_settings_last_load_timestamp_seconds",
+            "When the files were last read, whatever became of it.",
+            datetime.fromisoformat(settings["last_load"]["at"]).timestamp(),
+        )
+        yield GaugeMetricFamily(
+            "router_settings_last_load_applied",
+            "0 if the last reload was refused: what runs is not what the files say.",
+            float(settings["last_load"]["applied"]),
+        )
+        yield GaugeMetricFamily(
+            "router_settings_need_restart",
+            "How many settings differ in the files, and need a restart.",
+            float(len(settings["restart"])),
+        )
         yield GaugeMetricFamily(
             "router_draining", "1 while the daemon stops.", float(self._host.draining)
         )
@@ -171,12 +192,19 @@ class _Collected(Collector):
             "1 while it is down, or its last probe failed; `router status` says what is wrong.",
             labels=("name", "kind"),
         )
+        breaker = GaugeMetricFamily(
+            "router_breaker_open",
+            "1 while its circuit breaker is open: its calls failed, and nothing is sent there.",
+            labels=("name", "kind"),
+        )
         for instance in self._host.status()["instances"]:
             labels = instance["name"], instance["kind"]
+            breaker.add_metric(labels, float(instance["breaker"] is not None))
             up.add_metric(labels, float(instance["up"]))
             trouble.add_metric(labels, float(instance["error"] is not None))
         yield up
         yield trouble
+        yield breaker
 
 
 def _gauges(standing: Standing) -> Iterator[Metric]:

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 PATH: Final = "/api/v1/stats"
 
-#: How long an answer is kept: it reads whole tables. In seconds.
+#: How long an answer is kept, in seconds: without `since` it reads all that there ever was.
 _KEPT: Final = 5.0
+#: Where that takes long, it is kept for so many times as long.
+_TIMES: Final = 20.0
 
 
 class StatsView:
@@ -33,7 +35,7 @@ class StatsView:
     def __init__(self, host: WebHost, local_only: LocalOnly) -> None:
         self._host = host
         self._local_only = local_only
-        self._answers: Kept[dict[str, Any]] = Kept(host.clock, _KEPT)
+        self._answers: Kept[dict[str, Any]] = Kept(host.clock, _KEPT, times=_TIMES)
 
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):
@@ -85,6 +87,7 @@ def numbers(
     :param since: nothing older; ``None`` for all there is.
     """
     from router.storage import stats  # here, because it brings SQLAlchemy
+    from router.storage.breakers import open_breakers
 
     stats.hold_still(connection)
     scope = stats.Scope(tenant=tenant, since=since)
@@ -122,4 +125,14 @@ def numbers(
         "outbox": items,
         "open": asdict(stats.waiting_for_people(connection, scope)),
         "ai": {name: asdict(used) for name, used in backends.items()},
+        "breakers": [
+            {
+                "tenant": it.tenant,
+                "instance": it.instance,
+                "open_since": it.opened_at.isoformat(),
+                "until": it.until.isoformat(),
+                "error": it.error,
+            }
+            for it in open_breakers(connection, tenant)
+        ],
     }

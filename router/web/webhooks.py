@@ -61,17 +61,16 @@ class Webhooks:
             if refusal is not None:
                 await self._refuse(send, channel, 403, refusal)
                 return
-        settings = self._host.settings
         try:
             body = await asgi.read_body(
                 receive,
                 announced=headers.get("content-length"),
-                limit=settings.server.max_body,
+                limit=self._host.settings.server.max_body,
                 patience=self._patience,
             )
         except asgi.BodyTooLarge as error:
             if error.more:
-                excess = settings.server.max_body * asgi.EXCESS
+                excess = self._host.settings.server.max_body * asgi.EXCESS
                 await asgi.discard(receive, limit=excess, patience=self._patience)
             await self._refuse(send, channel, 413, "The request is too large.", _CLOSE)
             return
@@ -80,9 +79,11 @@ class Webhooks:
             return
         except asgi.ClientGone:
             return  # not acknowledged, so the provider sends it again
+        # The body took its time: the channel may have been put in another's place meanwhile.
+        channel = self._host.channel(channel.tenant, channel.name) or channel
         request = WebhookRequest(
             method=method,
-            url=settings.router.public_url + asgi.path_as_sent(scope),
+            url=self._host.settings.router.public_url + asgi.path_as_sent(scope),
             headers=headers,
             body=body,
             received_at=self._host.clock.now(),

@@ -53,10 +53,21 @@ def wait_for(happened: Callable[[], bool], what: str, seconds: float = PATIENCE)
 
 
 class Daemon:
-    """A router.toml in a folder, and the process that serves it, started as often as one likes."""
+    """A router.toml in a folder, and the process that serves it, started as often as one likes.
 
-    def __init__(self, folder: Path, config: str, files: Mapping[str, str]) -> None:
+    :param files: other files by their paths in the folder.
+    :param variables: environment variables that the process has besides ours.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: str,
+        files: Mapping[str, str],
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
+        self.variables = {"LEDGER_SECRET": SECRET, **(variables or {})}
         self.url = ""
         self.errors: list[str] = []
         self.printed: list[str] = []
@@ -88,7 +99,7 @@ class Daemon:
         kept = {name: value for name, value in os.environ.items() if name != VARIABLE}
         if failpoint is not None:
             kept[VARIABLE] = failpoint
-        return {**kept, "LEDGER_SECRET": SECRET}
+        return {**kept, **self.variables}
 
     def spawn(self, *, failpoint: str | None = None) -> None:
         """Start a process; it may not serve yet, or never."""

@@ -108,54 +108,79 @@ class Provider:
         self._closed.set()
 
 
+class Handler(BaseHTTPRequestHandler):
+    """One connection, whose other end may be killed at any moment."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def body(self) -> bytes:
+        return self.rfile.read(int(self.headers["Content-Length"]))
+
+    def answer(self, status: int, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def hang_up(self) -> None:
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+    def handle(self) -> None:
+        with suppress(OSError):  # whoever sent this was killed
+            super().handle()
+
+    def finish(self) -> None:
+        with suppress(OSError):
+            super().finish()
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        pass
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
+@contextmanager
+def serving(handler: Callable[..., Handler], port: int = 0) -> Iterator[Server]:
+    """Answer at a port of this machine until the context is left.
+
+    :param handler: a class of it, or what makes one.
+    """
+    with Server(("127.0.0.1", port), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="provider")
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 @contextmanager
 def running() -> Iterator[Provider]:
     """Run a provider until the context is left."""
     provider = Provider()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
+    class LedgerHandler(Handler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            provider_id, whim = provider.take(self.path, json.loads(body))
+            provider_id, whim = provider.take(self.path, json.loads(self.body()))
             if whim.seconds:
                 provider.think(whim.seconds)
             if whim.hang_up:
-                self.close_connection = True
-                self.connection.shutdown(socket.SHUT_RDWR)
+                self.hang_up()
                 return
-            answer = json.dumps({"id": provider_id}).encode()
-            self.send_response(whim.status)
-            if whim.retry_after is not None:
-                self.send_header("Retry-After", str(whim.retry_after))
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
+            wait = {} if whim.retry_after is None else {"Retry_After": str(whim.retry_after)}
+            self.answer(whim.status, json.dumps({"id": provider_id}).encode(), **wait)
 
-        def handle(self) -> None:
-            with suppress(OSError):  # whoever sent this was killed
-                super().handle()
-
-        def finish(self) -> None:
-            with suppress(OSError):
-                super().finish()
-
-        def log_message(self, format: str, *arguments: Any) -> None:
-            pass
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        request_queue_size = 128
-
-    with Server(("127.0.0.1", 0), Handler) as server:
+    with serving(LedgerHandler) as server:
         provider.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="provider")
-        thread.start()
         try:
             yield provider
         finally:
             provider.close()
-            server.shutdown()
-            thread.join()

@@ -3,24 +3,29 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from pytest_httpserver import HTTPServer
-from twilio.request_validator import RequestValidator
-from werkzeug import Request, Response
 
 from router.data import data_path
 from tests.acceptance.daemon import PATIENCE, Daemon, folder_of, wait_for
+from tests.acceptance.twilio_provider import (
+    CUSTOMER,
+    PUBLIC,
+    SENDER,
+    TOKEN,
+    Twilio,
+    call,
+    question,
+    report,
+    running,
+    signed,
+)
 
 GUIDE = data_path("config", "TWILIO.md").read_text(encoding="utf-8")
-PUBLIC = "https://something.trycloudflare.com"
-TOKEN = "0123456789abcdef0123456789abcdef"
-ACCOUNT = "AC" + "0" * 32
-CUSTOMER = "whatsapp:+573001234567"
 
 
 def block(heading: str, language: str) -> str:
@@ -36,30 +41,13 @@ def run(words: Sequence[str], folder: Path) -> None:
 
 
 @pytest.fixture
-def twilio(httpserver: HTTPServer) -> HTTPServer:
-    """Answer as Twilio's API does."""
-    root = f"/2010-04-01/Accounts/{ACCOUNT}"
-
-    def authorised(request: Request) -> bool:
-        given = request.authorization
-        return given is not None and (given.username, given.password) == (ACCOUNT, TOKEN)
-
-    def account(request: Request) -> Response:
-        if not authorised(request):
-            return Response('{"code": 20003, "message": "no", "status": 401}', status=401)
-        return Response(f'{{"sid": "{ACCOUNT}", "status": "active"}}')
-
-    def message(request: Request) -> Response:
-        assert authorised(request)
-        return Response('{"sid": "SM00000000000000000000000000000099"}', status=201)
-
-    httpserver.expect_request(f"{root}.json").respond_with_handler(account)
-    httpserver.expect_request(f"{root}/Messages.json", method="POST").respond_with_handler(message)
-    return httpserver
+def twilio() -> Iterator[Twilio]:
+    with running() as twilio:
+        yield twilio
 
 
 @pytest.fixture
-def daemon(tmp_path: Path, twilio: HTTPServer) -> Iterator[Daemon]:
+def daemon(tmp_path: Path, twilio: Twilio) -> Iterator[Daemon]:
     """Follow steps 1 to 4, up to the start."""
     folder = tmp_path / "my-business"
     run([sys.executable, "-m", "router", "init", str(folder)], tmp_path)
@@ -70,49 +58,11 @@ def daemon(tmp_path: Path, twilio: HTTPServer) -> Iterator[Daemon]:
     channel = block("3. The channel and its secret", "toml")
     config = config.replace(hashed[0], url) + "\n" + channel
     # The one thing that the guide does not say.
-    config += f'base_url = "{twilio.url_for("").rstrip("/")}"\n'
+    config += f'base_url = "{twilio.url}"\n'
     with folder_of(folder, config, {}) as daemon:
         secret = block("3. The channel and its secret", "sh").replace("paste-it-here", TOKEN)
         run(["sh", "-e", "-c", secret], folder)
         yield daemon
-
-
-def signed(url: str, form: Mapping[str, str], token: str = TOKEN) -> str:
-    """Sign as Twilio's own library does."""
-    signature: str = RequestValidator(token).compute_signature(url, dict(form))
-    return signature
-
-
-def call(
-    daemon: Daemon,
-    path: str,
-    form: Mapping[str, str],
-    *,
-    signature: str | None = None,
-    public: str = PUBLIC,
-) -> httpx.Response:
-    """Call the webhook as Twilio does through the tunnel."""
-    headers = {
-        "Host": urlsplit(public).netloc,
-        "X-Forwarded-Proto": "https",
-        "X-Forwarded-For": "203.0.113.9",
-        "Content-Type": "application/x-www-form-urlencoded",
-        "X-Twilio-Signature": signed(public + path, form) if signature is None else signature,
-    }
-    return httpx.post(daemon.url + path, content=urlencode(form), headers=headers, timeout=PATIENCE)
-
-
-def question(id: str = "SM00000000000000000000000000000001", **more: str) -> dict[str, str]:
-    return {
-        "MessageSid": id,
-        "AccountSid": ACCOUNT,
-        "From": CUSTOMER,
-        "To": "whatsapp:+14155238886",
-        "Body": "¿Cuál es el horario?",
-        "NumMedia": "0",
-        "ProfileName": "Ana Pérez",
-        **more,
-    }
 
 
 def checks(daemon: Daemon, **headers: str) -> dict[str, bool | None]:
@@ -122,7 +72,7 @@ def checks(daemon: Daemon, **headers: str) -> dict[str, bool | None]:
     return {check["check"]: check["ok"] for check in answer.json()["checks"]}
 
 
-def test_walk_through_leads_to_an_answered_message(daemon: Daemon, twilio: HTTPServer) -> None:
+def test_walk_through_leads_to_an_answered_message(daemon: Daemon, twilio: Twilio) -> None:
     assert "is fine" in daemon.command("check")
     daemon.start()
 
@@ -140,21 +90,15 @@ def test_walk_through_leads_to_an_answered_message(daemon: Daemon, twilio: HTTPS
     wait_for(lambda: "9:00" in daemon.command("drafts", "list"), "a draft of the answer")
     [draft] = daemon.rows("SELECT id FROM draft")[0]
     daemon.command("drafts", "approve", draft)
-    wait_for(lambda: any(r.method == "POST" for r, _ in twilio.log), "the answer at Twilio")
+    wait_for(lambda: len(twilio.taken()) == 1, "the answer at Twilio")
 
-    [sent] = [request for request, _ in twilio.log if request.method == "POST"]
-    form = parse_qs(sent.get_data(as_text=True))
-    assert form["To"] == [CUSTOMER]
-    assert form["From"] == ["whatsapp:+14155238886"]
-    assert "9:00" in form["Body"][0]
-    [callback] = form["StatusCallback"]
-    assert callback.startswith(f"{PUBLIC}/hooks/whatsapp/status?item=")
+    [sent] = twilio.taken()
+    assert (sent.to, sent.form["From"]) == (CUSTOMER, SENDER)
+    assert "9:00" in sent.text
+    assert sent.form["StatusCallback"].startswith(f"{PUBLIC}/hooks/whatsapp/status?item=")
 
     # The report that Twilio makes about it comes to the address that the message carried.
-    report = {"MessageSid": "SM" + "0" * 30 + "99", "MessageStatus": "read", "To": CUSTOMER}
-    report |= {"AccountSid": ACCOUNT, "From": "whatsapp:+14155238886"}
-    path = callback.removeprefix(PUBLIC)
-    assert call(daemon, path, report).status_code == 204
+    assert call(daemon, sent.callback, report(sent, "read")).status_code == 204
     wait_for(
         lambda: daemon.rows("SELECT status FROM message WHERE direction = 'out'") == [("read",)],
         "read",
@@ -180,13 +124,12 @@ def test_refusals_read_as_the_guide_says(daemon: Daemon) -> None:
     other = "https://old.trycloudflare.com"
     path = "/hooks/whatsapp"
     foreign = question(AccountSid="AC" + "1" * 32)
-    wrong_token = signed(PUBLIC + path, question(), "another" * 5)
-    plain = {"Content-Type": "application/x-www-form-urlencoded"}
+    wrong_token = {"X-Twilio-Signature": signed(PUBLIC + path, question(), "another" * 5)}
     answers = [
         call(daemon, path, question(), public=other),
-        call(daemon, path, question(), signature=wrong_token),
+        call(daemon, path, question(), headers=wrong_token),
         call(daemon, path, foreign),
-        httpx.post(daemon.url + path, content=urlencode(question()), headers=plain),
+        call(daemon, path, question(), headers={}),
     ]
 
     assert [answer.status_code for answer in answers] == [403] * 4

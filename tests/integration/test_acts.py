@@ -20,7 +20,7 @@ from router.storage.health import damage
 from router.storage.store import AttemptResult, Commit, Item, NewEvent, Tx
 from router.storage.tables import conversation, draft, inbox_event, message, outbox, ticket
 from router.storage.tickets import open_escalation, open_ticket
-from tests.integration.engine.harness import ANA, LUIS, Engine, opened, ref
+from tests.integration.engine.harness import ANA, DATABASES, LUIS, Engine, opened, ref
 
 
 class Channels:
@@ -44,9 +44,9 @@ def channels() -> Channels:
     return Channels()
 
 
-@pytest.fixture
-async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
-    async with opened("sqlite", tmp_path) as engine:
+@pytest.fixture(params=list(DATABASES))
+async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Engine]:
+    async with opened(request.param, tmp_path) as engine:
         yield engine
         assert await engine.store.read(damage) == []
 
@@ -239,6 +239,48 @@ async def test_an_action_that_was_done_leaves_no_lane_behind(engine: Engine, des
 
 
 @pytest.mark.parametrize("state", [ItemState.DEAD, ItemState.REFUSED])
+@pytest.mark.parametrize(
+    "verdict, ended, status, error",
+    [
+        ("sent", "done", "sent", "ana says that it was sent; before: the connection was lost"),
+        (
+            "drop",
+            "withdrawn",
+            "withdrawn",
+            "ana says that it is not to be sent any more; before: the connection was lost",
+        ),
+        (
+            "resend",
+            "waiting",
+            "queued",
+            "ana asked for another try; before: the connection was lost",
+        ),
+    ],
+)
+async def test_a_dead_letter_is_settled_by_a_persons_word(
+    engine: Engine, desk: Desk, state: ItemState, verdict: str, ended: str, status: str, error: str
+) -> None:
+    item = await stuck(engine, state)
+
+    result = await desk.do("outbox.resolve", item, verdict=verdict)
+
+    assert (result["item"]["state"], result["item"]["error"]) == (ended, error)
+    assert (await engine.line(item)).status == status
+    if verdict == "resend":
+        assert (await engine.claim_item()).id == item
+    else:
+        assert await engine.idle("out")
+
+
+async def test_what_became_of_an_item_has_to_be_said(engine: Engine, desk: Desk) -> None:
+    item = await stuck(engine, ItemState.UNKNOWN)
+
+    refused = await desk.refused("outbox.resolve", item)
+
+    assert refused == 'say what became of it: "verdict" is sent, resend or drop'
+
+
+@pytest.mark.parametrize("state", [ItemState.DEAD, ItemState.REFUSED])
 async def test_what_was_given_up_waits_again_at_the_end_of_its_lane(
     engine: Engine, desk: Desk, state: ItemState
 ) -> None:
@@ -254,6 +296,23 @@ async def test_what_was_given_up_waits_again_at_the_end_of_its_lane(
     assert (again.id, again.attempt) == (item, 0)
     assert await engine.send(again)
     assert await engine.states() == {"¿En qué puedo ayudar?": "done", "¡Hola!": "done"}
+
+
+async def test_what_a_person_wrote_and_tries_again_goes_past_what_nobody_knows(
+    engine: Engine, desk: Desk
+) -> None:
+    await engine.answer("hola")
+    written = await engine.person_writes("Le llamo hoy.", (await engine.conversation()).id)
+    await engine.attempt(await engine.claim_item(), ItemState.REFUSED)
+    await engine.answer("gracias", "De nada.")
+    await engine.attempt(await engine.claim_item(), ItemState.UNKNOWN)
+    assert (await engine.lane("out")).parked
+
+    await desk.do("outbox.retry", written)
+
+    assert await engine.send(await engine.claim_item())
+    assert await engine.states() == {"De nada.": "unknown", "Le llamo hoy.": "done"}
+    assert (await engine.lane("out")).parked
 
 
 async def test_an_action_can_be_tried_again_though_its_lane_is_gone(
@@ -303,13 +362,10 @@ async def test_a_retry_is_a_persons_word_and_survives_a_takeover(
             "outbox.resolve",
             {"sent": True},
             ItemState.DONE,
-            "done: there is nothing to settle. Only an item that is unknown can be resolved",
-        ),
-        (
-            "outbox.resolve",
-            {"sent": False},
-            ItemState.DEAD,
-            "dead: there is nothing to settle. Only an item that is unknown can be resolved",
+            (
+                "done: there is nothing to settle. "
+                "Only an item that is unknown, dead or refused can be resolved"
+            ),
         ),
     ],
 )
@@ -502,7 +558,7 @@ async def _land(engine: Engine, item: Item) -> None:
     await engine.store.finish_attempt(item, AttemptResult(state=ItemState.DONE))
 
 
-async def test_a_conversation_handed_back_is_the_bots_in_the_same_epoch(
+async def test_a_conversation_handed_back_is_the_bots_in_an_epoch_of_its_own(
     engine: Engine, desk: Desk
 ) -> None:
     await engine.answer()
@@ -512,7 +568,7 @@ async def test_a_conversation_handed_back_is_the_bots_in_the_same_epoch(
 
     assert result["conversation"]["owner"] == "bot"
     row = await engine.conversation()
-    assert (row.owner, row.epoch, row.status) == ("bot", 1, "active")
+    assert (row.owner, row.epoch, row.status) == ("bot", 2, "active")
 
 
 @pytest.mark.parametrize(

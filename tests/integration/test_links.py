@@ -15,14 +15,14 @@ from router.storage.links import Link, find_link, open_link
 from router.storage.store import Tx
 from router.storage.tables import link
 from router.storage.tickets import add_note, change_state, open_escalation, open_ticket
-from tests.integration.engine.harness import Engine, opened, ref
+from tests.integration.engine.harness import DATABASES, Engine, opened, ref
 
 HOUR = 3600.0
 
 
-@pytest.fixture
-async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
-    async with opened("sqlite", tmp_path) as engine:
+@pytest.fixture(params=list(DATABASES))
+async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Engine]:
+    async with opened(request.param, tmp_path) as engine:
         yield engine
 
 

@@ -77,6 +77,7 @@ def test_names_are_a_promise() -> None:
         "router_attempts": ("tenant", "kind", "destination", "state"),
         "router_attempt_seconds": ("tenant", "kind", "destination"),
         "router_provider_errors": ("tenant", "kind", "destination", "code"),
+        "router_breakers_opened": ("tenant", "name", "kind"),
         "router_sent_seconds": ("tenant", "channel"),
         "router_ai_calls": ("tenant", "backend", "state"),
         "router_ai_seconds": ("tenant", "backend"),

@@ -106,18 +106,6 @@ def test_a_database_is_made_once_and_is_sound(run: Run, desk: Path) -> None:
     assert (looked.status, looked.out) == (0, f"{database} is sound: schema 0001.\n")
 
 
-def test_postgresql_is_refused_in_words(run: Run, desk: Path) -> None:
-    text = _CONFIG.replace("sqlite+aiosqlite:///router.db", "postgresql://localhost/router")
-    (desk / "router.toml").write_text(text, encoding="utf-8")
-
-    ran = run("status")
-
-    assert ran.status == 2
-    assert ran.err.startswith(
-        f"{desk / 'router.toml'}:3:12: this version keeps its data in SQLite only. Write database"
-    )
-
-
 # Looking ──────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -296,6 +284,63 @@ async def test_what_is_unknown_is_settled_and_what_is_dead_tried_again(
     )
 
 
+@pytest.mark.parametrize("beside_a_daemon", [False, True])
+@pytest.mark.parametrize("state", [ItemState.UNKNOWN, ItemState.DEAD, ItemState.REFUSED])
+@pytest.mark.parametrize(
+    "flag, becomes",
+    [
+        ("--sent", "done"),
+        ("--resend", "waiting"),
+        ("--not-sent", "waiting"),
+        ("--drop", "withdrawn"),
+    ],
+)
+async def test_what_did_not_end_well_is_settled_by_a_persons_word(
+    run: Run, desk: Path, *, beside_a_daemon: bool, state: ItemState, flag: str, becomes: str
+) -> None:
+    words = ("outbox", "resolve", "--by", "ana", flag)
+    async with opened("sqlite", desk) as engine:
+        item = await stuck(engine, state)
+        path, perform = socket_path(desk / "router.db"), commands(engine.store, Channels(), dict)
+        async with serve(path, perform, RecordingLog()):
+            told = await shown(run, *words, item) if beside_a_daemon else None
+    told = told or await shown(run, *words, item)
+
+    assert (told.status, told.out) == (0, f"{item} is {becomes} now.\n")
+    assert (await shown(run, "outbox", "show", item, "--json")).json["state"] == becomes
+
+
+async def test_two_words_about_one_item_are_a_mistake(run: Run, desk: Path) -> None:
+    async with closed_later(desk) as engine:
+        item = await stuck(engine, ItemState.UNKNOWN)
+
+    told = await shown(run, "outbox", "resolve", item, "--sent", "--drop")
+
+    assert told.status == 2
+    assert told.err.startswith("say one of --sent, --resend and --drop: nobody else knows.")
+
+
+async def test_a_dead_event_is_tried_again_once_beside_a_daemon(run: Run, desk: Path) -> None:
+    async with opened("sqlite", desk) as engine:
+        await engine.accept(engine.said("hola"))
+        work = await engine.claim_one()
+        await engine.complete(Commit(work=work, outcome="dead", dead_error="KeyError: 'x'"))
+        path = socket_path(desk / "router.db")
+        perform = commands(engine.store, Channels(), dict)
+        async with serve(path, perform, RecordingLog()):
+            retried = await shown(run, "events", "retry", str(ref(1)))
+            again = await shown(run, "events", "retry", str(ref(1)))
+            waiting = await shown(run, "events", "retry", str(ref(2)))
+
+    assert retried.out == f"It is tried again as {ref(2)}\n"
+    assert again.status == 1
+    assert again.err.startswith(f'event "{ref(1)}" was tried again as {ref(2)}')
+    assert waiting.err == (
+        f'event "{ref(2)}" still waits for its turn. Only a dead or an unparsed event can be '
+        "retried\n"
+    )
+
+
 async def test_an_unparsed_request_is_read_by_the_configured_channel(run: Run, desk: Path) -> None:
     async with closed_later(desk) as engine:
         name = await unparsed(engine)
@@ -346,6 +391,13 @@ async def test_the_status_tells_what_wants_a_look(run: Run, desk: Path) -> None:
         "instances": [
             {"name": "channels.phone", "kind": "simulator", "up": True, "error": None},
             {"name": "ai.assistant", "kind": "openai", "up": False, "error": "401"},
+            {
+                "name": "actions.pager",
+                "kind": "webhook",
+                "up": True,
+                "error": None,
+                "breaker": {"open_since": "2026-03-02T10:00:00+00:00", "error": "busy"},
+            },
         ],
     }
     async with opened("sqlite", desk) as engine:
@@ -364,6 +416,8 @@ async def test_the_status_tells_what_wants_a_look(run: Run, desk: Path) -> None:
     assert running.status == 0
     assert "0.1.0 runs as process 7 since " in running.out
     assert "ai.assistant    openai     down: 401\n" in running.out
+    assert "  circuit breaker open since " in running.out
+    assert running.out.partition("circuit breaker open since ")[2].split("\n")[0].endswith(": busy")
     assert "drafts        1 (router drafts list)\n" in running.out
     assert "escalations   1 (router escalations list)\n" in running.out
     main_tenant, acme = as_json.json["tenants"]
@@ -391,7 +445,7 @@ async def test_damage_is_named(run: Run, desk: Path) -> None:
     assert ran.status == 1
     assert f"the cursor of lane in {ref(1).lane} is beyond its end\n" in ran.out
     assert "will never leave: it is behind its lane's cursor\n" in ran.out
-    assert ran.out.endswith("is damaged. Restore a backup, and keep this file for a look.\n")
+    assert ran.out.endswith("is damaged. Restore a backup, and keep this one for a look.\n")
 
 
 # Narrowing a list down ────────────────────────────────────────────────────────────────────────

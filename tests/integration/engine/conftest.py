@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.engine.harness import DATABASES, Engine, opened
+from tests.integration.engine.harness import DATABASES, Engine, PostgresDatabase, opened
+
+
+@pytest.fixture(autouse=True)
+def server(request: pytest.FixtureRequest) -> None:
+    """Start PostgreSQL for a test that runs on it, outside of the test's event loop."""
+    chosen = getattr(request.node, "callspec", None)
+    if chosen is not None and "postgres" in chosen.params.values():
+        PostgresDatabase.server = request.getfixturevalue("postgres_server")
+        PostgresDatabase.server.prepare()
 
 
 @pytest.fixture(params=list(DATABASES))

@@ -3,13 +3,15 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self, TypeAlias
 
 import anyio
 import sqlalchemy as sa
+from anyio.from_thread import start_blocking_portal
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from router.clock import Clock
 from router.domain.conversation import Contact, Conversation
@@ -36,7 +38,8 @@ from router.storage.store import (
     Tx,
     Work,
 )
-from router.storage.tables import conversation, inbox_event, lane, message, outbox
+from router.storage.tables import conversation, inbox_event, lane, message, metadata, node, outbox
+from tests.postgres import PostgresServer
 
 ANA = Address("tel", "+573001234567")
 LUIS = Address("tel", "+573009876543")
@@ -59,24 +62,93 @@ class SQLiteDatabase:
         """Give a quick way to look in beside the store."""
         return sa.create_engine(f"sqlite:///{self.path}", poolclass=sa.pool.StaticPool)
 
+    def close(self) -> None:
+        """The folder goes with the test."""
+
+
+class PostgresDatabase:
+    """A database of a PostgreSQL server, with the schema in it."""
+
+    #: Set before a test that runs on PostgreSQL begins.
+    server: ClassVar[PostgresServer]
+
+    def __init__(self, _: Path) -> None:
+        self._database = self.server.database(migrated=True)
+        self.url = self._database.__enter__().url
+
+    async def open(self, clock: Clock, **options: Any) -> Store:
+        from router.storage.postgres import PostgresStore
+
+        return await PostgresStore.open(self.url, clock, **options)
+
+    def looker(self) -> "Looker":
+        """Give a quick way to look in beside the store."""
+        return Looker(self.url)
+
+    def clear(self) -> None:
+        """Take every row away."""
+        looker = Looker(self.url)
+        for table in reversed(metadata.sorted_tables):
+            looker.execute(sa.delete(table))
+        looker.dispose()
+
+    def close(self) -> None:
+        self._database.__exit__(None, None, None)
+
+
+class Looker:
+    """A PostgreSQL database for whoever has no time for a loop: its own turns in a thread."""
+
+    def __init__(self, url: str) -> None:
+        self._portal = start_blocking_portal()
+        self._run = self._portal.__enter__().call
+        self._engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
+
+    def connect(self) -> Self:
+        return self
+
+    def execution_options(self, **_: Any) -> Any:
+        return self
+
+    def execute(self, statement: sa.Executable) -> Sequence[sa.Row[Any]]:
+        return self._run(self._execute, statement)
+
+    async def _execute(self, statement: sa.Executable) -> Sequence[sa.Row[Any]]:
+        async with self._engine.connect() as connection:
+            result = await connection.execute(statement)
+            return result.all() if result.returns_rows else ()
+
+    def dispose(self) -> None:
+        self._run(self._engine.dispose)
+        self._portal.__exit__(None, None, None)
+
+
+Database: TypeAlias = SQLiteDatabase | PostgresDatabase
 
 #: Every store that gives the guarantees, by name.
-DATABASES: dict[str, Callable[[Path], SQLiteDatabase]] = {"sqlite": SQLiteDatabase}
+DATABASES: dict[str, Callable[[Path], Database]] = {
+    "sqlite": SQLiteDatabase,
+    "postgres": PostgresDatabase,
+}
 
 
 @dataclass
 class Engine:
     """A store and what tests do with it."""
 
-    database: SQLiteDatabase
+    database: Database
     clock: FakeClock
     store: Store
     numbers: "count[int]" = field(default_factory=lambda: count(1))
+    others: bool = False
 
     # --- starting and stopping
 
     async def crash(self) -> None:
-        """Lose the process: what it held leased is not given back."""
+        """Lose the process: what it held leased is not given back. Other nodes die with it."""
+        if self.others:
+            self.others = False
+            await self.store.write(_others_die)
         await self.store.close()
         self.store = await self.database.open(self.clock)
 
@@ -89,13 +161,22 @@ class Engine:
     async def another_node_takes(self, item: Work | Item) -> None:
         """Let a lane that this node leased be leased by another, as after an expiry."""
         key, kind = (item.ref.lane, IN) if isinstance(item, Work) else (item.lane, item.lane_kind)
-        await self.store.write(
-            lambda tx: tx.connection.execute(
+
+        def take(tx: Tx) -> None:
+            another = tx.connection.execute(
                 sa.update(lane)
                 .where(lane.c.kind == kind, lane.c.key == key)
                 .values(lease_owner=lane.c.lease_owner + 1000)
+                .returning(lane.c.lease_owner)
+            ).scalar_one()
+            here = datetime.now(UTC)
+            values = {"id": another, "started_at": here, "expires_at": here + timedelta(days=1)}
+            tx.connection.execute(
+                sa.insert(node).values(**values, host="another", version="1", polls=True)
             )
-        )
+
+        await self.store.write(take)
+        self.others = True
 
     # --- what comes in
 
@@ -353,6 +434,17 @@ class Engine:
         return row
 
 
+def _others_die(tx: Tx) -> None:
+    """Do to the nodes that tests made up what survivors do to dead ones."""
+    dead = list(
+        tx.connection.execute(sa.select(node.c.id).where(node.c.host == "another")).scalars()
+    )
+    tx.connection.execute(sa.delete(node).where(node.c.id.in_(dead)))
+    tx.connection.execute(
+        sa.update(lane).where(lane.c.lease_owner.in_(dead)).values(lease_owner=None, crashes=1)
+    )
+
+
 def ref(number: int, who: Address = ANA, tenant: str = "main") -> EventRef:
     return EventRef(lane_key(tenant, who), number)
 
@@ -362,8 +454,11 @@ async def opened(name: str, folder: Path) -> AsyncIterator[Engine]:
     """Open an engine on an empty database."""
     clock = FakeClock()
     database = DATABASES[name](folder)
-    engine = Engine(database, clock, await database.open(clock))
     try:
-        yield engine
+        engine = Engine(database, clock, await database.open(clock))
+        try:
+            yield engine
+        finally:
+            await engine.store.close()
     finally:
-        await engine.store.close()
+        database.close()

@@ -3,8 +3,8 @@
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -103,12 +103,18 @@ class Provider:
     :ivar sent: what customers have on their telephones: item ids and texts, in order.
     :ivar pause: what a question waits for before it is answered.
     :ivar script: how the next calls end, by what they do to whom; everything else succeeds.
+    :ivar scripts: the same for one instance alone, by its name; they come first.
+    :ivar listing: what it lists as sent, or why it does not, look by look; then nothing.
+    :ivar looked: what it was asked about, and since when.
     """
 
     sent: list[tuple[str, str, str]] = field(default_factory=list)
     done: list[plugin.ActionCall] = field(default_factory=list)
     asked: list[plugin.Prompt] = field(default_factory=list)
     script: list[Exception | None] = field(default_factory=list)
+    scripts: dict[str, list[Exception | None]] = field(default_factory=dict)
+    listing: list[Sequence[str] | Exception] = field(default_factory=list)
+    looked: list[tuple[str, datetime]] = field(default_factory=list)
     pause: anyio.Event | None = None
     answer: plugin.Completion = field(
         default_factory=lambda: plugin.Completion("Cuesta 5.", confidence=0.9, category="INFO")
@@ -123,8 +129,13 @@ class Provider:
         """Give what an item said."""
         return next(text for name, _, text in self.sent if name == item)
 
-    def next(self) -> None:
-        outcome = self.script.pop(0) if self.script else None
+    def outcome(self, name: str) -> Exception | None:
+        """Give how the next call of an instance ends."""
+        script = self.scripts.get(name) or self.script
+        return script.pop(0) if script else None
+
+    def next(self, name: str) -> None:
+        outcome = self.outcome(name)
         if outcome is not None:
             raise outcome
 
@@ -148,12 +159,21 @@ class Ledger(plugin.Channel[NoConfig]):
         ]
 
     async def send(self, message: plugin.OutboundMessage) -> plugin.SendReceipt:
-        outcome = self.provider.script.pop(0) if self.provider.script else None
+        outcome = self.provider.outcome(self.context.name)
         if outcome is None or isinstance(outcome, plugin.OutcomeUnknown | OSError):
             self.provider.sent.append((message.id, str(message.recipient), message.text))
         if outcome is not None:
             raise outcome
         return plugin.SendReceipt(f"ref-{message.id}")
+
+    async def find_sent(
+        self, message: plugin.OutboundMessage, since: datetime
+    ) -> Sequence[plugin.SentMessage]:
+        self.provider.looked.append((message.id, since))
+        found = self.provider.listing.pop(0) if self.provider.listing else ()
+        if isinstance(found, Exception):
+            raise found
+        return [plugin.SentMessage(name) for name in found]
 
 
 class Script(plugin.AIBackend[NoConfig]):
@@ -165,7 +185,7 @@ class Script(plugin.AIBackend[NoConfig]):
         self.provider.asked.append(prompt)
         if self.provider.pause is not None:
             await self.provider.pause.wait()
-        self.provider.next()
+        self.provider.next(self.context.name)
         return self.provider.answer
 
 
@@ -176,7 +196,7 @@ class Note(plugin.Action[NoConfig]):
 
     async def run(self, call: plugin.ActionCall) -> None:
         self.provider.done.append(call)
-        self.provider.next()
+        self.provider.next(self.context.name)
 
 
 def registry() -> Registry:
@@ -238,7 +258,7 @@ class Pipeline:
         configuration = lambda: self.configuration  # noqa: E731
         metrics = Metrics()
         shared = (clock, self.log, metrics)
-        self.asker = Asker(store, configuration, knowledge, *shared)
+        self.asker = Asker(store, configuration, lambda: knowledge, *shared)
         self.worker = Worker(store, lambda: cast("Triage", Watched()), *shared)
         self.deliverer = Deliverer(store, configuration, self.asker, *shared, ids=ids)
         self.intake = Intake(store, self.log, metrics)
@@ -246,6 +266,11 @@ class Pipeline:
     async def crash(self) -> None:
         await self.engine.crash()
         self.build()
+
+    def can(self, channel: str, **capabilities: Any) -> None:
+        """Let a channel be able to do more."""
+        live = self.configuration.instances.channels["main", channel]
+        live.plugin.capabilities = replace(live.plugin.capabilities, **capabilities)
 
     # --- steps
 

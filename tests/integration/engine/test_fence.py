@@ -1,9 +1,10 @@
 """The handover fence: after a person spoke, nothing that was decided before may leave."""
 
+import json
 from datetime import timedelta
 
-import anyio
 import pytest
+import sqlalchemy as sa
 
 from router.domain.conversation import SOMEBODY
 from router.domain.identity import Address
@@ -11,7 +12,7 @@ from router.domain.message import Author
 from router.domain.outbox import ItemState
 from router.storage.conversations import take_conversation
 from router.storage.fence import OWN_ECHO_WINDOW
-from router.storage.store import AttemptResult
+from router.storage.store import AttemptResult, Start
 from router.storage.tables import contact, conversation, inbox_event, outbox
 from tests.integration.engine.harness import ANA, LUIS, Engine
 
@@ -167,8 +168,26 @@ async def test_after_a_takeover_a_person_does_not_wait_for_the_next_try_of_the_b
 
     theirs = await engine.person_writes("¿Siguen ahí?", (await engine.conversation()).id)
 
-    with anyio.fail_after(1):
-        assert (await engine.claim_item()).id == theirs
+    # What was tried may have left, so its own start finds out what became of it: at once.
+    tried = await engine.claim_item()
+    assert await engine.store.start_attempt(tried) is Start.NOT
+    assert await engine.state(tried.id) == "withdrawn"
+    assert (await engine.claim_item()).id == theirs
+
+
+async def test_what_may_have_been_sent_before_a_takeover_is_not_withdrawn(engine: Engine) -> None:
+    await engine.answer("hola", "uno")
+    await engine.attempt(await engine.claim_item(), ItemState.WAITING, retry_in=300)
+    (row,) = await engine.rows(outbox)
+    body = json.dumps({**json.loads(row.body), "unknown": 1})
+    await engine.store.write(
+        lambda tx: tx.connection.execute(sa.update(outbox).values(body=body)).rowcount
+    )
+    await engine.accept(engine.echoed("Hola, soy Eva"))
+
+    item = await engine.claim_item()
+    assert item.may_have_left
+    assert await engine.store.start_attempt(item) is Start.OVERTAKEN
 
 
 # --- our own echo
@@ -300,3 +319,24 @@ async def test_what_was_never_tried_has_no_echo(engine: Engine) -> None:
 
     assert (await engine.conversation()).owner == SOMEBODY
     assert await engine.states() == {"buenos días": "withdrawn"}
+
+
+async def test_an_attempt_that_fails_after_a_takeover_keeps_no_person_waiting(
+    engine: Engine,
+) -> None:
+    await engine.answer("hola", "uno")
+    item = await engine.claim_item()
+    assert await engine.store.start_attempt(item)
+    thread = (await engine.conversation()).id
+    await engine.store.write(
+        lambda tx: take_conversation(tx.connection, "main", thread, by="eva", now=tx.now)
+    )
+    again = engine.clock.now() + timedelta(hours=1)
+    busy = AttemptResult(state=ItemState.WAITING, error="busy", retry_at=again)
+    await engine.store.finish_attempt(item, busy)
+    await engine.person_writes("Le escribe Eva", thread)
+
+    assert not await engine.send(await engine.claim_item())
+    assert await engine.send(await engine.claim_item())
+
+    assert await engine.states() == {"uno": "withdrawn", "Le escribe Eva": "done"}

@@ -10,7 +10,7 @@ interleaving of them with incoming facts, crashes and time can come about.
 import os
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,7 +44,12 @@ from router.storage.tables import (
     outbox,
     ticket,
 )
-from tests.integration.engine.harness import Engine, SQLiteDatabase
+from tests.integration.engine.harness import (
+    DATABASES,
+    Engine,
+    PostgresDatabase,
+    SQLiteDatabase,
+)
 from tests.integration.engine.pipeline import (
     RULES,
     SETTINGS,
@@ -575,7 +580,9 @@ async def _state(world: World) -> dict[str, Any]:
 class _Template:
     """A database with the schema in it and the settings, made once."""
 
+    store: str
     folder: Path
+    postgres: PostgresDatabase
     settings: Settings | None = None
     database: bytes
 
@@ -592,12 +599,32 @@ class _Template:
         folder.mkdir()
         (folder / "router.db").write_bytes(cls.database)
 
+    @classmethod
+    def empty(cls) -> SQLiteDatabase | PostgresDatabase:
+        """Give the database, with nothing in it."""
+        if cls.store == "sqlite":
+            return SQLiteDatabase(cls.folder)
+        cls.postgres.clear()
+        return cls.postgres
+
+
+@pytest.fixture(autouse=True, params=list(DATABASES))
+def store(request: pytest.FixtureRequest, server: None, tmp_path: Path) -> Iterator[None]:
+    """Let the examples of a test run on one of the stores."""
+    _Template.store = request.param
+    if request.param == "sqlite":
+        yield
+        return
+    _Template.postgres = PostgresDatabase(tmp_path)
+    yield
+    _Template.postgres.close()
+
 
 class _world:  # noqa: N801 - used as a function is
     async def __aenter__(self) -> World:
         assert _Template.settings is not None
         clock = FakeClock()
-        database = SQLiteDatabase(_Template.folder)
+        database = _Template.empty()
         self._engine = Engine(database, clock, await database.open(clock))
         log = RecordingLog()
         provider = Provider()

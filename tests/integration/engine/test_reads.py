@@ -5,13 +5,15 @@ from pathlib import Path
 
 import anyio
 import anyio.lowlevel
+import pytest
 import sqlalchemy as sa
 
-from tests.integration.engine.harness import opened
+from tests.integration.engine.harness import DATABASES, opened
 
 
-async def test_reads_that_are_cancelled_leave_nothing_behind(tmp_path: Path) -> None:
-    async with opened("sqlite", tmp_path) as engine:
+@pytest.mark.parametrize("name", list(DATABASES))
+async def test_reads_that_are_cancelled_leave_nothing_behind(name: str, tmp_path: Path) -> None:
+    async with opened(name, tmp_path) as engine:
         await engine.store.read(lambda it: it.execute(sa.text("SELECT 1")).scalar_one())
         before = asyncio.all_tasks()
         for pause in range(20):
@@ -25,11 +27,12 @@ async def test_reads_that_are_cancelled_leave_nothing_behind(tmp_path: Path) -> 
         assert asyncio.all_tasks() - before == set()
 
 
-async def test_read_that_fails_after_nobody_waits_is_no_news(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", list(DATABASES))
+async def test_read_that_fails_after_nobody_waits_is_no_news(name: str, tmp_path: Path) -> None:
     def fail(_connection: sa.Connection) -> None:
         raise ValueError("nobody hears this")
 
-    async with opened("sqlite", tmp_path) as engine:
+    async with opened(name, tmp_path) as engine:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(engine.store.read, fail)
             await anyio.lowlevel.checkpoint()

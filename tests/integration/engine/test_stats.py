@@ -15,12 +15,12 @@ from router.domain.outbox import ItemState
 from router.storage import stats
 from router.storage.migrating import ensure
 from router.storage.reading import reader
-from router.storage.status import LaneCounts
+from router.storage.status import LaneCounts, Queue
 from router.storage.store import OUT
 from router.storage.tables import inbox_event
 from router.storage.usage import record
 from router.web.stats import numbers
-from tests.integration.engine.harness import ANA, LUIS, Engine, opened
+from tests.integration.engine.harness import ANA, LUIS, Engine, SQLiteDatabase, opened
 from tests.postgres import PostgresDatabase
 
 
@@ -50,7 +50,7 @@ async def test_empty_database_counts_nothing(engine: Engine) -> None:
     assert await count(engine, stats.outbox_items, ALL) == {}
     assert await count(engine, stats.usage_by_backend, ALL) == {}
     assert lanes == {"in": LaneCounts(), "out": LaneCounts(), "job": LaneCounts()}
-    assert stats.queue({}, {}, lanes) == stats.Queue(
+    assert stats.queue({}, {}, lanes) == Queue(
         waiting=0, active=0, completed=0, failed=0, late=0, parked=0
     )
 
@@ -148,6 +148,7 @@ async def test_tokens_are_summed_by_backend(engine: Engine) -> None:
 
 async def test_numbers_are_of_one_moment(engine: Engine) -> None:
     await engine.answer("hola", "buenas")
+    assert isinstance(engine.database, SQLiteDatabase)
     with reader(engine.database.path) as connection:
         stats.hold_still(connection)
         before = stats.messages(connection, ALL).outbound

@@ -239,3 +239,28 @@ async def test_label_that_needs_escaping_is_escaped(daemon: Daemon) -> None:
         found = await scrape(client)
 
     assert found["router_provider_errors_total", code, "phone", "message", "main"] == 1
+
+
+async def test_a_breaker_that_is_open_is_seen_everywhere(daemon: Daemon) -> None:
+    pager = daemon.router.configuration.instances.actions["pager"]
+    pager.breaker.after = 1
+    async with daemon.client() as client:
+        await say(client, "1", "mi abogado les escribirá")
+        with anyio.fail_after(20):
+            while True:
+                opened = (await stats(daemon))["breakers"]
+                if opened:
+                    break
+                await anyio.sleep(0.02)
+        found = await scrape(client)
+        ready = await client.get("/health/ready")
+
+    assert [(it["tenant"], it["instance"]) for it in opened] == [("main", "actions.pager")]
+    assert found["router_breaker_open", pager.kind, "actions.pager"] == 1
+    assert found["router_breaker_open", "simulator", "channels.phone"] == 0
+    assert found["router_breakers_opened_total", pager.kind, "pager", "main"] == 1
+    assert (ready.status_code, ready.json()["breakers_open"]) == (200, ["actions.pager"])
+    status = daemon.router.status()
+    assert "actions.pager fails: circuit breaker open" in status["trouble"]
+    (shown,) = [it for it in status["instances"] if it["name"] == "actions.pager"]
+    assert shown["breaker"]["error"] == opened[0]["error"]

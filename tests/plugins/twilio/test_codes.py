@@ -51,6 +51,22 @@ REACTIONS = [
     (11751, Refused, None, "media too large"),
 ]
 ONCE = {63012, 63019, 63023}
+WHY = {63016: plugin.Refusal.WINDOW_CLOSED, 21610: plugin.Refusal.OPTED_OUT}
+
+
+def test_two_codes_say_something_about_the_customer() -> None:
+    assert {row.code: row.why for row in CODES.values() if row.why is not None} == WHY
+
+
+@pytest.mark.parametrize("code", [63016, 21610, 63027])
+def test_a_refusal_says_what_its_code_says_about_the_customer(code: int) -> None:
+    request = httpx.Request("POST", "https://api.twilio.com/")
+    body = {"code": code, "message": "no", "status": 400}
+
+    error = failure(httpx.Response(400, json=body, request=request), NOON)
+
+    assert isinstance(error, Refused)
+    assert error.why is WHY.get(code)
 
 
 def test_there_is_a_row_for_each_code_and_for_no_other() -> None:

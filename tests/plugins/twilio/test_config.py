@@ -3,6 +3,7 @@
 import re
 import tomllib
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 import router_twilio
-from router.plugin import WebhookRequest
+from router.plugin import RateLimit, WebhookRequest
 from router.plugin.testing import FakeContext
 from router_twilio import TwilioConfig, TwilioWhatsApp
 
@@ -170,6 +171,17 @@ async def test_a_listing_is_complete_only_where_the_operator_says_so() -> None:
     assert not TwilioWhatsApp.capabilities.complete_listing
 
 
+async def test_whatsapp_s_limits_are_declared_and_can_be_set() -> None:
+    async with FakeContext() as context:
+        usual = TwilioWhatsApp(TwilioConfig.model_validate(WHOLE), context).capabilities
+        slow = _but(messages_per_second=2, pair_interval="10s", pair_burst=1)
+        slower = TwilioWhatsApp(TwilioConfig.model_validate(slow), context).capabilities
+
+    assert (usual.sender_limit, usual.pair_limit) == (RateLimit(1 / 80, 8), RateLimit(6, 45))
+    assert (slower.sender_limit, slower.pair_limit) == (RateLimit(0.5), RateLimit(10))
+    assert usual.window == timedelta(hours=24)
+
+
 async def test_other_fields_become_aliases_only_where_the_operator_says_so() -> None:
     body = (
         b"MessageSid=SM1&From=whatsapp:%2B525512345678&To=whatsapp:%2B1415&WaId=5215512345678"
@@ -229,10 +241,15 @@ def test_the_readme_names_every_setting_with_its_default() -> None:
     assert defaults.pop("media_hosts") == '`["*.twiliocdn.com", "s3-external-1.amazonaws.com"]`'
     assert defaults.pop("base_url") == "`https://api.twilio.com`"
     assert defaults.pop("signing_keys") == "none"
+    assert defaults.pop("messages_per_second") == "`80`"
+    assert defaults.pop("pair_interval") == '`"6s"`'
+    assert defaults.pop("pair_burst") == "`45`"
+    apart = {"account_sid", "alias_fields", "media_hosts", "base_url", "signing_keys"}
+    apart |= {"messages_per_second", "pair_interval", "pair_burst"}
     assert defaults == {
         name: written[info.default]
         for name, info in TwilioConfig.model_fields.items()
-        if name not in {"account_sid", "alias_fields", "media_hosts", "base_url", "signing_keys"}
+        if name not in apart
     }
     config = TwilioConfig.model_validate(WHOLE)
     assert config.alias_fields == ("WaId",)

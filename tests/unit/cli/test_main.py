@@ -48,7 +48,7 @@ def test_nothing_asked_is_helped(capsys: pytest.CaptureFixture[str]) -> None:
         (["explain", "\udcff"], "the argument '\\udcff' is no text in UTF-8"),
         (
             ["outbox", "resolve", "x"],
-            "say --sent or --not-sent: nobody else knows. `router outbox resolve --help` shows",
+            "say one of --sent, --resend and --drop: nobody else knows. `router outbox resolve ",
         ),
     ],
 )

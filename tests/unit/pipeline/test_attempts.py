@@ -36,7 +36,9 @@ ITEM = Item(
     ("error", "attempt", "patience", "age", "state"),
     [
         (Unavailable("busy"), 0, Patience(), 0, ItemState.WAITING),
-        (Unavailable("busy"), 500, Patience(), 24, ItemState.WAITING),
+        (Unavailable("busy"), 500, Patience(), 23, ItemState.WAITING),
+        (Unavailable("busy"), 500, Patience(), 24, ItemState.DEAD),
+        (Unavailable("busy", retry_after=7200), 0, Patience(), 23, ItemState.DEAD),
         (Unavailable("busy"), 1, Patience(), 25, ItemState.DEAD),
         (Unavailable("busy"), 0, Patience(attempts=2), 0, ItemState.WAITING),
         (Unavailable("busy"), 1, Patience(attempts=2), 0, ItemState.DEAD),

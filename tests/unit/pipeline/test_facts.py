@@ -11,21 +11,29 @@ from router.domain.conversation import Contact, Conversation, Turn, TurnMessage
 from router.domain.event import DeliveryReported
 from router.domain.identity import Address
 from router.domain.message import Attachment
+from router.errors import Refusal
+from router.pipeline import memory
 from router.pipeline.facts import (
     classified_facts,
     delivery_facts,
     echo_facts,
+    idle_facts,
     message_facts,
     owner_now,
+    speaking,
     thread_facts,
     turn_facts,
 )
 from router.rules.decide import answer_facts
 from router.rules.facts import Facts
 from router.rules.fields import FIELDS, KINDS, Stage, find
+from router.rules.grounds import weigh
+from router.rules.hours import Hours, Interval
 from router.rules.loading import build_rules
 from router.rules.model import Names
 from router.rules.policy import Policy
+from router.rules.recall import CUSTOMER
+from router.rules.signals import add, derivations
 from router.toml import loads
 
 _RULES = build_rules(
@@ -50,32 +58,67 @@ THREAD = Conversation(
     channel="phone",
     address=ANA,
     category="INFO",
+    risk="low",
+    priority="normal",
+    language="pt-BR",
+    owner="eva",
+    owner_since=NOON - timedelta(hours=2),
+    last_in_at=NOON,
     bot_turns=2,
     last_person_at=NOON - timedelta(hours=1),
     open_ticket="k1",
     tags=frozenset({"urgent"}),
-    attributes={"order": "7"},
+    attributes=memory.remembering({"order": "7"}, CUSTOMER, "uno", NOON),
+)
+#: Everything that is worked out where rules look at it.
+SIGNALS = derivations(
+    [path.replace("WINDOW", "10m") for path in FIELDS],
+    Hours(week={"fri": (Interval(time(9), time(18)),)}, regions=("CO",)),
 )
 POLICY = Policy(timezone="America/Bogota")
-MESSAGE = TurnMessage(seq=2, text="dos", received_at=NOON, attachments=(PHOTO,))
+MESSAGE = TurnMessage(
+    seq=2,
+    text="dos",
+    received_at=NOON,
+    attachments=(PHOTO,),
+    in_reply_to="SM0",
+    metadata={"button_payload": "yes"},
+)
 TURN = Turn(
     messages=(TurnMessage(seq=1, text="uno", received_at=NOON - timedelta(seconds=5)), MESSAGE)
 )
 
 
 def _base(thread: Conversation = THREAD, policy: Policy = POLICY) -> dict[str, object]:
-    return thread_facts(thread, tenant="main", policy=policy, new=True, now=NOON)
+    return thread_facts(
+        thread,
+        tenant="main",
+        policy=policy,
+        new=True,
+        now=NOON,
+        window=timedelta(hours=24),
+        heard_at=NOON - timedelta(minutes=3),
+    )
 
 
 def _facts(kind: str) -> Facts:
+    return add(SIGNALS, _brought(kind))
+
+
+def _brought(kind: str) -> Facts:
     match kind:
         case "message":
-            return message_facts(MESSAGE, TURN, NOON, _base())
+            lately = memory.history(THREAD.attributes, NOON)
+            return message_facts(MESSAGE, TURN, NOON, _base(), lately)
         case "echo":
             return echo_facts("hola", (PHOTO,), _base())
         case "delivery":
-            event = DeliveryReported("SM1", ANA, "failed", code="63016")
+            event = DeliveryReported(
+                "SM1", ANA, "failed", code="63016", reason="gone", why=Refusal.WINDOW_CLOSED
+            )
             return delivery_facts(event, _base())
+        case "idle":
+            return idle_facts(_base())
         case _:
             raise AssertionError(kind)
 
@@ -84,7 +127,9 @@ def _of_stage(stage: Stage) -> dict[str, Any]:
     completion = Completion("Cuesta 5.", 0.9, "INFO", ("envios#2",))
     if stage is Stage.CLASSIFIED:
         return classified_facts(completion)
-    return answer_facts(completion, _RULES)
+    return answer_facts(
+        completion, _RULES, backend="assistant", language="es", grounds=weigh(completion.text, ())
+    )
 
 
 def _names(path: str) -> str:
@@ -132,7 +177,15 @@ def test_every_field_of_a_later_stage_is_brought_by_it(stage: Stage) -> None:
         ("conversation.since_human", timedelta(hours=1)),
         ("conversation.open_ticket", True),
         ("contact.new", True),
-        ("language", "pt"),
+        ("event.metadata.button_payload", "yes"),
+        ("event.in_reply_to", "SM0"),
+        ("contact.country", "CO"),
+        ("conversation.owner_name", "eva"),
+        ("conversation.window_open", True),
+        ("conversation.since_customer", timedelta(minutes=3)),
+        ("history.messages.10m", 1),
+        ("language", "pt-BR"),
+        ("clock.open", False),
         ("clock.time", time(7, 0)),
         ("clock.weekday", "fri"),
         ("clock.date", date(2026, 11, 20)),
@@ -140,6 +193,56 @@ def test_every_field_of_a_later_stage_is_brought_by_it(stage: Stage) -> None:
 )
 def test_a_message_is_told_as_it_is(path: str, value: object) -> None:
     assert _facts("message").get(path) == value
+
+
+def test_what_the_router_remembers_is_no_attribute() -> None:
+    assert {path for path in _facts("message").values if path.startswith("conversation.attr")} == {
+        "conversation.attribute.order"
+    }
+
+
+@pytest.mark.parametrize(
+    ("heard", "window", "expected"),
+    [
+        (NOON, None, True),
+        (None, None, True),
+        (None, timedelta(hours=24), False),
+        (NOON - timedelta(hours=23), timedelta(hours=24), True),
+        (NOON - timedelta(hours=24), timedelta(hours=24), False),
+    ],
+)
+def test_a_channel_takes_free_text_within_its_window(
+    heard: datetime | None, window: timedelta | None, expected: bool
+) -> None:
+    facts = thread_facts(
+        replace(THREAD, last_in_at=heard),
+        tenant="main",
+        policy=POLICY,
+        new=False,
+        now=NOON,
+        window=window,
+    )
+
+    assert facts["conversation.window_open"] is expected
+
+
+@pytest.mark.parametrize(
+    ("thread", "contact", "text", "expected"),
+    [
+        (None, None, "Olá, onde está o meu pedido?", "pt"),
+        (None, None, "Hola, ¿cuánto cuesta?", "es"),
+        (None, None, "12345", None),
+        ("es", None, "thanks", "es"),
+        ("es", None, "hello, where is my order please", "en"),
+        (None, "pt-BR", "Olá, onde está o meu pedido?", None),
+    ],
+)
+def test_a_conversation_is_in_the_language_that_the_customer_writes(
+    thread: str | None, contact: str | None, text: str, expected: str | None
+) -> None:
+    conversation = replace(THREAD, language=thread, contact=replace(CONTACT, language=contact))
+
+    assert speaking(conversation, text, POLICY).language == expected
 
 
 def test_once_the_customer_is_quiet_the_text_is_the_whole_turn() -> None:

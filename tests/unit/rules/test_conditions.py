@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.rules.conditions import duration_text, shown
+from router.rules.conditions import shown
+from router.rules.durations import duration_text, parse_duration
 from router.rules.facts import Facts
 from router.rules.fields import FIELDS, OPERATORS, OPERATORS_OF, Type, find, is_prefix
 from router.rules.loading import build_rules
 from router.rules.model import Names, RuleSet
-from router.rules.source import parse_duration, sort_of
+from router.rules.source import sort_of
 from router.toml import loads
 
 Rules = Callable[..., RuleSet]

@@ -208,3 +208,27 @@ def test_an_example_without_an_expectation_is_a_mistake(rules_of: Rules) -> None
         rules_of('[[example]]\nsay = "x"')
     with pytest.raises(ConfigError, match='"expect" takes a table, not a text'):
         rules_of('[[example]]\nsay = "x"\nexpect = "x"')
+
+
+def test_an_example_states_what_a_channel_tells_besides(rules_of: Rules) -> None:
+    rules = rules_of(
+        """
+        [[rule]]
+        id = "button"
+        when.event.metadata.button_payload = "yes"
+        then.ignore = "x"
+        [[rule]]
+        id = "closed"
+        on = "delivery"
+        when = { delivery.why = "window_closed", delivery.reason.words = "window" }
+        then.ticket = {}
+        [[example]]
+        event = { text = "ok", metadata = { button_payload = "yes" } }
+        expect = { rule = "button" }
+        [[example]]
+        event = { kind = "delivery", why = "window_closed", reason = "no window" }
+        expect = { rule = "closed", decision = "ticket" }
+        """
+    )
+
+    assert run_examples(rules, Policy()) == []

@@ -74,6 +74,7 @@ Rules
   vip        failed on contact.tag.contains = "vip": saw []
   delivery   skipped: for another kind
   info       matched: set category INFO
+               holds: text.words = "horario": saw "¿Qué horario tienen? / Decision: reply"
   escalated  failed on priority.equals = "urgent": saw nothing
   known      failed on contact.name.equals = "Ana": saw nothing
 Nearest miss: known, 1 condition held, but not
@@ -86,6 +87,11 @@ Asked assistant for an answer.
 
 Answer guardrails
   unsure  holds: ticket in support
+            holds: answer.confidence.below = 0.7: saw 0.55
+
+Made more careful
+  policy.mode  reply → draft
+  unsure       draft → ticket
 
 Steps
   assisted: a person approves what a model wrote

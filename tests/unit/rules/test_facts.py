@@ -18,7 +18,6 @@ def test_changed_facts_leave_the_old_ones_alone() -> None:
     phrases = PhraseSet()
     phrases.add("hola")
     phrases.add("adiós")
-    phrases.compile()
     before = Facts({"text": "Hola", "channel": "phone", "category": "INFO"})
     assert before.hits("text", phrases) == frozenset({0})
 
@@ -37,8 +36,6 @@ def test_two_rule_sets_do_not_see_each_others_phrases() -> None:
     first.add("hola")
     second.add("nada")
     second.add("hola")
-    first.compile()
-    second.compile()
     facts = Facts({"text": "hola"})
 
     assert (facts.hits("text", first), facts.hits("text", second)) == (

@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from router.errors import ConfigError
+from router.rules.engine import read
+from router.rules.facts import Facts
 from router.rules.loading import build_rules, load_rules
 from router.rules.model import Names, RuleSet
+from router.rules.policy import Policy
 from router.toml import loads
 
 Rules = Callable[..., RuleSet]
@@ -102,7 +105,7 @@ def test_a_mistake_in_a_condition_is_told(rules_of: Rules, when: str, message: s
         ("then.escalate = { to = 'x', because = 3 }", '"because" takes a text, not a number'),
         ("then.classify = 'x'", 'no backend "x" in router.toml.'),
         ("then.use = 'cheap'", '"use" takes a table, not a text'),
-        ("then.use = {}", '"use" names no backend. Add backend = "…".'),
+        ("then.use = {}", '"use" is empty. Add one of: backend, prompt, knowledge'),
         ("then.use.backend = 'x'", 'no backend "x" in router.toml.'),
         ("then.set = 3", '"set" takes a table, not a number'),
         ("then.set = {}", '"set" is empty. Add one of: category'),
@@ -374,3 +377,42 @@ def test_a_rule_that_lost_its_condition_hides_no_other(rules_of: Rules) -> None:
     (told,) = mistakes(lambda: rules_of(text))
 
     assert '"worsd"' in told
+
+
+def test_a_file_adds_words_to_the_lexicon_of_another(tmp_path: Path, names: Names) -> None:
+    added, shared = tmp_path / "added.toml", tmp_path / "shared.toml"
+    added.write_text('lexicon.greet.add = ["oi", "hola"]\n')
+    shared.write_text(
+        'default.ignore = "x"\nlexicon.greet.any = ["hola"]\n'
+        '[[rule]]\nid = "a"\nwhen.text.lexicon = "greet"\nthen.tag = "t"\n'
+    )
+
+    rules = load_rules([added, shared], names)
+
+    assert rules.lexicons["greet"] == ("hola", "oi", "hola")
+    assert read(rules, Policy(), Facts({"text": "Oi!"})).added.tags == {"t"}
+
+
+def test_mistakes_of_what_is_added_are_told(tmp_path: Path, names: Names) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text(
+        'default.ignore = "x"\nlexicon.greet.any = ["hola"]\n'
+        'lexicon.gret.add = ["oi"]\n'
+        '[lexicon.both]\nany = ["a"]\nadd = ["¡!"]\n'
+    )
+
+    unknown, both, empty = mistakes(lambda: load_rules([file], names))
+
+    assert 'there is no lexicon "gret" to add to. Did you mean "greet"?' in unknown
+    assert "a lexicon has either any or add. Join the two." in both
+    assert '"¡!" has no word in it. Leave it out.' in empty
+
+
+def test_what_a_broken_file_may_have_is_not_missed(tmp_path: Path, names: Names) -> None:
+    good, broken = tmp_path / "good.toml", tmp_path / "broken.toml"
+    good.write_text('lexicon.greet.add = ["oi"]\n')
+    broken.write_text("lexicon.greet.any = [")
+
+    (told,) = mistakes(lambda: load_rules([good, broken], names))
+
+    assert str(broken) in told

@@ -76,7 +76,6 @@ def test_phrases_are_found_whole_and_together() -> None:
 
     assert numbers == [0, 1, 0, None]
     assert len(phrases) == 2
-    assert phrases.compile()
     assert phrases.hits(words(fold("Una NOTA  de\nCREDITO, y la factura."))) == {0, 1}
     assert phrases.hits(words("facturas")) == frozenset()
 
@@ -84,24 +83,43 @@ def test_phrases_are_found_whole_and_together() -> None:
 def test_no_phrases_are_never_found() -> None:
     phrases = PhraseSet()
 
-    assert phrases.compile()
     assert phrases.hits(" x ") == frozenset()
 
 
 def test_phrases_mean_what_they_say_and_are_no_patterns() -> None:
     phrases = PhraseSet()
     phrases.add("a_c")
-    phrases.compile()
 
     assert phrases.hits(words("abc")) == frozenset()
 
 
-def test_more_phrases_than_the_engine_holds_are_told() -> None:
+def test_overlapping_phrases_are_all_found() -> None:
     phrases = PhraseSet()
-    for number in range(500):
-        phrases.add(f"word{number} and more of it")
+    numbers = [phrases.add(each) for each in ("a b", "b c", "b", "a ... c", "a b c d")]
 
-    assert not phrases.compile(memory=4096)
+    assert phrases.hits(words("a b c")) == set(numbers[:4])
+
+
+def test_a_text_of_nothing_but_gaps_takes_no_longer_than_others() -> None:
+    phrases = PhraseSet()
+    number = phrases.add(" ... ".join(["no"] * 12) + " ... si")
+
+    assert phrases.hits(words("no " * 2_000)) == frozenset()
+    assert phrases.hits(words("no " * 2_000 + "si")) == {number}
+
+
+@given(st.lists(st.sampled_from(["a", "b", "ab", "b ... a"]), min_size=1, max_size=6), st.data())
+def test_a_phrase_is_found_wherever_its_words_stand(pieces: list[str], data: st.DataObject) -> None:
+    phrases = PhraseSet()
+    number = phrases.add(" ".join(pieces))
+    filler = st.lists(st.sampled_from(["a", "b", "x"]), max_size=4)
+    spoken = [
+        each
+        for piece in " ".join(pieces).split()
+        for each in (data.draw(filler) if piece == "..." else [piece])
+    ]
+
+    assert number in phrases.hits(words(" ".join(["x", *spoken, "x"])))
 
 
 @pytest.mark.parametrize(
@@ -167,3 +185,53 @@ def test_a_folded_literal_is_found_in_its_folded_text(literal: str) -> None:
 @given(ANY)
 def test_squeezing_leaves_no_double_spaces(text: str) -> None:
     assert "  " not in squeeze(text)
+
+
+@pytest.mark.parametrize(
+    ("phrase", "found"),
+    [
+        ("demand*", " demand* "),
+        ("lleg* ... Rot*", " lleg* ... rot* "),
+        ("no...más", " no ... mas "),
+        ("... a ... ... b ...", " a ... b "),
+        ("no * sirve", " no sirve "),
+        ("*", None),
+        ("...", None),
+    ],
+)
+def test_a_phrase_may_leave_endings_and_words_open(phrase: str, found: str | None) -> None:
+    assert phrase_words(phrase) == found
+
+
+def test_an_exact_phrase_leaves_nothing_open() -> None:
+    assert phrase_words("demand* ... ya", exact=True) == " demand ya "
+
+
+@pytest.mark.parametrize(
+    ("phrase", "text", "is_found"),
+    [
+        ("demand*", "Los voy a demandar.", True),
+        ("demand*", "demand", True),
+        ("demand*", "la contrademanda", False),
+        ("lleg* ... rot*", "me llegó todo rotísimo", True),
+        ("lleg* ... rot*", "llegó rota", True),
+        ("lleg* ... rot*", "llegó uno dos tres cuatro roto", True),
+        ("lleg* ... rot*", "llegó uno dos tres cuatro cinco roto", False),
+        ("lleg* ... rot*", "roto llegó", False),
+        ("c.d", "c d", True),
+        ("c.d", "cxd", False),
+        ("hola", "holaaaa", True),
+        ("pilas AAA", "pilas aaa", True),
+        ("1000", "1000", True),
+        ("10", "1000", False),
+    ],
+)
+def test_what_is_left_open_is_found(phrase: str, text: str, is_found: bool) -> None:
+    phrases = PhraseSet()
+    phrases.add(phrase)
+
+    assert bool(phrases.hits(words(fold(text)))) is is_found
+
+
+def test_a_letter_that_is_drawn_out_is_written_once() -> None:
+    assert words("holaaa perrro lleva 1000") == " hola pero lleva 1000 "

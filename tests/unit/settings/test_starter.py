@@ -18,7 +18,8 @@ def test_the_shipped_router_answers_by_itself_from_the_example_articles() -> Non
     assert main.channels["phone"].kind == "simulator"
     assert settings.ai["assistant"].kind == "answers"
     assert main.knowledge_folders == (data_path("config", "knowledge"),)
-    assert [path.name for path in main.rule_files] == ["triage.toml", "guardrails.toml"]
+    names = [path.name for path in main.rule_files]
+    assert names == ["triage.toml", "pt.toml", "en.toml", "guardrails.toml"]
     assert settings.router.database.endswith("/data/router.db")
     assert settings.warnings == ()
 
@@ -30,6 +31,7 @@ def test_a_new_directory_gets_everything_that_a_first_start_needs(tmp_path: Path
     names = {str(path.relative_to(tmp_path / "desk")) for path in written}
     assert names == set(starter_files())
     assert {"router.toml", ".env.example", "rules/triage.toml", "rules/guardrails.toml"} <= names
+    assert {"rules/triage.test.toml", "rules/countries/mx.toml"} <= names
     assert any(name.startswith("config/knowledge/") for name in names)
     assert settings.tenants["main"].policy.mode == "assisted"
     assert settings.tenants["main"].policy.apology

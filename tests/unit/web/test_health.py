@@ -31,6 +31,15 @@ async def test_readiness_names_what_is_not_ready(
     assert ready.headers["content-type"] == "application/json"
 
 
+@pytest.mark.parametrize("missing, status", [([], 200), (["channels.whatsapp"], 503)])
+async def test_readiness_says_where_nothing_leaves_for_now(missing: list[str], status: int) -> None:
+    async with FakeHost(missing=missing, failing=["channels.sms"]).client() as client:
+        response = await client.get("/health/ready")
+
+    assert response.status_code == status
+    assert response.json()["breakers_open"] == ["channels.sms"]
+
+
 @pytest.mark.parametrize(
     "method, path, status",
     [

@@ -69,3 +69,18 @@ async def test_many_different_questions_are_answered_and_few_are_kept() -> None:
     assert await kept.get(0, source) == 1
     assert len(kept._kept) <= 64
     assert kept._locks == {}
+
+
+async def test_an_answer_that_took_long_is_kept_for_longer() -> None:
+    clock, source = FakeClock(), Source()
+    kept: Kept[int] = Kept(clock, 5.0, times=20.0)
+
+    async def slowly() -> int:
+        clock.advance(2.0)
+        return await source()
+
+    assert await kept.get("a", slowly) == 1
+    clock.advance(39.9)
+    assert await kept.get("a", slowly) == 1
+    clock.advance(0.2)
+    assert await kept.get("a", slowly) == 2

@@ -105,6 +105,7 @@ class FakeHost:
     channels: Sequence[FakeChannel] = (FakeChannel("phone"),)
     intake: RecordingIntake = field(default_factory=RecordingIntake)
     missing: list[str] = field(default_factory=list)
+    failing: list[str] = field(default_factory=list)
     draining: bool = False
     store: Any = None
     settings: Any = None
@@ -123,6 +124,9 @@ class FakeHost:
 
     def readiness(self) -> list[str]:
         return self.missing
+
+    def held_back(self) -> list[str]:
+        return self.failing
 
     def app(self) -> ASGIApp:
         return build_app(cast("Any", self), patience=self.patience)

@@ -1,0 +1,87 @@
+"""Token buckets: how fast messages may leave, all of one sender's and those to one customer.
+
+A bucket is kept as one moment, ``full_at``: when it would be full again if nothing more left. A
+bucket that is full is as good as none, so its row may be forgotten.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+#: Who goes ahead looks so much earlier than whoever has the same place.
+_AHEAD = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """One message each ``every`` seconds, and at most ``burst`` of them at once.
+
+    :param every: seconds between two messages in the long run; above 0.
+    :param burst: how many may leave at once after a quiet time; 1 or more.
+
+    .. versionadded:: 1.0
+    """
+
+    every: float
+    burst: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.every > 0 or self.burst < 1:
+            message = f"a rate limit of {self.burst} in {self.every} s lets nothing through"
+            raise ValueError(message)
+
+    @property
+    def interval(self) -> timedelta:
+        return timedelta(seconds=self.every)
+
+    def free_at(self, full_at: datetime | None, now: datetime) -> datetime:
+        """Give the earliest moment at which a token may be taken; ``now`` if that is now."""
+        return now if full_at is None else max(now, full_at - (self.burst - 1) * self.interval)
+
+    def taken(self, full_at: datetime | None, now: datetime) -> datetime:
+        """Give the new ``full_at`` after a token was taken."""
+        return (now if full_at is None else max(full_at, now)) + self.interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket:
+    """One bucket, as it is kept.
+
+    :param key: its name: ``<tenant>/<channel>`` of a sender, the lane of a pair.
+    :param shared: lanes compete for it: those that wait get a place each, one after the other.
+    :param queued_to: up to when places are given away, where it is shared.
+    """
+
+    key: str
+    limit: RateLimit
+    shared: bool = False
+    full_at: datetime | None = None
+    queued_to: datetime | None = None
+
+
+def take(
+    buckets: Sequence[Bucket], now: datetime, *, waited: bool, ahead: bool = False
+) -> tuple[datetime | None, list[Bucket]]:
+    """Take a token from every bucket, or from none.
+
+    A lane that finds a shared bucket empty gets a place at the end of the queue, so that it looks
+    again once, when its turn may have come, however many wait. Only who has waited, and who goes
+    ahead, may take a token while there is a queue.
+
+    :param waited: it had a place before.
+    :param ahead: it goes ahead of the queue: a person's word does.
+    :return: ``None`` and the buckets to keep; or when to look again, and what is to be kept then.
+    """
+    ready, queued = now, []
+    for bucket in buckets:
+        free = bucket.limit.free_at(bucket.full_at, now)
+        if bucket.shared and not ahead:
+            queue = now if bucket.queued_to is None else max(bucket.queued_to, now)
+            if free > now or (queue > now and not waited):
+                free = max(free, queue)
+                queued.append(replace(bucket, queued_to=free + bucket.limit.interval))
+        ready = max(ready, free)
+    if ready > now:
+        # Lanes are claimed in the order of these moments.
+        return ready - _AHEAD if ahead else ready, queued
+    return None, [replace(it, full_at=it.limit.taken(it.full_at, now)) for it in buckets]

@@ -1,0 +1,95 @@
+"""Circuit breakers: an instance whose calls fail one after the other is left alone for a while.
+
+── closed ──(so many failures in a row)──► open ──(the pause is over)──► one call tries
+     ▲                                      ▲                                │
+     └───────────────── it succeeds ────────┼────────────────────────────────┤
+                                            └────────── it fails ────────────┘
+
+While it is open, what is to leave there goes back to its lane, which is no attempt. Each node has
+breakers of its own; the database only keeps which are open, so that a restart goes on with them
+and people are told once.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+#: How long others wait while one call tries.
+_TRYING = timedelta(seconds=1)
+#: Lanes that wait for an open breaker come back one after the other, so far apart.
+_APART = timedelta(milliseconds=2)
+
+
+@dataclass(slots=True)
+class Breaker:
+    """One instance's breaker. It belongs to the event loop's thread.
+
+    :param after: failures in a row that open it; 0: none do.
+    :param pause: seconds until one call tries.
+    :ivar opened_at: ``None`` while it is closed.
+    :ivar until: when the next call may try.
+    :ivar error: what failed last, in words.
+    """
+
+    after: int
+    pause: float
+    opened_at: datetime | None = None
+    until: datetime | None = None
+    error: str = ""
+    failures: int = 0
+    _trying: bool = False
+    _queued_to: datetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.opened_at is not None
+
+    def as_values(self) -> dict[str, str] | None:
+        """Give what people are shown of it, as values for JSON; ``None`` while it is closed."""
+        if self.opened_at is None or self.until is None:
+            return None
+        return {
+            "open_since": self.opened_at.isoformat(),
+            "until": self.until.isoformat(),
+            "error": self.error,
+        }
+
+    def admit(self, now: datetime) -> datetime | None:
+        """Let a call be made, or say when to ask again.
+
+        What is let through must end in :meth:`succeeded`, :meth:`failed` or :meth:`spared`.
+        """
+        if self.until is None:
+            return None
+        if now >= self.until and not self._trying:
+            self._trying = True
+            return None
+        ready = max(now + _TRYING if self._trying else self.until, self._queued_to or now)
+        self._queued_to = ready + _APART
+        return ready
+
+    def spared(self) -> None:
+        """Say that the call was not made after all."""
+        self._trying = False
+
+    def succeeded(self) -> bool:
+        """Note that the provider answered; say whether that closed the breaker."""
+        was_open = self.is_open
+        if was_open or self.failures:
+            self.opened_at = self.until = self._queued_to = None
+            self.failures, self._trying, self.error = 0, False, ""
+        return was_open
+
+    def failed(self, error: str, now: datetime) -> bool:
+        """Note that a call failed; say whether that opened the breaker, or kept it open."""
+        self.failures += 1
+        if not self.after or self.failures < self.after or (self.is_open and not self._trying):
+            return False
+        self.opened_at, self.error, self._trying = self.opened_at or now, error, False
+        self.until, self._queued_to = now + timedelta(seconds=self.pause), None
+        return True
+
+    def restore(self, opened_at: datetime, until: datetime, error: str) -> None:
+        """Go on where another process stopped."""
+        if not self.is_open and self.after:
+            self.opened_at, self.until, self.error = opened_at, until, error
+            self.failures = self.after

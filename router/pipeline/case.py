@@ -1,0 +1,172 @@
+"""Cases: one event being worked, and the ways in which its commit comes about."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from router.clock import Clock
+from router.domain.conversation import BOT, Conversation, ConversationStatus
+from router.domain.decision import Decision, Outcome
+from router.ids import Ids
+from router.pipeline import facts as facting
+from router.pipeline import memory
+from router.pipeline.commit import Committer, Effect, pack
+from router.pipeline.configuration import Configuration
+from router.pipeline.snapshot import BEFORE, snapshot
+from router.rules.engine import read
+from router.rules.facts import Facts
+from router.rules.policy import Policy
+from router.rules.recall import History
+from router.storage.store import Commit, NewItem, NewMessage, NewTimer, Work
+
+#: The timer that closes a conversation in which nobody writes any more.
+IDLE_TIMER: Final = "idle"
+
+
+@dataclass(slots=True)
+class Case:
+    """One event being worked: the thread as the event makes it, and what it brings about."""
+
+    work: Work
+    policy: Policy
+    now: datetime
+    conversation: Conversation
+    new: bool = False
+    owner: str | None = None
+    #: How long after the customer's last message free text may be sent; ``None`` for always.
+    window: timedelta | None = None
+    #: What the customer has written and nobody has answered: what a notice tells.
+    text: str = ""
+    messages: tuple[NewMessage, ...] = ()
+    effects: tuple[Effect, ...] = ()
+    timers: tuple[NewTimer, ...] = ()
+    settles: tuple[int, ...] = ()
+
+    def facts(self) -> dict[str, object]:
+        before = self.work.conversation
+        return facting.thread_facts(
+            self.conversation,
+            tenant=self.work.tenant,
+            policy=self.policy,
+            new=self.new,
+            now=self.now,
+            opened=before is None,
+            window=self.window,
+            heard_at=None if before is None else before.last_in_at,
+        )
+
+    def history(self) -> History:
+        """Give what was said lately."""
+        return memory.history(self.conversation.attributes, self.now)
+
+
+class Cases:
+    """Opens cases under one configuration, and makes commits of them."""
+
+    def __init__(self, configuration: Configuration, clock: Clock, ids: Ids) -> None:
+        self.configuration = configuration
+        self.clock = clock
+        self.ids = ids
+        self._committer = Committer(configuration, ids)
+
+    def open(self, work: Work, conversation: Conversation) -> Case:
+        """Begin the case of an event. Who was silent for long has handed the thread back."""
+        now = self.clock.now()
+        policy = self.configuration.policy(work.tenant)
+        live = self.configuration.instances.channels.get((work.tenant, conversation.channel))
+        case = Case(
+            work=work,
+            policy=policy,
+            now=now,
+            conversation=conversation,
+            text=conversation.turn.text,
+            window=None if live is None else live.capabilities.window,
+        )
+        if facting.owner_now(conversation, policy, now) != conversation.owner:
+            case.owner = BOT
+            case.conversation = replace(conversation, owner=BOT, status=ConversationStatus.ACTIVE)
+        return case
+
+    def read(self, case: Case, facts: Facts) -> Commit:
+        """Let rules about echoes and deliveries have their say; they never ask a model."""
+        reading = read(self.configuration.rules(case.work.tenant), case.policy, facts)
+        if reading.decision is None:  # pragma: no cover - only messages ask
+            message = "only messages may ask a model"
+            raise AssertionError(message)
+        return self.settled(case, reading.decision, reading.trace)
+
+    def undecided(
+        self,
+        case: Case,
+        outcome: str,
+        trace: Mapping[str, Any],
+        items: tuple[NewItem, ...] = (),
+    ) -> Commit:
+        """Give the commit of an event whose decision is still to come."""
+        because = {"waiting": "waits for the customer to finish", "asking": "a model is asked"}
+        decision = Decision(outcome=Outcome.IGNORE, because=because[outcome])
+        return Commit(
+            work=case.work,
+            outcome=outcome,
+            conversation=case.conversation,
+            owner=case.owner,
+            messages=case.messages,
+            decision=decision,
+            trace=pack({**trace, **self.hashes(), **self._before(case)}),
+            items=items,
+            timers=case.timers,
+            effects=case.effects,
+        )
+
+    def settled(
+        self,
+        case: Case,
+        decision: Decision,
+        trace: Mapping[str, Any],
+        *,
+        outcome: str | None = None,
+        dead_error: str | None = None,
+    ) -> Commit:
+        """Give the commit of a decision."""
+        return self._committer.commit(
+            case.work,
+            case.conversation,
+            decision,
+            {**trace, **self.hashes(), **self._before(case)},
+            messages=case.messages,
+            timers=case.timers,
+            effects=case.effects,
+            owner=case.owner,
+            settles=case.settles,
+            text=case.text,
+            now=case.now,
+            outcome=outcome,
+            dead_error=dead_error,
+        )
+
+    def hashes(self) -> dict[str, str]:
+        """Give what names the configuration in a trace."""
+        return {"settings": self.configuration.settings.hash}
+
+    def _before(self, case: Case) -> dict[str, Any]:
+        """Give what the decision was made on, so that it can be made again."""
+        remembers = self.configuration.rules(case.work.tenant).remembers
+        return {BEFORE: snapshot(case.work, case.now, remembers=remembers)}
+
+
+def close_turn(case: Case, seq: int) -> None:
+    """Take the messages up to ``seq`` out of the turn: they are answered."""
+    turn = case.conversation.turn
+    rest = tuple(item for item in turn.messages if item.seq > seq)
+    settled = tuple(item.seq for item in turn.messages if item.seq <= seq)
+    here = case.work.ref.seq
+    case.settles += tuple(number for number in settled if number != here)
+    turn = replace(turn, messages=rest, pending_ask=None)
+    case.conversation = replace(case.conversation, turn=turn)
+
+
+def idle_timer(case: Case, due_at: datetime, generation: int) -> NewTimer:
+    """Give the timer that looks whether a conversation has been quiet."""
+    name = case.conversation.id
+    return NewTimer(kind=IDLE_TIMER, key=name, due_at=due_at, generation=generation)

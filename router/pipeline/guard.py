@@ -1,0 +1,181 @@
+"""Calls to providers through their circuit breakers, and who is told when one opens."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from router.clock import Clock
+from router.domain.message import Author
+from router.domain.outbox import ItemKind
+from router.errors import ProviderError, Refused, StorageUnavailable
+from router.ids import Ids, new_id
+from router.metrics import Metrics
+from router.pipeline.configuration import Configuration
+from router.pipeline.instances import Instances, Live
+from router.plugin.context import Log
+from router.rules.model import DEFAULT_QUEUE
+from router.storage.store import OWN_LANE, Item, NewItem, Store, Tx
+
+_TITLES = {
+    "es": "{} no responde: no se le envía nada por ahora",
+    "pt": "{} não responde: nada lhe é enviado por enquanto",
+    "en": "{} does not answer: nothing is sent there for now",
+}
+
+
+class Guard:
+    """Lets calls through while their instance's breaker does, and notes how they ended.
+
+    :param ids: gives the ids of notices.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        configuration: Callable[[], Configuration],
+        clock: Clock,
+        log: Log,
+        metrics: Metrics,
+        *,
+        ids: Ids = new_id,
+    ) -> None:
+        self._store = store
+        self._configuration = configuration
+        self._clock = clock
+        self._log = log
+        self._metrics = metrics
+        self._ids = ids
+
+    async def admits(
+        self, live: Live[Any] | None, item: Item, *, by: datetime | None = None
+    ) -> bool:
+        """Say whether a call may be made now; if not, the item has gone back to its lane.
+
+        What is let through must end in :meth:`told` or :meth:`spared`.
+
+        :param by: the item is to be looked at again by then, whatever the breaker says.
+        """
+        if live is None:
+            return True
+        wait = live.breaker.admit(self._clock.now())
+        if wait is None:
+            return True
+        await self._store.postpone(item, wait if by is None else min(wait, by))
+        return False
+
+    def spared(self, live: Live[Any] | None) -> None:
+        """Note that a call was not made after all."""
+        if live is not None:
+            live.breaker.spared()
+
+    async def told(self, live: Live[Any] | None, error: ProviderError | None) -> None:
+        """Note how a call ended.
+
+        A refusal is an answer: whoever refuses is there. A breaker that opens is kept, and told
+        to whoever the queue ``default`` names, once, however long it stays open.
+
+        :param error: ``None`` if it succeeded.
+        """
+        if live is None:
+            return
+        breaker, now = live.breaker, self._clock.now()
+        if error is None or isinstance(error, Refused):
+            if breaker.succeeded():
+                self._log.info("circuit breaker closed", instance=live.label)
+                await self._keep(partial(_closed, live.tenant, live.label))
+        elif breaker.failed(error.reason, now):
+            news = breaker.opened_at == now
+            self._log.error(
+                "circuit breaker opened" if news else "circuit breaker stays open",
+                instance=live.label,
+                error=error.reason,
+                until=None if breaker.until is None else breaker.until.isoformat(),
+            )
+            if news:
+                self._metrics.breakers.count(live.tenant, live.name, live.kind)
+            await self._keep(partial(_opened, live=live, notices=self._notices(live)))
+
+    async def _keep(self, function: Callable[[Tx], None]) -> None:
+        try:
+            await self._store.write(function)
+        except StorageUnavailable as error:
+            # The breaker works without; only a restart forgets it.
+            self._log.error("circuit breaker not stored", error=str(error))
+
+    def _notices(self, live: Live[Any]) -> list[NewItem]:
+        configuration = self._configuration()
+        queue = configuration.settings.queues.get(DEFAULT_QUEUE)
+        if queue is None:
+            return []
+        language = configuration.settings.tenants[live.tenant].language.partition("-")[0]
+        title = _TITLES.get(language, _TITLES["en"]).format(live.label)
+        # Not through what is broken itself.
+        broken = live.name if live.settings.group == "actions" else None
+        names = [name for name in queue.notify if name != broken]
+        return [self._notice(name, title, live.breaker.error) for name in names]
+
+    def _notice(self, name: str, title: str, error: str) -> NewItem:
+        notice = self._ids()
+        params = {"title": title, "text": f"{error} (router status)"}
+        return NewItem(
+            id=notice,
+            kind=ItemKind.ACTION,
+            lane=OWN_LANE + notice,
+            author=Author.RULE,
+            destination=name,
+            body=json.dumps({"params": params, "because": title}, ensure_ascii=False),
+        )
+
+
+def _opened(tx: Tx, *, live: Live[Any], notices: list[NewItem]) -> None:
+    from router.storage.breakers import OpenBreaker, note_open
+
+    breaker = live.breaker
+    opened_at, until = breaker.opened_at or tx.now, breaker.until or tx.now
+    row = OpenBreaker(
+        tenant=live.tenant,
+        instance=live.label,
+        opened_at=opened_at,
+        until=until,
+        error=breaker.error,
+    )
+    if note_open(tx.connection, row) and notices:
+        tx.send(notices, tenant=live.tenant, conversation=None, epoch=0)
+
+
+def _closed(tenant: str, instance: str, tx: Tx) -> None:
+    from router.storage.breakers import note_closed
+
+    note_closed(tx.connection, tenant, instance)
+
+
+async def forget(store: Store, live: Live[Any]) -> None:
+    """Forget that the breaker of an instance is open: the instance is no more.
+
+    :raises StorageUnavailable: if the database is away.
+    """
+    if live.breaker.is_open:
+        await store.write(partial(_closed, live.tenant, live.label))
+
+
+async def restore(store: Store, instances: Instances) -> None:
+    """Let the breakers that were open when the process ended go on being open.
+
+    What is kept of instances that are no more, or have no breaker any more, is forgotten.
+
+    :raises StorageUnavailable: if the database is away.
+    """
+    from router.storage.breakers import open_breakers
+
+    known = {(live.tenant, live.label): live.breaker for live in instances.all()}
+    gone = []
+    for row in await store.read(open_breakers):
+        breaker = known.get((row.tenant, row.instance))
+        if breaker is not None and breaker.after:
+            breaker.restore(row.opened_at, row.until, row.error)
+        else:
+            gone.append(row)
+    for row in gone:
+        await store.write(partial(_closed, row.tenant, row.instance))

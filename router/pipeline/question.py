@@ -1,0 +1,68 @@
+"""What a model is asked, as far as the configuration says it: its instructions, and a digest.
+
+Two questions with the same digest differ in nothing but what was said and what the articles hold.
+The digest is kept with the trace, so that a replay knows an answer to another question.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from router.domain.decision import AskRequest
+from router.pipeline.configuration import Configuration
+from router.settings.fingerprint import digest
+
+#: The name under which a trace has the digest, and the numbers of the messages asked about.
+QUESTION: Final = "question"
+
+#: What a backend is told where the business says nothing.
+SYSTEM: Final = (
+    "You answer the customers of a business on its behalf. Use only the passages given. "
+    "If they do not hold the answer, answer with nothing at all. Be brief, friendly and plain; "
+    "answer in the customer's language. Never promise anything the passages do not promise."
+)
+
+
+def instructions(
+    configuration: Configuration, tenant: str, backend: str, prompt: str | None
+) -> str:
+    """Give what a backend is told: a rule's choice, else the backend's own, else ours.
+
+    :param prompt: the name of the instructions that a rule chose.
+    """
+    chosen = configuration.rules(tenant).prompts.get(prompt or "")
+    if chosen is not None:
+        return chosen.text
+    settings = configuration.settings.ai.get(backend)
+    own = None if settings is None else settings.prompt
+    return SYSTEM if own is None else own.text
+
+
+def question_digest(
+    configuration: Configuration,
+    tenant: str,
+    request: AskRequest,
+    *,
+    language: str | None,
+    ai: Mapping[str, object],
+) -> str:
+    """Give hex digits that stand for a question without its texts.
+
+    :param ai: what AI triage had found before.
+    """
+    rules = configuration.rules(tenant)
+    settings = configuration.settings.ai.get(request.backend)
+    meaning: list[Any] = [
+        request.backend,
+        request.classify,
+        None if settings is None else settings.kind,
+        # Secrets print as stars.
+        None if settings is None else settings.config.model_dump(mode="json"),
+        instructions(configuration, tenant, request.backend, request.prompt),
+        list(rules.categories),
+        None if request.knowledge is None else list(request.knowledge),
+        sorted(request.redact | frozenset(rules.redacts)),
+        language or configuration.tenant(tenant).language,
+        {name: ai[name] for name in sorted(ai)},
+    ]
+    return digest(json.dumps(meaning, sort_keys=True, default=str))

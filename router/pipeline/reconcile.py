@@ -1,0 +1,288 @@
+"""Reconciliation: asking the provider what became of a message of which nobody knows.
+
+An item of its own does it, in a lane of its own: nobody waits for it but the message. A delivery
+report, an echo or a person may settle the message at any time; then there is nothing left to ask.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+import anyio
+
+from router.clock import Clock, from_micros, to_micros
+from router.domain.message import Author, SentMessage
+from router.domain.outbox import ItemKind, ItemState
+from router.errors import ProviderError, Refused
+from router.failpoints import reach
+from router.ids import Ids
+from router.pipeline import undelivered
+from router.pipeline.attempts import ALWAYS, Patience, finish, judge
+from router.pipeline.configuration import Configuration
+from router.pipeline.guard import Guard
+from router.pipeline.instances import LiveChannel
+from router.pipeline.outgoing import outbound_message
+from router.plugin.context import Log
+from router.plugin.http import classify
+from router.storage.store import OWN_LANE, AttemptResult, Item, NewItem, Store, Tx
+
+#: The first look, for what the provider has is there at once as a rule.
+SOON: Final = timedelta(seconds=5)
+#: If the provider could not be asked for so long, a person is.
+PATIENCE: Final = timedelta(minutes=10)
+#: Attempts of a message whose channel says ``on_unknown = "resend"``.
+ATTEMPTS: Final = 3
+
+#: Asking changes nothing, so it may be repeated; when to stop is decided here.
+_FOR_EVER: Final = Patience(repeat_unknown=ALWAYS, age=timedelta(days=3650))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Progress:
+    """What a reconcile item has in its body.
+
+    :param item: the message.
+    :param since: when its first attempt that may have left began, in microseconds.
+    :param ended: when its last attempt ended.
+    :param absent: when it was first missing from a listing that counts.
+    """
+
+    item: str
+    since: int
+    ended: int
+    absent: int | None = None
+
+    @property
+    def ended_at(self) -> datetime:
+        return from_micros(self.ended)
+
+    def as_body(self) -> str:
+        return json.dumps(asdict(self))
+
+
+def helps(live: LiveChannel | None) -> bool:
+    """Say whether looking, or waiting for a while, may still change what becomes of a message."""
+    if live is None:
+        return False
+    return live.capabilities.find_sent or live.settings.on_unknown == "resend"
+
+
+def reconciliation_of(item: Item, began: datetime, ids: Ids) -> Callable[[Tx], None]:
+    """Give the effect that has a message looked for.
+
+    :param began: when its only attempt began.
+    """
+    return partial(_put, about=item, name=ids(), since=to_micros(began))
+
+
+def _put(tx: Tx, *, about: Item, name: str, since: int) -> None:
+    progress = _Progress(item=about.id, since=since, ended=to_micros(tx.now))
+    look = NewItem(
+        id=name,
+        kind=ItemKind.RECONCILE,
+        lane=OWN_LANE + name,
+        author=Author.RULE,
+        destination=about.destination,
+        body=progress.as_body(),
+    )
+    tx.send(
+        [look],
+        tenant=about.tenant,
+        conversation=about.conversation,
+        epoch=about.epoch,
+        decided=about.decided,
+    )
+
+
+class Reconciler:
+    """Looks for messages at their providers."""
+
+    def __init__(
+        self,
+        store: Store,
+        configuration: Callable[[], Configuration],
+        guard: Guard,
+        clock: Clock,
+        log: Log,
+        *,
+        ids: Ids,
+    ) -> None:
+        self._store = store
+        self._configuration = configuration
+        self._guard = guard
+        self._clock = clock
+        self._log = log
+        self._ids = ids
+
+    async def look(self, item: Item) -> None:
+        """Look once, if it is time; the message is settled, or looked for again."""
+        from router.storage.reconciliation import unknown_item  # it brings SQLAlchemy
+
+        progress = _Progress(**json.loads(item.body))
+        about = await self._store.read(lambda it: unknown_item(it, item.tenant, progress.item))
+        if about is None:
+            await self._end(item, "it was settled without asking")
+            return
+        now = self._clock.now()
+        live = self._configuration().instances.channels.get((item.tenant, item.destination))
+        asks = live is not None and live.capabilities.find_sent
+        settle, _ = _lag(live)
+        due = progress.ended_at + (min(SOON, settle) if asks else settle)
+        if now < due:
+            await self._store.postpone(item, due)
+        elif live is None or not asks:
+            await self._cannot_tell(item, about, live, "its channel cannot be asked what it sent")
+        else:
+            with live.busy.one():
+                await self._ask(item, progress, about, live)
+
+    async def _ask(self, item: Item, progress: _Progress, about: Item, live: LiveChannel) -> None:
+        give_up = progress.ended_at + PATIENCE
+        late = self._clock.now() >= give_up
+        if late and live.breaker.is_open:
+            await self._cannot_tell(item, about, live, live.breaker.error)
+            return
+        if not await self._guard.admits(live, item, by=give_up):
+            return
+        told = False
+        try:
+            if not await self._store.start_attempt(item):
+                return
+            reach("reconcile.started")
+            asked_at = self._clock.now()
+            message = outbound_message(about.id, about.body)
+            try:
+                with anyio.fail_after(live.settings.timeout):
+                    found = await live.plugin.find_sent(message, from_micros(progress.since))
+            except Exception as error:  # noqa: BLE001 - a plugin's call
+                meaning = classify(error)
+                told = True
+                await self._guard.told(live, meaning)
+                await self._failed(item, about, live, meaning, None if late else give_up)
+                return
+            reach("reconcile.asked")
+            told = True
+            await self._guard.told(live, None)
+        finally:
+            if not told:
+                self._guard.spared(live)
+        await self._found(item, progress, about, live, found, asked_at)
+
+    async def _failed(
+        self,
+        item: Item,
+        about: Item,
+        live: LiveChannel,
+        error: ProviderError,
+        give_up: datetime | None,
+    ) -> None:
+        """Ask again, at ``give_up`` at the latest; ``None``: that was the last time."""
+        self._log.warning("look-up failed", item=about.id, to=item.destination, reason=error.reason)
+        if give_up is None or isinstance(error, Refused):
+            await self._cannot_tell(item, about, live, error.reason)
+        else:
+            result = judge(item, error, _FOR_EVER, self._clock.now())
+            again = min(result.retry_at or give_up, give_up)
+            await finish(self._store, item, replace(result, retry_at=again), self._log)
+
+    async def _found(
+        self,
+        item: Item,
+        progress: _Progress,
+        about: Item,
+        live: LiveChannel,
+        found: Sequence[SentMessage],
+        asked_at: datetime,
+    ) -> None:
+        from router.storage.reconciliation import held_by_others
+
+        oldest = sorted(found, key=lambda it: it.sent_at or asked_at)
+        names = [it.provider_id for it in oldest]
+        settle, again = _lag(live)
+        if names:
+            held = await self._store.read(lambda it: held_by_others(it, about, names))
+            names = [name for name in names if name not in held]
+        if names:
+            effect = partial(
+                _settle, about=about, names=names, name=self._ids(), since=progress.since
+            )
+            await self._end(item, "the provider has it", effect)
+        elif asked_at < progress.ended_at + settle:
+            await self._wait(item, progress, progress.ended_at + settle)
+        elif progress.absent is None or asked_at < from_micros(progress.absent) + again:
+            first = progress.absent or to_micros(asked_at)
+            await self._wait(item, replace(progress, absent=first), from_micros(first) + again)
+        elif live.capabilities.complete_listing:
+            why = "the provider does not have it: it was not sent, and is sent now"
+            await self._end(item, why, partial(_again, about=about, why=why, proved=True))
+        else:
+            why = "the provider does not list it, and its listing need not be complete"
+            await self._cannot_tell(item, about, live, why)
+
+    async def _wait(self, item: Item, progress: _Progress, until: datetime) -> None:
+        effect = partial(_keep, tenant=item.tenant, id=item.id, body=progress.as_body())
+        result = AttemptResult(
+            state=ItemState.WAITING,
+            retry_at=until,
+            error="the provider does not list it yet",
+            effects=(effect,),
+        )
+        await finish(self._store, item, result, self._log)
+
+    async def _cannot_tell(
+        self, item: Item, about: Item, live: LiveChannel | None, why: str
+    ) -> None:
+        """Send a message again where the channel is told to; else let people decide."""
+        from router.storage.reconciliation import overtaken
+
+        resend = live is not None and live.settings.on_unknown == "resend"
+        resend = resend and about.attempt < ATTEMPTS
+        if resend and not await self._store.read(lambda it: overtaken(it, about)):
+            words = f"nobody knows whether it was sent, and it is sent again (on_unknown): {why}"
+            await self._end(item, words, partial(_again, about=about, why=words, proved=False))
+            return
+        words = f"nobody knows whether it was sent: {why}"
+        result = AttemptResult(state=ItemState.UNKNOWN, error=words)
+        ticket = undelivered.ticket_of(about, result, self._configuration(), self._ids)
+        await self._end(item, words, partial(_if_unknown, about=about, effect=ticket))
+
+    async def _end(self, item: Item, words: str, *effects: Callable[[Tx], None]) -> None:
+        self._log.info("looked for a message", item=item.id, to=item.destination, found=words)
+        result = AttemptResult(state=ItemState.DONE, error=words, effects=effects)
+        await finish(self._store, item, result, self._log)
+
+
+def _lag(live: LiveChannel | None) -> tuple[timedelta, timedelta]:
+    """Say how long after the attempt what is not listed counts, and how long later again."""
+    settle = timedelta(seconds=60.0 if live is None else live.settings.settle)
+    return settle, settle / 2
+
+
+def _settle(tx: Tx, *, about: Item, names: list[str], name: str, since: int) -> None:
+    from router.storage.reconciliation import settle_sent
+
+    if not settle_sent(tx.connection, about, names, tx.now):
+        # Another message has just turned out to be what was found: look again for this one.
+        _put(tx, about=about, name=name, since=since)
+
+
+def _again(tx: Tx, *, about: Item, why: str, proved: bool) -> None:
+    from router.storage.reconciliation import send_again
+
+    send_again(tx.connection, about, why, tx.now, proved=proved)
+
+
+def _keep(tx: Tx, *, tenant: str, id: str, body: str) -> None:
+    from router.storage.reconciliation import change_body
+
+    change_body(tx.connection, tenant, id, body)
+
+
+def _if_unknown(tx: Tx, *, about: Item, effect: Callable[[Tx], None]) -> None:
+    from router.storage.reconciliation import unknown_item
+
+    if unknown_item(tx.connection, about.tenant, about.id) is not None:
+        effect(tx)

@@ -1,0 +1,286 @@
+"""Reloading: another configuration is built whole beside the one in force, then put in its place.
+
+    read the files ──► make and start what changed ──► probe it ──► swap ──► close what was replaced
+          │                        │                       │
+          └────────────────────────┴───────────────────────┴──► refused: nothing has changed
+
+The swap itself waits for nothing, so that it lies between two events: each event is decided by one
+configuration or the other, and a webhook finds its channel before and after.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from router.clock import Clock
+from router.errors import ActRefused, ConfigError, PluginError
+from router.logs import Redaction
+from router.metrics import Metrics
+from router.pipeline.configuration import Configuration
+from router.pipeline.instances import Instances, Live
+from router.pipeline.lifespans import Lifespans
+from router.plugin.context import Log
+from router.settings.changes import changes, in_force, needs_restart
+from router.settings.model import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """How one load of the files ended.
+
+    :param by: what asked for it: ``start``, ``SIGHUP``, ``command``, ``file``.
+    :param hash: of the configuration in force afterwards.
+    :param seconds: what it took.
+    :param changed: what is different now, in words.
+    :param restart: settings that differ in the files, and need a restart.
+    :param started: instances that were started, new ones and replaced ones.
+    :param ended: instances that were replaced or removed.
+    :param kept: how many instances went on as they were.
+    :param doubts: what was found, and did not stop it: warnings, probes that failed.
+    :param problems: why it was refused; empty if it was not.
+    :param mistakes: they are mistakes in the files.
+    """
+
+    by: str
+    at: datetime
+    hash: str
+    seconds: float = 0.0
+    changed: tuple[str, ...] = ()
+    restart: tuple[str, ...] = ()
+    started: tuple[str, ...] = ()
+    ended: tuple[str, ...] = ()
+    kept: int = 0
+    doubts: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    mistakes: bool = False
+
+    @property
+    def applied(self) -> bool:
+        return not self.problems
+
+    def as_values(self) -> dict[str, Any]:
+        """Give it as values for JSON."""
+        return {
+            "by": self.by,
+            "at": self.at.isoformat(),
+            "applied": self.applied,
+            "hash": self.hash,
+            "seconds": round(self.seconds, 3),
+            "changed": list(self.changed),
+            "restart": list(self.restart),
+            "started": list(self.started),
+            "ended": list(self.ended),
+            "kept": self.kept,
+            "doubts": list(self.doubts),
+            "problems": list(self.problems),
+            "mistakes": self.mistakes,
+        }
+
+
+class Reloader:
+    """Puts another configuration in force, one load after the other.
+
+    :param load: reads the files; called in a thread; ``None``: there are none to read again.
+    :param current: gives the configuration in force.
+    :param swap: puts another one in force; waits for nothing.
+    :param closed: awaited after an instance that was replaced or removed is closed.
+    :param redaction: learns the secrets of what is loaded.
+    :param offline: see :class:`Instances`.
+    :ivar last: how the last load ended.
+    :ivar loaded: how the last one that was not refused ended.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], Settings] | None,
+        *,
+        current: Callable[[], Configuration],
+        swap: Callable[[Configuration], None],
+        closed: Callable[[Live[Any]], Awaitable[None]],
+        lifespans: Lifespans,
+        clock: Clock,
+        log: Log,
+        metrics: Metrics,
+        redaction: Redaction,
+        offline: bool = False,
+    ) -> None:
+        self._load = load
+        self._current = current
+        self._swap = swap
+        self._closed = closed
+        self._lifespans = lifespans
+        self._clock = clock
+        self._log = log
+        self._metrics = metrics
+        self._redaction = redaction
+        self._offline = offline
+        self._lock = anyio.Lock()
+        self._stopped = False
+        self.last = Load(by="start", at=clock.now(), hash=current().settings.hash)
+        self.loaded = self.last
+        #: Set once the load that was under way has ended; then there is another one.
+        self.ended = anyio.Event()
+
+    def stop(self) -> None:
+        """Put nothing in force any more."""
+        self._stopped = True
+
+    async def reload(self, by: str) -> Load:
+        """Read the files again, and put what they say in force if all of it can be.
+
+        Loads wait for each other. What the files say is taken up as a whole or not at all, but
+        for settings that need a restart, which are named.
+
+        :param by: see :class:`Load`.
+        :raises ActRefused: if there are no files, or the router stops.
+        """
+        async with self._lock:
+            return await self._next(by)
+
+    async def reload_if(self, stale: Callable[[], bool], by: str) -> Load | None:
+        """Do as :meth:`reload` does, if it is still needed when its turn comes.
+
+        :param stale: asked in a thread, when no other load is under way.
+        :return: how that ended; ``None`` if nothing is stale.
+        :raises ActRefused: as :meth:`reload`.
+        """
+        async with self._lock:
+            return await self._next(by) if await anyio.to_thread.run_sync(stale) else None
+
+    async def _next(self, by: str) -> Load:
+        if self._load is None:
+            raise ActRefused("this router was not started from files")
+        self._check_not_stopped()
+        load = await self._tried(self._load, by)
+        self.last = load
+        if load.applied:
+            self.loaded = load
+        self._tell(load)
+        self.ended.set()
+        self.ended = anyio.Event()
+        return load
+
+    def _check_not_stopped(self) -> None:
+        if self._stopped:
+            raise ActRefused("the router is stopping: its files are read at the next start")
+
+    async def _tried(self, read: Callable[[], Settings], by: str) -> Load:
+        at, began = self._clock.now(), self._clock.monotonic()
+        before = self._current()
+
+        def refused(problems: list[str], *, mistakes: bool = False) -> Load:
+            return Load(
+                by=by,
+                at=at,
+                hash=before.settings.hash,
+                seconds=self._clock.monotonic() - began,
+                problems=tuple(map(self._redaction.clean, problems)),
+                mistakes=mistakes,
+            )
+
+        try:
+            wanted = await anyio.to_thread.run_sync(read)
+        except ConfigError as error:
+            return refused([str(problem) for problem in error.problems], mistakes=True)
+        except Exception as error:  # noqa: BLE001 - plugins' models validate in there
+            words = " ".join(f"{type(error).__name__}: {error}".split())
+            return refused([f"the files cannot be read: {words}"])
+        self._redaction.add(wanted.secrets)
+        restart = needs_restart(before.settings, wanted)
+        settings = in_force(before.settings, wanted)
+        try:
+            instances = Instances(
+                settings, self._clock, self._log, offline=self._offline, before=before.instances
+            )
+        except PluginError as error:
+            return refused([str(error)])
+        swapped = False
+        try:
+            await self._lifespans.start(instances.made)
+            problems, doubts = await self._judged(instances.made)
+            if problems:
+                return refused(problems)
+            self._check_not_stopped()
+            changed = changes(before.settings, settings)
+            # From here to the end nothing waits, so nobody sees one half.
+            instances.adopt()
+            self._swap(Configuration(settings, instances))
+            swapped = True
+        finally:
+            if not swapped:
+                await self._undone(instances.made)
+        stay = {id(live) for live in instances.all()}
+        ended = [live for live in before.instances.all() if id(live) not in stay]
+        for live in ended:
+            self._lifespans.end(live, partial(self._closed, live))
+        return Load(
+            by=by,
+            at=at,
+            hash=settings.hash,
+            seconds=self._clock.monotonic() - began,
+            changed=changed,
+            restart=restart,
+            started=tuple(live.label for live in instances.made),
+            ended=tuple(live.label for live in ended),
+            kept=len(stay) - len(instances.made),
+            doubts=tuple(map(self._redaction.clean, (*map(str, settings.warnings), *doubts))),
+        )
+
+    async def _judged(self, made: list[Live[Any]]) -> tuple[list[str], list[str]]:
+        """Say what keeps new instances from serving, and what is only doubtful about them."""
+        problems = [
+            f"{live.label} does not start: {live.error}. Mend its table, {live.settings.position}"
+            for live in made
+            if not live.up
+        ]
+        if problems:
+            return problems, []
+        doubts: list[str] = []
+
+        async def check(live: Live[Any]) -> None:
+            error = await self._lifespans.check(live)
+            if error is None:
+                return
+            live.error = error
+            words = f"{live.label}: its check failed: {error}"
+            (problems if live.settings.required else doubts).append(words)
+
+        async with anyio.create_task_group() as checks:
+            for live in made:
+                checks.start_soon(check, live)
+        return sorted(problems), sorted(doubts)
+
+    async def _undone(self, made: list[Live[Any]]) -> None:
+        """Close what was made for a configuration that does not come into force."""
+        with anyio.CancelScope(shield=True):
+            async with anyio.create_task_group() as tasks:
+                for live in made:
+                    tasks.start_soon(self._lifespans.stop, live)
+
+    def _tell(self, load: Load) -> None:
+        outcome = "applied" if load.applied else "refused"
+        self._metrics.reloads.count(outcome)
+        if not load.applied:
+            self._log.error(
+                "not reloaded: what runs goes on unchanged", by=load.by, problems=load.problems
+            )
+            return
+        self._log.info(
+            "reloaded",
+            by=load.by,
+            hash=load.hash,
+            changed=load.changed,
+            started=load.started,
+            ended=load.ended,
+            kept=load.kept,
+            seconds=round(load.seconds, 3),
+        )
+        for doubt in load.doubts:
+            self._log.warning(doubt)
+        if load.restart:
+            self._log.warning("settings that need a restart", settings=load.restart)

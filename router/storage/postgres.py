@@ -1,0 +1,367 @@
+"""The store on PostgreSQL: many nodes on one database, each with two flushers for everybody."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from router.clock import Clock
+from router.storage import postgres_lanes, postgres_sql
+from router.storage.changes import Listener
+from router.storage.postgres_dispatch import Dispatch
+from router.storage.postgres_engine import (
+    Transaction,
+    connected,
+    in_transaction,
+    in_words,
+    is_away,
+    make_engine,
+    may_go_well,
+)
+from router.storage.postgres_node import Node, is_pooled
+from router.storage.postgres_sending import OutboxWork
+from router.storage.postgres_tx import PostgresTx, Writing, has_echo
+from router.storage.postgres_work import InboxWork, lanes_of
+from router.storage.postgres_writer import Flusher
+from router.storage.ready import Ready
+from router.storage.store import (
+    IN,
+    Accepted,
+    AttemptResult,
+    Commit,
+    Item,
+    LaneKind,
+    NewEvent,
+    Start,
+    Store,
+    Terms,
+    Tx,
+    Work,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+Result = TypeVar("Result")
+Leased = TypeVar("Leased")
+
+_LONGEST_TURN = timedelta(seconds=60)
+#: Connections for reading and for what people do.
+_CONNECTIONS = 5
+#: How often an act is tried that others were in the way of.
+_TRIES = 10
+#: Seconds between two looks for work where nobody tells us, and between two for learnt aliases.
+_POLL = 0.25
+_ALIASES = 30.0
+
+
+class PostgresStore(Store):
+    """A PostgreSQL database, opened by one of its nodes. See :class:`Store`.
+
+    Use :meth:`open`; the schema must be there already.
+    """
+
+    def __init__(
+        self, url: str, clock: Clock, *, pooled: bool, lease: float, heartbeat: float
+    ) -> None:
+        self.clock = clock
+        #: A transaction pooler is in between: work of other nodes is found by looking.
+        self.pooled = pooled
+        self._aliases: dict[tuple[str, str], str] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._looking: asyncio.Task[None] | None = None
+        #: Why the last group could not be committed; ``None`` once one could.
+        self._error: str | None = None
+        self._single = make_engine(url, pooled=pooled)
+        self._engine = make_engine(url, pooled=pooled, connections=_CONNECTIONS)
+        self._reader = self._engine.execution_options(postgresql_readonly=True)
+        self._dispatch = Dispatch()
+        self._writing = Writing(clock, self._dispatch, self._mirror_alias)
+        self._inbox = InboxWork(self._writing)
+        self._outbox = OutboxWork(self._writing, self._inbox)
+        self._node = self._dispatch.node = Node(
+            self._single,
+            clock,
+            pooled=pooled,
+            lease=lease,
+            tick=heartbeat,
+            heard=self._hear,
+            changed=self._dispatch.forget,
+            freed=self._dispatch.look,
+        )
+        flusher = partial(
+            Flusher,
+            self._single,
+            pooled=pooled,
+            node=lambda: self._node.me,
+            publish=self._dispatch.publish,
+            lost=self._node.abandon,
+            report=self._report,
+            patience=lease,
+        )
+        # Two, so that who offers an event does not wait for what others have decided. What comes
+        # in locks nothing but lanes, in their order; so the two never wait for each other in turn.
+        self._flusher: Flusher = flusher(name="work")
+        self._intake: Flusher = flusher(name="intake", behind=self._flusher)
+
+    @classmethod
+    async def open(
+        cls, url: str, clock: Clock, *, lease: float = 15.0, heartbeat: float = 1.0
+    ) -> "PostgresStore":
+        """Join the nodes of a database, and free what dead ones held.
+
+        :param url: with or without the driver's name.
+        :param lease: seconds after which a node that says nothing counts as dead.
+        :param heartbeat: seconds between two signs of life.
+        :raises StorageUnavailable: if the database cannot be reached.
+        :raises StorageError: if the URL has options that mean nothing here.
+        """
+        pooled = await is_pooled(url)
+        store = cls(url, clock, pooled=pooled, lease=lease, heartbeat=heartbeat)
+        try:
+            await store._flusher.run(store._begin)
+            await store._node.begin()
+        except BaseException:
+            await store.close()
+            raise
+        store._looking = asyncio.create_task(store._look_around(), name="postgres-look")
+        return store
+
+    def _begin(self, tx: Transaction) -> None:
+        now = self.clock.now()
+        tx.rows(postgres_sql.NOT_LATER, now)
+        tx.rows(postgres_sql.TURNS_SOON, now + _LONGEST_TURN)
+        self._read_aliases(tx)
+
+    async def close(self) -> None:
+        self._dispatch.changes.close()
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await self._intake.close()
+        await self._flusher.close()
+        await self._node.close()
+        await self._engine.dispose()
+        await self._single.dispose()
+
+    def _report(self, error: str | None) -> None:
+        self._error = error
+
+    # --- threads
+
+    @property
+    def aliases(self) -> Mapping[tuple[str, str], str]:
+        return self._aliases
+
+    def _mirror_alias(self, tenant: str, address: str, key: str) -> None:
+        """Take up an alias that was committed here, and tell the other nodes."""
+        self._aliases[tenant, address] = key
+        self._node.notify({"alias": [tenant, address, key]})
+
+    def _read_aliases(self, tx: Transaction) -> None:
+        # The same object: others hold it.
+        self._aliases.update(
+            {(tenant, address): key for tenant, address, key in tx.rows(postgres_sql.ALIASES)}
+        )
+
+    async def enqueue(self, events: Sequence[NewEvent]) -> list[Accepted]:
+        lanes = [(IN, event.lane) for event in events]
+        # An echo locks more than lanes: it takes the conversation over.
+        flusher = self._flusher if has_echo(events) else self._intake
+        (accepted,) = await flusher.run_batch(self._inbox.accept, [events], lanes)
+        result: list[Accepted] = accepted
+        return result
+
+    async def claim(self, limit: int) -> list[Work]:
+        return await self._claim(
+            self._dispatch.inbox, limit, lambda tx: self._inbox.claim(tx, limit)
+        )
+
+    async def _claim(
+        self, ready: Ready[Leased], limit: int, claim: Callable[[Transaction], None]
+    ) -> list[Leased]:
+        while ready.paused or not ready:
+            if ready.unclaimed and not ready.paused:
+                with ready.looking():
+                    await self._flusher.run(claim)
+            else:
+                await ready.wait(self.clock.now)
+        return ready.take(limit)
+
+    async def complete(self, commits: Sequence[Commit]) -> None:
+        await self._flusher.run_batch(self._inbox.settle, commits, lanes_of(commits))
+
+    async def fail(self, work: Work, error: str, retry_at: datetime) -> None:
+        await self._flusher.run(
+            lambda tx: self._inbox.fail(tx, work, error, retry_at), [(IN, work.ref.lane)]
+        )
+
+    async def suspect(self, work: Work) -> int:
+        lane, seq = work.ref
+        count = await self._flusher.run(
+            lambda tx: postgres_lanes.suspect(tx, IN, lane, seq, lease=work.lease), [(IN, lane)]
+        )
+        return work.crashes if count is None else count
+
+    # --- outbox
+
+    async def claim_items(self, kind: LaneKind, limit: int) -> list[Item]:
+        return await self._claim(
+            self._dispatch.items[kind], limit, lambda tx: self._outbox.claim(tx, kind, limit)
+        )
+
+    async def start_attempt(self, item: Item, terms: Terms | None = None) -> Start:
+        lanes = [(item.lane_kind, item.lane)]
+        (start,) = await self._flusher.run_batch(self._outbox.start, [(item, terms)], lanes)
+        return Start(start)
+
+    async def postpone(self, item: Item, until: datetime) -> None:
+        await self._flusher.run(
+            lambda tx: self._outbox.postpone(tx, item, until), [(item.lane_kind, item.lane)]
+        )
+
+    async def finish_attempt(self, item: Item, result: AttemptResult) -> None:
+        lanes = [(item.lane_kind, item.lane), *((IN, event.lane) for event in result.events)]
+        await self._flusher.run_batch(self._outbox.finish, [(item, result)], lanes)
+
+    async def release(self, items: Sequence[Item | Work]) -> None:
+        lanes = [
+            (IN, it.ref.lane, it.lease, it.ref.seq)
+            if isinstance(it, Work)
+            else (it.lane_kind, it.lane, it.lease, it.seq)
+            for it in items
+        ]
+
+        def give_back(tx: Transaction) -> None:
+            postgres_lanes.release(tx, lanes)
+            tx.published.extend(self._dispatch.everything())
+
+        if items:
+            await self._flusher.run(give_back, [lane[:2] for lane in lanes])
+
+    def pause(self) -> None:
+        self._dispatch.pause()
+
+    async def release_all(self) -> None:
+        # What is on its way may lease lanes; what comes after a pause leases none.
+        await self._intake.run(lambda _: None)
+        self._dispatch.forget()
+
+        def give_back(tx: Transaction) -> None:
+            if self._node.me is not None:
+                tx.rows(postgres_sql.RELEASE_ALL, self._node.me)
+            tx.published.extend(self._dispatch.everything())
+
+        await self._flusher.run(give_back, alone=True)
+
+    # --- timers
+
+    async def fire_timers(self, limit: int = 500) -> int:
+        # Which lanes its events go to is known only when it runs.
+        return await self._flusher.run(lambda tx: self._inbox.fire(tx, limit), alone=True)
+
+    async def wait_timers(self) -> None:
+        await self._dispatch.alarm.wait(self.clock.now)
+
+    # --- everything else
+
+    @property
+    def trouble(self) -> list[str]:
+        error = self._error or self._node.error
+        return [] if error is None else [f"database: {error}"]
+
+    @property
+    def advice(self) -> list[str]:
+        if not self.pooled:
+            return []
+        sentence = (
+            "the database is reached through a transaction pooler such as pgbouncer, where LISTEN "
+            "and session locks mean nothing: other nodes' work is found by looking four times a "
+            "second, and a killed node is noticed only after its lease. Give the router a URL that "
+            "leads to the server itself"
+        )
+        return [sentence]
+
+    async def write(self, function: Callable[[Tx], Result]) -> Result:
+        # In a task that nobody cancels: what was begun is committed.
+        return await self._in_a_task(self._write(function))
+
+    async def _write(self, function: Callable[[Tx], Result]) -> Result:
+        def work(tx: Transaction) -> Result:
+            return function(PostgresTx(self._writing, tx))
+
+        for attempt in range(_TRIES):
+            try:
+                result, tx = await in_transaction(self._engine, work)
+            except Exception as error:
+                if is_away(error):
+                    raise in_words(error) from error
+                if attempt + 1 == _TRIES or not may_go_well(error):
+                    raise
+                # Whoever was in the way has committed, and is seen now.
+                await asyncio.sleep(0.005 * attempt)
+            else:
+                self._dispatch.publish([*tx.published, *self._dispatch.everything()])
+                return result
+        raise AssertionError
+
+    async def read(self, function: "Callable[[Connection], Result]") -> Result:
+        return await self._in_a_task(self._read(function))
+
+    async def _read(self, function: "Callable[[Connection], Result]") -> Result:
+        try:
+            async with connected(self._reader) as (connection, raw):
+                # One snapshot for everything that is looked at.
+                await raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                try:
+                    return await connection.run_sync(function)
+                finally:
+                    if not raw.is_closed():
+                        await raw.execute("ROLLBACK")
+        except Exception as error:
+            if is_away(error):
+                raise in_words(error) from error
+            raise
+
+    async def _in_a_task(self, work: Coroutine[Any, Any, Result]) -> Result:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._has_done)
+        return await asyncio.shield(task)
+
+    def _has_done(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen by whoever waits; nobody does after a cancellation
+
+    def subscribe(self) -> Listener:
+        return self._dispatch.changes.subscribe()
+
+    # --- other nodes
+
+    def _hear(self, what: Any) -> None:
+        """Take a hint of another node."""
+        if isinstance(what, dict):
+            tenant, address, key = what["alias"]
+            self._aliases[tenant, address] = key
+        else:
+            self._dispatch.hear(what)
+
+    async def _look_around(self) -> None:
+        """Look for what nobody tells: aliases of other nodes, and their work where we poll."""
+        passed = 0.0
+        while True:
+            await asyncio.sleep(_POLL if self.pooled else _ALIASES)
+            passed += _POLL if self.pooled else _ALIASES
+            if self.pooled:
+                self._dispatch.look()
+            if passed >= _ALIASES:
+                passed = 0.0
+                try:
+                    await self._flusher.run(self._read_aliases)
+                except Exception as error:  # noqa: BLE001 - it is looked at again
+                    if not is_away(error):
+                        self._error = str(error)

@@ -1,0 +1,193 @@
+"""Beginning attempts on PostgreSQL: the lease, the fence, the window, the buckets, in this order.
+
+What an item may not do is written in the same transaction that would have marked it as started.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from router.clock import EPOCH
+from router.domain.limits import Bucket, take
+from router.domain.message import Author
+from router.domain.outbox import ItemKind, ItemState
+from router.storage import postgres_lanes, postgres_outbox, postgres_sql
+from router.storage.postgres_engine import Transaction
+from router.storage.postgres_lanes import Standing, columns
+from router.storage.postgres_outbox import End, Shown
+from router.storage.store import Item, Start, Terms
+
+_Name = tuple[str, str]
+
+
+def start(
+    tx: Transaction, parts: Sequence[tuple[Item, Terms | None]], now: datetime
+) -> tuple[list[Start], list[Item]]:
+    """Mark items as started, or withdraw them; give the next items of lanes that go on.
+
+    :param parts: of different lanes.
+    """
+    lanes = postgres_lanes.lock(tx, [(item.lane_kind, item.lane) for item, _ in parts])
+    threads = _lock_threads(tx, [item for item, _ in parts])
+    names = sorted(item.id for item, _ in parts)
+    rows = {row[0]: row for row in tx.rows(postgres_sql.LOCK_ITEMS, names)}
+    buckets = _Buckets(tx, parts, now)
+    starts = []
+    round_ = _Round(now)
+    for item, terms in parts:
+        stands = lanes.get((item.lane_kind, item.lane))
+        row = rows.get(item.id)
+        if stands is None or row is None or not stands.held(item.lease, item.seq):
+            starts.append(Start.NOT)
+            continue
+        thread = None if item.conversation is None else threads.get(item.conversation)
+        starts.append(round_.judge(item, terms, row, thread, stands, buckets))
+    following = round_.write(tx)
+    buckets.keep(tx, now)
+    return starts, following
+
+
+def _lock_threads(tx: Transaction, items: Sequence[Item]) -> dict[str, Any]:
+    names = sorted({item.conversation for item in items if item.conversation is not None})
+    if not names:
+        return {}
+    return {row[0]: row for row in tx.rows(postgres_sql.LOCK_CONVERSATIONS, names)}
+
+
+class _Round:
+    """What a group of attempts comes to."""
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+        self._begun: list[str] = []
+        self._ends: list[End] = []
+        self._shown: list[Shown] = []
+        self._unasked: list[tuple[str, int]] = []
+        self._moved: list[Item] = []
+        self._postponed: list[tuple[str, str, int, int, datetime]] = []
+
+    def judge(
+        self,
+        item: Item,
+        terms: Terms | None,
+        row: Sequence[Any],
+        thread: Sequence[Any] | None,
+        stands: Standing,
+        buckets: "_Buckets",
+    ) -> Start:
+        """Say whether an item may leave.
+
+        :param row: the item as it is now: id, state, attempt, epoch.
+        :param thread: its conversation: id, epoch, owner, pending ask, last message in, window.
+        """
+        _, state, attempt, under = row
+        _, epoch, owner, pending, last_in_at, shut_at, _ = thread or (None,) * 7
+        if attempt != item.attempt:
+            # Somebody has begun it since it was claimed, and will say how that ended.
+            return Start.NOT
+        if state not in ("waiting", "started"):
+            self._moved.append(item)
+            return Start.NOT
+        fenced = item.author is not Author.PERSON and item.kind is ItemKind.MESSAGE
+        # As the row has it now: handing a conversation back takes what waits along.
+        if fenced and epoch is not None and epoch > under:
+            if item.may_have_left:
+                return Start.OVERTAKEN
+            self._withdraw(item, f"{owner} took the conversation over before it was sent")
+            self._shown.append(Shown(item.id, "withdrawn", self._ends[-1].error, None))
+            return Start.NOT
+        if item.kind in (ItemKind.ASK, ItemKind.CLASSIFY) and pending != item.id:
+            # Nobody waits for the answer: the conversation has moved on.
+            self._withdraw(item, "the conversation has moved on before it was asked")
+            if item.decided is not None:
+                self._unasked.append(item.decided)
+            return Start.NOT
+        if terms is not None:
+            if terms.window is not None and _closed(terms.window, last_in_at, shut_at, self._now):
+                return Start.CLOSED
+            ready_at = buckets.take(item, terms, stands.ready_at, self._now)
+            if ready_at is not None:
+                lane = (item.lane_kind, item.lane, item.lease, item.seq)
+                self._postponed.append((*lane, ready_at))
+                return Start.NOT
+        self._begun.append(item.id)
+        return Start.BEGUN
+
+    def _withdraw(self, item: Item, why: str) -> None:
+        self._ends.append(End(item.id, ItemState.WITHDRAWN, self._now, error=why))
+        self._moved.append(item)
+
+    def write(self, tx: Transaction) -> list[Item]:
+        """Write it; give the next items of lanes that go on."""
+        if self._begun:
+            tx.rows(postgres_sql.BEGIN, self._begun, self._now)
+        postgres_outbox.end(tx, self._ends)
+        postgres_outbox.show(tx, self._shown)
+        if self._unasked:
+            tx.rows(postgres_sql.UNASK, *columns(self._unasked, 2))
+        postgres_lanes.postpone(tx, self._postponed)
+        return postgres_outbox.move(tx, self._moved)
+
+
+def _closed(
+    window: timedelta, last_in_at: datetime | None, shut_at: datetime | None, now: datetime
+) -> bool:
+    """Tell whether a channel takes no free text for a customer, as far as is known."""
+    if last_in_at is None:
+        return shut_at is not None
+    return now >= last_in_at + window or (shut_at is not None and shut_at >= last_in_at)
+
+
+class _Buckets:
+    """The buckets of a group, locked: another node takes its tokens before, or after."""
+
+    def __init__(
+        self, tx: Transaction, parts: Sequence[tuple[Item, Terms | None]], now: datetime
+    ) -> None:
+        self._stand: dict[_Name, Bucket] = {}
+        self._changed: set[_Name] = set()
+        self._taken = 0
+        for item, terms in parts:
+            for bucket in () if terms is None else terms.buckets:
+                self._stand[item.tenant, bucket.key] = bucket
+        if self._stand:
+            names = columns(sorted(self._stand), 2)
+            tx.rows(postgres_sql.MISSING_BUCKETS, *names, now)
+            for tenant, key, full_at, queued_to in tx.rows(postgres_sql.LOCK_BUCKETS, *names):
+                bucket = self._stand[tenant, key]
+                self._stand[tenant, key] = replace(bucket, full_at=full_at, queued_to=queued_to)
+
+    def take(
+        self, item: Item, terms: Terms, ready_at: datetime | None, now: datetime
+    ) -> datetime | None:
+        """Take a token from each bucket, or say when to look again."""
+        if not terms.buckets:
+            return None
+        stands = [
+            replace(it, limit=wanted.limit, shared=wanted.shared)
+            for wanted in terms.buckets
+            for it in (self._stand[item.tenant, wanted.key],)
+        ]
+        again, kept = take(
+            stands,
+            now,
+            waited=(ready_at or EPOCH) > item.created_at,
+            ahead=item.author is Author.PERSON,
+        )
+        for bucket in kept:
+            self._stand[item.tenant, bucket.key] = bucket
+            self._changed.add((item.tenant, bucket.key))
+        self._taken += again is None
+        return again
+
+    def keep(self, tx: Transaction, now: datetime) -> None:
+        """Write what has changed, and forget some that are full again."""
+        if self._changed:
+            rows = [
+                (*name, self._stand[name].full_at, self._stand[name].queued_to)
+                for name in sorted(self._changed)
+            ]
+            tx.rows(postgres_sql.KEEP_BUCKETS, *columns(rows, 4))
+        if self._taken:
+            tx.rows(postgres_sql.FORGET_BUCKETS, now, 2 * self._taken)

@@ -1,0 +1,190 @@
+"""Commits on PostgreSQL: everything that working events changes, a few statements for many."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from router.domain.conversation import Conversation
+from router.storage import codec, postgres_sql
+from router.storage.postgres_engine import Transaction
+from router.storage.postgres_lanes import columns
+from router.storage.store import Commit, NewTimer
+
+#: How most conversations' tags and attributes look.
+_NO_TAGS, _NO_ATTRIBUTES = "[]", "{}"
+
+
+def moved_on(tx: Transaction, commits: Sequence[Commit]) -> set[str]:
+    """Give the lanes whose thread is no longer the one that the decision was made on.
+
+    Locks the conversations: nobody raises an epoch between this look and the commit.
+    """
+    read = {
+        commit.work.ref.lane: commit.work.conversation
+        for commit in commits
+        if commit.work.conversation is not None
+    }
+    fresh = [
+        commit
+        for commit in commits
+        if commit.work.conversation is None and commit.conversation is not None
+    ]
+    moved = set()
+    if read:
+        names = sorted({thread.id for thread in read.values()})
+        rows = tx.rows(postgres_sql.LOCK_CONVERSATIONS, names)
+        epochs = {row[0]: row[1] for row in rows if row[6] != "closed"}
+        moved = {lane for lane, it in read.items() if epochs.get(it.id) != it.epoch}
+    if fresh:
+        rows = tx.rows(postgres_sql.OPENED, *columns([_person(it) for it in fresh], 2))
+        opened = {(row[0], row[1]) for row in rows}
+        moved |= {commit.work.ref.lane for commit in fresh if _person(commit) in opened}
+    return moved
+
+
+def _person(commit: Commit) -> tuple[str, str]:
+    assert commit.conversation is not None  # noqa: S101 - for the type checker
+    return commit.work.tenant, commit.conversation.contact.key
+
+
+def write(tx: Transaction, commits: Sequence[Commit], now: datetime) -> None:
+    """Write events' outcomes, decisions, messages and timers, and their threads."""
+    _write_threads(tx, commits, now)
+    _run(tx, postgres_sql.MESSAGES, [row for it in commits for row in _messages(it, now)], 14)
+    _run(tx, postgres_sql.OUTCOMES, [_outcome(commit, now) for commit in commits], 6)
+    decided = [_decision(commit, now) for commit in commits if commit.decision is not None]
+    _run(tx, postgres_sql.DECISIONS, decided, 9)
+    settled = [
+        (commit.outcome, commit.work.ref.seq, commit.work.ref.lane, earlier)
+        for commit in commits
+        for earlier in commit.settles
+    ]
+    _run(tx, postgres_sql.SETTLED, settled, 4)
+    _write_timers(tx, commits)
+
+
+def _run(tx: Transaction, statement: str, rows: Sequence[Sequence[Any]], width: int) -> None:
+    if rows:
+        tx.rows(statement, *columns(rows, width))
+
+
+def _write_threads(tx: Transaction, commits: Sequence[Commit], now: datetime) -> None:
+    people, opened, changed, owners = [], [], [], []
+    for commit in commits:
+        conversation = commit.conversation
+        if conversation is None:
+            continue
+        values = _thread(commit, conversation, now)
+        if commit.owner is not None:
+            owners.append((conversation.id, commit.owner))
+        if commit.work.conversation is not None:
+            changed.append(values)
+            continue
+        tenant, contact = commit.work.tenant, conversation.contact
+        if commit.work.contact is None:
+            tags = codec.dumps(sorted(contact.tags)) if contact.tags else _NO_TAGS
+            known = codec.dumps(dict(contact.attributes)) if contact.attributes else _NO_ATTRIBUTES
+            fresh = (contact.id, tenant, contact.key, contact.name, contact.language)
+            people.append((*fresh, contact.opted_out, tags, known, now))
+        opened.append((*values, conversation.owner, tenant, contact.id, conversation.source, now))
+    # In the order of their unique key: two nodes may open the same one at the same moment.
+    people.sort(key=lambda row: (row[1], row[2]))
+    _run(tx, postgres_sql.NEW_CONTACTS, people, 9)
+    _run(tx, postgres_sql.NEW_CONVERSATIONS, opened, 23)
+    _run(tx, postgres_sql.CONVERSATIONS, changed, 18)
+    if owners:
+        tx.rows(postgres_sql.NEW_OWNERS, *columns(owners, 2), now)
+
+
+def _thread(commit: Commit, conversation: Conversation, now: datetime) -> tuple[Any, ...]:
+    turn, before = conversation.turn, commit.work.conversation
+    # Left alone unless the event changes it: a person may have changed it since it was read.
+    kept = before is not None and before.status == conversation.status
+    attributes = conversation.attributes
+    return (
+        conversation.channel,
+        str(conversation.address),
+        None if kept else conversation.status,
+        conversation.category,
+        conversation.risk,
+        conversation.priority,
+        conversation.language,
+        conversation.bot_turns,
+        codec.dumps(sorted(conversation.tags)) if conversation.tags else _NO_TAGS,
+        codec.dumps(dict(attributes)) if attributes else _NO_ATTRIBUTES,
+        turn.pending_ask,
+        turn.messages[0].seq if turn.messages else None,
+        turn.generation,
+        conversation.last_in_at,
+        conversation.last_provider_id,
+        now,
+        conversation.epoch,
+        conversation.id,
+    )
+
+
+def _messages(commit: Commit, now: datetime) -> list[tuple[Any, ...]]:
+    conversation, work = commit.conversation, commit.work
+    if conversation is None:
+        return []
+    rows = []
+    for item in commit.messages:
+        attachments = item.attachments and codec.dumps(codec.encode_attachments(item.attachments))
+        rows.append(
+            (
+                item.id,
+                work.tenant,
+                conversation.id,
+                item.direction,
+                item.author,
+                item.text,
+                attachments or None,
+                item.channel,
+                str(item.address),
+                *work.ref,
+                item.provider_id,
+                item.status,
+                work.received_at if item.direction == "in" else now,
+            )
+        )
+    return rows
+
+
+def _name(commit: Commit) -> str | None:
+    return None if commit.conversation is None else commit.conversation.id
+
+
+def _outcome(commit: Commit, now: datetime) -> tuple[Any, ...]:
+    dead_at = None if commit.dead_error is None else now
+    return (commit.outcome, _name(commit), dead_at, commit.dead_error, *commit.work.ref)
+
+
+def _decision(commit: Commit, now: datetime) -> tuple[Any, ...]:
+    decision = commit.decision
+    assert decision is not None  # noqa: S101 - for the type checker
+    return (
+        *commit.work.ref,
+        commit.work.tenant,
+        _name(commit),
+        decision.outcome.word,
+        decision.rule,
+        codec.dumps(codec.decision_values(decision)),
+        commit.trace or b"",
+        now,
+    )
+
+
+def _write_timers(tx: Transaction, commits: Sequence[Commit]) -> None:
+    last: dict[tuple[str, str, str], tuple[NewTimer, str]] = {}
+    for commit in commits:
+        for timer in commit.timers:
+            last[commit.work.tenant, timer.kind, timer.key] = (timer, commit.work.ref.lane)
+    kept, dropped = [], []
+    for name, (timer, lane) in sorted(last.items(), key=lambda it: it[0]):
+        if timer.due_at is None:
+            dropped.append(name)
+        else:
+            payload = codec.dumps(dict(timer.payload))
+            kept.append((*name, lane, timer.due_at, timer.generation, payload))
+    _run(tx, postgres_sql.SET_TIMERS, kept, 7)
+    _run(tx, postgres_sql.DROP_TIMERS, dropped, 3)

@@ -1,0 +1,268 @@
+"""Reaching PostgreSQL: engines, what an address may say, and the server's errors in words."""
+
+import re
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+
+import asyncpg
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+from sqlalchemy.util import await_only
+
+from router.errors import StorageError, StorageUnavailable
+
+if TYPE_CHECKING:
+    from asyncpg.connection import Connection as Raw
+
+Result = TypeVar("Result")
+
+#: Seconds until a connection has to be there, and until a statement has to be answered.
+_CONNECT = 10.0
+_STATEMENT = 60.0
+
+#: Classes of SQLSTATE that say the server is away, full or busy, and not that we were wrong.
+_AWAY = ("08", "53", "57", "58")
+#: Single states that pass: a standby, a session that was ended, a lock that took too long.
+_PASSING = ("25006", "25P03", "25P04", "55P03")
+#: What may go well at the next try: serialization, deadlock, and a row that another node inserted.
+_AGAIN = ("40001", "40P01", "23505")
+_REJECTED = ("28", "3D", "42501")
+
+_OPTIONS = frozenset(
+    {"host", "port", "user", "password", "database", "ssl", "passfile", "target_session_attrs"}
+)
+
+
+def parse(url: str) -> sa.URL:
+    """Read a database's URL, as people have it from their provider.
+
+    :raises StorageError: in words, if it has an option that the driver does not know.
+    """
+    parsed = sa.make_url(url).set(drivername="postgresql+asyncpg")
+    query = dict(parsed.query)
+    # What libpq calls it, and every hosted database writes.
+    if "sslmode" in query:
+        query["ssl"] = query.pop("sslmode")
+    query.pop("channel_binding", None)
+    unknown = sorted(set(query) - _OPTIONS)
+    if unknown:
+        message = (
+            f'the database\'s URL has an option "{unknown[0]}" that is not known. '
+            f"Known: {', '.join(sorted(_OPTIONS | {'sslmode'}))}"
+        )
+        raise StorageError(message)
+    return parsed.set(query=query)
+
+
+def make_engine(url: str, *, pooled: bool = False, connections: int | None = None) -> AsyncEngine:
+    """Give an engine whose connections begin no transaction by themselves.
+
+    :param pooled: there is a transaction pooler in between: nothing may stay behind in a session.
+    :param connections: how many are kept; ``None`` keeps none.
+    """
+    arguments: dict[str, Any] = {"timeout": _CONNECT, "command_timeout": _STATEMENT}
+    if pooled:
+        arguments["statement_cache_size"] = 0
+        arguments["prepared_statement_cache_size"] = 0
+        # The unnamed statement: the next one of the same session may be somebody else's.
+        arguments["prepared_statement_name_func"] = str
+    else:
+        arguments["server_settings"] = {"application_name": "channel-router", "jit": "off"}
+    options: dict[str, Any] = {"poolclass": NullPool}
+    if connections is not None:
+        options = {"pool_size": connections, "max_overflow": 0, "pool_timeout": _STATEMENT}
+    return create_async_engine(
+        parse(url), connect_args=arguments, isolation_level="AUTOCOMMIT", **options
+    )
+
+
+async def raw_of(connection: AsyncConnection) -> "Raw[Any]":
+    """Give the driver's own connection below one of SQLAlchemy's."""
+    pooled = await connection.get_raw_connection()
+    return cast("Raw[Any]", pooled.driver_connection)
+
+
+_TEXTS = re.compile(r"\$(\d+)::text\[\]")
+
+
+@cache
+def _sent(statement: str) -> tuple[str, tuple[int, ...]]:
+    """Give a statement as it is sent, and which of its values are arrays of texts.
+
+    They go as one text each: the driver takes three times as long to write an array down.
+    """
+    places = {int(number) - 1 for number in _TEXTS.findall(statement)}
+    return _TEXTS.sub(r"$\1::text::text[]", statement), tuple(sorted(places))
+
+
+def text_array(texts: Sequence[str | None]) -> str:
+    """Write an array of texts as the server reads it."""
+    if None not in texts:
+        joined = '","'.join(cast("Sequence[str]", texts))
+        if "\\" not in joined and joined.count('"') == 2 * (len(texts) - 1):
+            return f'{{"{joined}"}}' if texts else "{}"
+    return f"{{{','.join(map(_quoted, texts))}}}"
+
+
+def _quoted(text: str | None) -> str:
+    if text is None:
+        return "NULL"
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+class Transaction:
+    """What an operation works with: one transaction, synchronous inside SQLAlchemy's greenlet.
+
+    :ivar sql: the connection for functions that are written once. It neither begins nor commits.
+    :ivar me: this node's number, while it may lease; else ``None``.
+    :ivar published: what to hand out once the transaction is committed.
+    """
+
+    def __init__(self, raw: "Raw[Any]", sql: sa.Connection, me: int | None = None) -> None:
+        self.raw = raw
+        self.sql = sql
+        self.me = me
+        self.published: list[Any] = []
+
+    def rows(self, statement: str, *values: Any) -> "list[asyncpg.Record]":
+        """Run a statement and give what it returns.
+
+        :param values: a list or a tuple for each ``text[]``.
+        """
+        statement, places = _sent(statement)
+        if places:
+            sent = list(values)
+            for place in places:
+                sent[place] = text_array(values[place])
+            values = tuple(sent)
+        try:
+            return await_only(self.raw.fetch(statement, *values))
+        except asyncpg.DataError as error:
+            # The driver's own name for what Python says better: a text that is none, for one.
+            raise error.__cause__ or error from None
+
+
+_ENDINGS = ("commit", "rollback", "begin", "begin_nested", "close")
+
+
+def guard(connection: sa.Connection) -> None:
+    """Keep functions from ending the transaction that they are part of."""
+    if not connection.in_transaction():
+        connection.begin()
+
+    def forbidden(*_args: Any, **_options: Any) -> NoReturn:
+        message = "the store commits: a stray commit or rollback would break its promises"
+        raise RuntimeError(message)
+
+    for name in _ENDINGS:
+        setattr(connection, name, forbidden)
+
+
+def _unguard(connection: sa.Connection) -> None:
+    for name in _ENDINGS:
+        delattr(connection, name)
+
+
+async def in_transaction(
+    engine: AsyncEngine, function: Callable[[Transaction], Result], begin: str = "BEGIN"
+) -> tuple[Result, Transaction]:
+    """Run a function in a transaction of its own and commit it; give what it published, too.
+
+    :param begin: the statements that begin it.
+    """
+    async with connected(engine) as (connection, raw):
+        await raw.execute(begin)
+        try:
+            result = await connection.run_sync(_guarded, function, raw)
+            await raw.execute("COMMIT")
+        except BaseException:
+            if not raw.is_closed():
+                await raw.execute("ROLLBACK")
+            raise
+        return result
+
+
+def _guarded(
+    sql: sa.Connection, function: Callable[[Transaction], Result], raw: "Raw[Any]"
+) -> tuple[Result, Transaction]:
+    guard(sql)
+    tx = Transaction(raw, sql)
+    try:
+        return function(tx), tx
+    finally:
+        _unguard(sql)
+
+
+@asynccontextmanager
+async def connected(engine: AsyncEngine) -> "AsyncIterator[tuple[AsyncConnection, Raw[Any]]]":
+    """Lend a connection of the pool, and the driver's own below it; one that broke is let go of."""
+    async with engine.connect() as connection:
+        raw = await raw_of(connection)
+        while raw.is_closed():
+            # It was idle when the server ended it.
+            await connection.invalidate()
+            raw = await raw_of(connection)
+        try:
+            yield connection, raw
+        finally:
+            if raw.is_closed():
+                await connection.invalidate()
+
+
+def cause_of(error: BaseException) -> BaseException:
+    """Give what the driver said, below what SQLAlchemy made of it."""
+    if isinstance(error, sa.exc.DBAPIError) and error.orig is not None:
+        error = error.orig
+    # SQLAlchemy's adapter raises errors of its own from the driver's.
+    return error.__cause__ if isinstance(error.__cause__, asyncpg.PostgresError) else error
+
+
+def state_of(error: BaseException) -> str:
+    """Give the SQLSTATE of an error; empty if it has none."""
+    return str(getattr(cause_of(error), "sqlstate", None) or "")
+
+
+#: What comes of a connection that is lost. The driver is confused by one that a server which is
+#: stopping cuts off in the middle of a statement; such a connection is of no use any more.
+_LOST = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    sa.exc.TimeoutError,
+)
+
+
+def is_away(error: BaseException) -> bool:
+    """Tell whether the database is away, full or busy, and the same call may work later."""
+    state = state_of(error)
+    if state:
+        return state[:2] in _AWAY or state in _PASSING or state.startswith(_REJECTED)
+    if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
+        return True
+    cause = cause_of(error)
+    # The driver's complaints about our own arguments are interface errors, too.
+    return not isinstance(cause, ValueError) and isinstance(cause, _LOST)
+
+
+def may_go_well(error: BaseException) -> bool:
+    """Tell whether the same transaction may go well at once: others were in its way."""
+    return state_of(error) in _AGAIN
+
+
+def in_words(error: BaseException) -> StorageUnavailable:
+    """Say that the database is away, and why."""
+    cause = cause_of(error)
+    if isinstance(cause, TimeoutError):
+        return StorageUnavailable("PostgreSQL: it does not answer")
+    text = (str(cause).splitlines() or [""])[0] or type(cause).__name__
+    return StorageUnavailable(f"PostgreSQL: {text}")
+
+
+def settings(values: Mapping[str, str], *, local: bool) -> str:
+    """Give statements that change settings of the session, or of one transaction."""
+    word = "SET LOCAL" if local else "SET"
+    return "; ".join(f"{word} {name} = '{value}'" for name, value in values.items())

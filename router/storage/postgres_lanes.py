@@ -1,0 +1,175 @@
+"""Lanes on PostgreSQL: numbers, leases and cursors. postgres_sql.py says why they hold."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from router.storage import postgres_sql
+from router.storage.postgres_engine import Transaction
+from router.storage.store import IN
+
+#: Above every number of a lane.
+_LAST = 2**63 - 1
+
+
+class Standing(NamedTuple):
+    """A lane that this transaction has locked."""
+
+    done_seq: int
+    last_seq: int
+    lease_owner: int | None
+    ready_at: datetime | None
+
+    def held(self, lease: int, seq: int) -> bool:
+        """Tell whether a lease still stands, and what it was taken for is still undone."""
+        return self.lease_owner == lease and self.done_seq < seq
+
+
+class Claimed(NamedTuple):
+    """A lane that this node has just leased."""
+
+    key: str
+    done_seq: int
+    attempts: int
+    crashes: int
+
+
+class Number(NamedTuple):
+    """A number taken in a lane.
+
+    :param handed: the lane was idle, and is now leased to this node.
+    """
+
+    seq: int
+    handed: bool
+
+
+class Rest(NamedTuple):
+    """How a lane is given back with work left in it.
+
+    :param seq: the number of what is to be tried again; nothing happens if it is done.
+    :param ready_at: when it may be claimed again; ``None`` where it is parked.
+    """
+
+    kind: str
+    key: str
+    lease: int
+    seq: int = _LAST
+    ready_at: datetime | None = None
+    attempts: int = 0
+    error: str | None = None
+    parked: bool = False
+
+
+def columns(rows: Iterable[Sequence[Any]], width: int) -> list[list[Any]]:
+    """Give rows as the arrays that ``unnest`` reads."""
+    found: list[list[Any]] = [list(column) for column in zip(*rows, strict=True)]
+    return found or [[] for _ in range(width)]
+
+
+def lock(tx: Transaction, lanes: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Standing]:
+    """Lock lanes, in their order, and give how they stand."""
+    rows = tx.rows(postgres_sql.LOCK_LANES, *columns(sorted(set(lanes)), 2))
+    return {(row[0], row[1]): Standing(row[2], row[3], row[4], row[5]) for row in rows}
+
+
+def extend(
+    tx: Transaction,
+    kind: str,
+    lanes: Sequence[tuple[str, str]],
+    *,
+    me: int | None,
+    now: datetime,
+    person: bool = False,
+) -> list[Number]:
+    """Take a number in each of these lanes, which may be the same ones; in the order given.
+
+    :param lanes: key and tenant.
+    :param me: who leases what was idle; ``None`` leaves it to be claimed.
+    """
+    if not lanes:
+        return []
+    many: dict[tuple[str, str], int] = {}
+    for lane in lanes:
+        many[lane] = many.get(lane, 0) + 1
+    statement = postgres_sql.EXTEND_FOR_PERSON if person else postgres_sql.EXTEND_FOR_BOT
+    rows = [(kind, key, tenant, number) for (key, tenant), number in sorted(many.items())]
+    taken = {}
+    for _, key, last_seq, done_seq, owner in tx.rows(statement, *columns(rows, 4), now, me):
+        taken[key] = (last_seq, done_seq, owner)
+    given: dict[str, int] = {}
+    numbers = []
+    for key, tenant in lanes:
+        last_seq, done_seq, owner = taken[key]
+        first = last_seq - many[key, tenant] + 1
+        seq = first + given.get(key, 0)
+        given[key] = given.get(key, 0) + 1
+        # Leased and nothing before it undone: the lane was idle until this very statement.
+        handed = me is not None and owner == me and seq == first == done_seq + 1
+        numbers.append(Number(seq, handed))
+    return numbers
+
+
+def claim(tx: Transaction, kind: str, *, me: int, now: datetime, limit: int) -> list[Claimed]:
+    """Lease lanes that are ready, oldest first."""
+    rows = tx.rows(postgres_sql.CLAIM, kind, now, limit, me)
+    return [Claimed(*row[:4]) for row in sorted(rows, key=lambda row: row[4])]
+
+
+def advance(tx: Transaction, cursors: Sequence[tuple[str, int, int]]) -> dict[str, bool]:
+    """Move cursors; say of each lane whose lease is not lost whether more is waiting in it.
+
+    :param cursors: key, number and lease, of lanes of events.
+    """
+    if not cursors:
+        return {}
+    rows = [(IN, *cursor) for cursor in cursors]
+    return dict(tx.rows(postgres_sql.ADVANCE, *columns(rows, 4)))
+
+
+def rest(tx: Transaction, lanes: Sequence[Rest]) -> None:
+    """Give leases back with work left: to be claimed at a later moment, or parked."""
+    if lanes:
+        tx.rows(postgres_sql.REST, *columns(lanes, 8))
+
+
+def idle(tx: Transaction, kind: str, keys: Sequence[str], *, me: int) -> None:
+    """Give leases back with nothing left to do."""
+    if keys:
+        tx.rows(postgres_sql.IDLE, kind, list(keys), me)
+
+
+def release(tx: Transaction, lanes: Sequence[tuple[str, str, int, int]]) -> None:
+    """Give leases back untouched, unless what they were taken for is done.
+
+    :param lanes: kind, key, lease and number.
+    """
+    if lanes:
+        tx.rows(postgres_sql.RELEASE, *columns(sorted(lanes), 4))
+
+
+def postpone(tx: Transaction, lanes: Sequence[tuple[str, str, int, int, datetime]]) -> None:
+    """Give leases back untouched, to be claimed again at a later moment.
+
+    :param lanes: kind, key, lease, number and moment.
+    """
+    if lanes:
+        tx.rows(postgres_sql.POSTPONE, *columns(lanes, 5))
+
+
+def suspect(tx: Transaction, kind: str, key: str, seq: int, *, lease: int) -> int | None:
+    """Count a crash around the head of a lane; give the new count. ``None``: the lease is lost."""
+    rows = tx.rows(postgres_sql.SUSPECT, kind, key, lease, seq)
+    return int(rows[0][0]) if rows else None
+
+
+def next_ready(tx: Transaction, kind: str) -> datetime | None:
+    """Give the earliest moment at which a lane may be claimed."""
+    found: datetime | None = tx.rows(postgres_sql.NEXT_READY, kind)[0][0]
+    return found
+
+
+def forget(tx: Transaction, kind: str, keys: Sequence[str]) -> None:
+    """Remove lanes that held one item each and never will hold another."""
+    if keys:
+        tx.rows(postgres_sql.FORGET_LANES, kind, list(keys))

@@ -1,0 +1,309 @@
+"""A node among others on one PostgreSQL: its row, its lock, its heartbeat, and what it hears.
+
+A node holds its leases while its row is there. Who is dead is found by the survivors: a session's
+advisory lock goes with its process, whatever kills it; the row's expiry covers a host that is gone
+without a word, and a process that is frozen. Whoever wakes up and finds its row gone begins anew
+under another number; what it still tries to write under the old one matches nothing.
+
+Behind a transaction pooler a session's lock and LISTEN mean nothing: such a node polls, and is
+judged by its expiry alone.
+"""
+
+import asyncio
+import json
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from router import __version__
+from router.clock import Clock
+from router.errors import StorageUnavailable
+from router.failpoints import reach
+from router.storage import postgres_sql
+from router.storage.postgres_engine import in_words, is_away, make_engine, raw_of
+
+if TYPE_CHECKING:
+    from asyncpg.connection import Connection as Raw
+
+_CHANNEL: Final = "router"
+#: Seconds: notices are sent together, at most so often.
+_COALESCE: Final = 0.002
+#: Seconds that a node has to come back after the server was restarted.
+_GRACE: Final = timedelta(seconds=5)
+#: Bytes of one notice; the server takes a few more.
+_NOTICE: Final = 7000
+_NUMBERS: Final = 2147483647
+#: The count of crashes that makes a lane a suspect.
+_SUSPECT: Final = 1
+
+
+async def is_pooled(url: str) -> bool:
+    """Tell whether something stands between us and the server that may change sessions.
+
+    The server names the process that serves a connection when it is made, and any time it is
+    asked. A pooler makes up the first and passes the second on.
+
+    :raises StorageUnavailable: if the database cannot be reached.
+    """
+    engine = make_engine(url, pooled=True)
+    try:
+        async with engine.connect() as connection:
+            raw = await raw_of(connection)
+            serving: int = await raw.fetchval("SELECT pg_backend_pid()")
+            return bool(serving != raw.get_server_pid())
+    except Exception as error:
+        if is_away(error):
+            raise in_words(error) from error
+        raise
+    finally:
+        await engine.dispose()
+
+
+class Node:
+    """This process as a node.
+
+    :param pooled: there is a transaction pooler in between.
+    :param lease: seconds without a heartbeat after which a node is dead.
+    :param tick: seconds between two heartbeats.
+    :param heard: called with what another node tells: a kind of lane, or ``{"alias": [...]}``.
+    :param changed: called when this node's number has changed: what was leased is lost.
+    :param freed: called when lanes of a dead node can be claimed.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        clock: Clock,
+        *,
+        pooled: bool,
+        lease: float,
+        tick: float,
+        heard: Callable[[Any], None],
+        changed: Callable[[], None],
+        freed: Callable[[], None],
+    ) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._pooled = pooled
+        self._lease = timedelta(seconds=lease)
+        self._tick = tick
+        self._heard = heard
+        self._changed = changed
+        self._freed = freed
+        self._connection: AsyncConnection | None = None
+        self._raw: Raw[Any] | None = None
+        self._abandoned: list[int] = []
+        self._notices: dict[str, None] = {}
+        self._wake = asyncio.Event()
+        self._said = asyncio.Event()
+        self._holds = False
+        self._beating: asyncio.Task[None] | None = None
+        self._telling: asyncio.Task[None] | None = None
+        # A driver's connection does one thing at a time.
+        self._one = asyncio.Lock()
+        #: This node's number; ``None`` while it has none, and may lease nothing.
+        self.me: int | None = None
+        #: Why the last heartbeat failed; ``None`` once one did not.
+        self.error: str | None = None
+
+    async def begin(self) -> None:
+        """Get a number, free what dead nodes held, and go on doing so.
+
+        :raises StorageUnavailable: if the database is away.
+        """
+        await self._beat()
+        self._beating = asyncio.create_task(self._run(), name="postgres-heartbeat")
+        self._telling = asyncio.create_task(self._tell(), name="postgres-notices")
+
+    async def close(self) -> None:
+        """Leave; what is still leased is freed by the survivors, or at the next start."""
+        for task in (self._beating, self._telling):
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+        await self._send()
+        with suppress(Exception):
+            async with self._one:
+                if self._raw is not None and self.me is not None:
+                    await self._raw.fetch(postgres_sql.LEAVE, self.me)
+                if self._raw is not None and not self._pooled:
+                    # Told, and not left to the server to notice: a restart may be quicker.
+                    await self._raw.execute("SELECT pg_advisory_unlock_all()")
+        await self._disconnect()
+
+    def abandon(self) -> None:
+        """Give this number up: nobody can tell what it leases. Another is taken at once."""
+        if self.me is not None:
+            self._abandoned.append(self.me)
+        self._lose()
+        self._wake.set()
+
+    def notify(self, what: Any) -> None:
+        """Tell the other nodes something soon. A hint: it may be lost."""
+        if not self._pooled:
+            self._notices[json.dumps(what)] = None
+            self._said.set()
+
+    def _lose(self) -> None:
+        self.me = None
+        self._changed()
+
+    async def _run(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._tick):
+                    await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._beat()
+            except Exception as error:  # noqa: BLE001 - a heart goes on beating
+                words = error if isinstance(error, StorageUnavailable) else in_words(error)
+                self.error = str(words)
+                await self._disconnect()
+
+    async def _beat(self) -> None:
+        """Say that this node lives, see who does not, and come back if it was taken for dead."""
+        try:
+            async with self._one, asyncio.timeout(max(self._tick * 5, 10.0)):
+                raw = await self._connect()
+                if self.me is not None and not await self._lives(raw, self.me):
+                    self._lose()
+                if self.me is None:
+                    self.me = await self._register(raw)
+                dead = await self._bury(raw)
+        except Exception as error:
+            if is_away(error):
+                raise in_words(error) from error
+            raise
+        self.error = None
+        if dead:
+            self._freed()
+
+    async def _lives(self, raw: "Raw[Any]", me: int) -> bool:
+        if not self._holds and not self._pooled:
+            # The server may still be busy ending the session that held it before.
+            self._holds = await self._hold(raw, me)
+        async with raw.transaction():
+            return bool(await raw.fetch(postgres_sql.HEARTBEAT, me, self._lease))
+
+    async def _register(self, raw: "Raw[Any]") -> int:
+        async with raw.transaction():
+            number: int = await raw.fetchval(postgres_sql.NEXT_NODE)
+            if not self._pooled:
+                # Held before the row can be seen: a survivor never finds it free.
+                await raw.execute("SELECT pg_advisory_unlock_all()")
+                self._holds = await self._hold(raw, number)
+            await raw.execute(
+                postgres_sql.REGISTER,
+                number,
+                self._clock.now(),
+                self._lease,
+                socket.gethostname(),
+                __version__,
+                self._pooled,
+            )
+            if self._abandoned:
+                await self._free(raw, self._abandoned, crashes=0)
+        reach("node.registered")
+        self._abandoned.clear()
+        return number
+
+    @staticmethod
+    async def _hold(raw: "Raw[Any]", number: int) -> bool:
+        lock = "SELECT pg_try_advisory_lock($1, $2)"
+        return bool(await raw.fetchval(lock, postgres_sql.NODE_LOCK, number % _NUMBERS))
+
+    async def _bury(self, raw: "Raw[Any]") -> int:
+        """Free what dead nodes leased; say how many there were."""
+        async with raw.transaction():
+            rows = await raw.fetch(
+                postgres_sql.DEAD, self.me, postgres_sql.NODE_LOCK, self._lease, _GRACE
+            )
+            dead = [row[0] for row in rows]
+            if dead:
+                await self._free(raw, dead, crashes=_SUSPECT)
+                reach("node.burying")
+        if dead:
+            reach("node.buried")
+        return len(dead)
+
+    @staticmethod
+    async def _free(raw: "Raw[Any]", nodes: Sequence[int], *, crashes: int) -> None:
+        # In this order: who is gone leases nothing more, and what it did lease is seen.
+        await raw.execute(postgres_sql.BURY, list(nodes))
+        await raw.execute(postgres_sql.FREE, list(nodes), crashes)
+
+    # --- hearing and telling
+
+    def _on_notice(self, _: Any, __: int, ___: str, payload: Any) -> None:
+        with suppress(ValueError):
+            told = json.loads(payload)
+            for what in told["told"] if told["by"] != self.me else ():
+                self._heard(what)
+
+    async def _tell(self) -> None:
+        while True:
+            await self._said.wait()
+            await asyncio.sleep(_COALESCE)
+            self._said.clear()
+            await self._send()
+
+    async def _send(self) -> None:
+        waiting, self._notices = list(self._notices), {}
+        if not waiting:
+            return
+        # What only hints goes down with the connection.
+        with suppress(Exception):
+            async with self._one:
+                raw = await self._connect()
+                for chunk in _chunks(waiting):
+                    payload = f'{{"by": {self.me or 0}, "told": [{", ".join(chunk)}]}}'
+                    await raw.fetch("SELECT pg_notify($1, $2)", _CHANNEL, payload)
+
+    # --- the connection
+
+    async def _connect(self) -> "Raw[Any]":
+        if self._raw is not None and self._raw.is_closed():
+            await self._disconnect()
+        if self._connection is None or self._raw is None:
+            connection = await self._engine.connect()
+            try:
+                raw = await raw_of(connection)
+                if not self._pooled:
+                    self._holds = False
+                    await raw.add_listener(_CHANNEL, self._on_notice)
+            except BaseException:
+                await connection.invalidate()
+                raise
+            self._connection, self._raw = connection, raw
+            # Whatever was told while nobody listened.
+            self._freed()
+        return self._raw
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        raw, self._raw = self._raw, None
+        if raw is not None and not raw.is_closed():
+            with suppress(Exception):
+                await raw.close(timeout=2.0)
+        if connection is not None:
+            with suppress(Exception):
+                await connection.invalidate()
+
+
+def _chunks(notices: Sequence[str]) -> list[list[str]]:
+    """Give notices in groups that fit into one."""
+    chunks: list[list[str]] = [[]]
+    size = 0
+    for notice in notices:
+        if chunks[-1] and size + len(notice) > _NOTICE:
+            chunks.append([])
+            size = 0
+        chunks[-1].append(notice)
+        size += len(notice) + 2
+    return chunks

@@ -1,0 +1,145 @@
+"""Working events on PostgreSQL: what comes in, what is claimed, what working it changed."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from router.domain.host_event import TimerFired
+from router.storage import (
+    postgres_commits,
+    postgres_inbox,
+    postgres_lanes,
+    postgres_sql,
+    postgres_threads,
+)
+from router.storage.postgres_engine import Transaction
+from router.storage.postgres_outbox import Queued
+from router.storage.postgres_threads import Cursor
+from router.storage.postgres_tx import Writing
+from router.storage.store import IN, OUT, OWN_LANE, Accepted, Change, Commit, NewEvent, Work
+
+
+class InboxWork:
+    """The operations on lanes of events, each a part of a group of the flusher."""
+
+    def __init__(self, writing: Writing) -> None:
+        self._writing = writing
+        self._clock = writing.clock
+        self._dispatch = writing.dispatch
+
+    def accept(self, tx: Transaction, requests: list[Sequence[NewEvent]]) -> list[list[Accepted]]:
+        """Store the events of requests, all of each or none."""
+        events = [event for events in requests for event in events]
+        accepted = iter(self.put(tx, events))
+        return [list(islice(accepted, len(events))) for events in requests]
+
+    def put(self, tx: Transaction, events: Sequence[NewEvent]) -> list[Accepted]:
+        """Store events; work of lanes that were idle goes straight to this node's workers."""
+        me = self._dispatch.taker(tx, self._dispatch.inbox)
+        return self._writing.put_events(tx, events, me=me)
+
+    def claim(self, tx: Transaction, limit: int) -> None:
+        """Lease lanes that are ready."""
+
+        def claiming(tx: Transaction, me: int) -> int:
+            now = self._clock.now()
+            claimed = postgres_lanes.claim(tx, IN, me=me, now=now, limit=limit)
+            cursors = [Cursor(it.key, it.done_seq, me, it.attempts, it.crashes) for it in claimed]
+            tx.published.extend(postgres_inbox.following(tx, cursors, me=me))
+            return len(claimed)
+
+        self._dispatch.claim(tx, IN, limit, claiming)
+
+    def settle(self, tx: Transaction, commits: list[Commit]) -> list[None]:
+        """Write what working events changed; what was worked under a lost lease is dropped."""
+        by_lane = {commit.work.ref.lane: commit for commit in reversed(commits)}
+        if len(by_lane) < len(commits):
+            # Somebody lost a lease: whoever comes first moves the cursor, the others are dropped.
+            for commit in commits:
+                self.settle(tx, [commit])
+            return [None] * len(commits)
+        stands = postgres_lanes.lock(tx, lanes_of(commits))
+        mine = []
+        for lane, commit in by_lane.items():
+            stand = stands.get((IN, lane))
+            if stand is not None and stand.held(commit.work.lease, commit.work.ref.seq):
+                mine.append(commit)
+        moved = postgres_commits.moved_on(tx, mine)
+        held = [commit for commit in mine if commit.work.ref.lane not in moved]
+        self._offer_again(tx, [commit.work for commit in mine if commit.work.ref.lane in moved])
+        cursors = [(*commit.work.ref, commit.work.lease) for commit in held]
+        waiting = postgres_lanes.advance(tx, cursors)
+        postgres_commits.write(tx, held, self._clock.now())
+        queued = [one for commit in held for one in _queued(commit)]
+        self._writing.put_items(tx, queued, me=tx.me)
+        if self._writing.take_effect(tx, [effect for commit in held for effect in commit.effects]):
+            # A delivery report settles what was unknown, and what waited behind it may leave.
+            tx.published.append(self._dispatch.items[OUT])
+        self._go_on(tx, [commit.work for commit in held if waiting[commit.work.ref.lane]])
+        for commit in held:
+            for timer in commit.timers:
+                if timer.due_at is not None:
+                    tx.published.append(partial(self._dispatch.alarm.notice, timer.due_at))
+            if commit.conversation is not None:
+                tx.published.append(Change(commit.work.tenant, commit.conversation.id))
+        return [None] * len(commits)
+
+    @staticmethod
+    def _offer_again(tx: Transaction, works: Sequence[Work]) -> None:
+        """Offer work whose thread has changed since it was read, with the thread as it is now."""
+        cursors = [
+            Cursor(work.ref.lane, work.ref.seq - 1, work.lease, work.attempts) for work in works
+        ]
+        tx.published.extend(postgres_threads.next_works(tx, cursors).values())
+
+    @staticmethod
+    def _go_on(tx: Transaction, works: Sequence[Work]) -> None:
+        """Offer the next event of lanes that hold more."""
+        for lease in {work.lease for work in works}:
+            cursors = [Cursor(*work.ref, lease) for work in works if work.lease == lease]
+            tx.published.extend(postgres_inbox.following(tx, cursors, me=lease))
+
+    def fail(self, tx: Transaction, work: Work, error: str, retry_at: datetime) -> None:
+        """Give a lane back, to be claimed again at a later moment."""
+        lane, seq = work.ref
+        rest = postgres_lanes.Rest(IN, lane, work.lease, seq, retry_at, work.attempts + 1, error)
+        postgres_lanes.rest(tx, [rest])
+        tx.published.append(self._dispatch.inbox)
+
+    def fire(self, tx: Transaction, limit: int) -> int:
+        """Turn timers that are due into events of their lanes; say how many there were."""
+        now = self._clock.now()
+        lanes = [row[0] for row in tx.rows(postgres_sql.LANES_DUE, now, limit)]
+        rows = sorted(tx.rows(postgres_sql.DUE, now, limit, lanes), key=lambda row: row[6])
+        self.put(tx, [_fired(row, now) for row in rows])
+        due = tx.rows(postgres_sql.NEXT_DUE)[0][0]
+        tx.published.append(partial(self._dispatch.alarm.set, due))
+        return len(rows)
+
+
+def lanes_of(commits: Sequence[Commit]) -> list[tuple[str, str]]:
+    """Give every lane that commits change: they are locked before any conversation is."""
+    lanes = [(IN, commit.work.ref.lane) for commit in commits]
+    items = [item for commit in commits for item in commit.items]
+    return lanes + [(it.lane_kind, it.lane) for it in items if not it.lane.startswith(OWN_LANE)]
+
+
+def _fired(row: Sequence[Any], now: datetime) -> NewEvent:
+    tenant, kind, key, lane, generation, payload, _ = row
+    return NewEvent(
+        lane=lane,
+        tenant=tenant,
+        source=f"{tenant}/timer",
+        external_id=f"timer:{kind}:{key}:{generation}",
+        event=TimerFired(timer=kind, key=key, generation=generation, payload=json.loads(payload)),
+        received_at=now,
+    )
+
+
+def _queued(commit: Commit) -> list[Queued]:
+    tenant, decided, thread = commit.work.tenant, commit.work.ref, commit.conversation
+    name, epoch = (None, 0) if thread is None else (thread.id, thread.epoch)
+    return [Queued(item, tenant, name, epoch, decided) for item in commit.items]

@@ -1,0 +1,61 @@
+"""What a provider's refusal says about a customer, taken up: window closed, opted out."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from router.errors import Refusal
+from router.storage.fence import withdraw
+from router.storage.tables import contact, conversation
+
+
+def take_up(
+    connection: sa.Connection,
+    tenant: str,
+    conversation_id: str,
+    why: Refusal,
+    sent_at: datetime,
+    now: datetime,
+) -> None:
+    """Correct what we believed about a customer.
+
+    :param sent_at: when the message left that was refused: what the customer has written since
+        opens the window again.
+    """
+    if why is Refusal.WINDOW_CLOSED:
+        _shut_window(connection, tenant, conversation_id, sent_at)
+    elif why is Refusal.OPTED_OUT:
+        _opt_out(connection, tenant, conversation_id, now)
+
+
+def _shut_window(
+    connection: sa.Connection, tenant: str, conversation_id: str, sent_at: datetime
+) -> None:
+    connection.execute(
+        sa.update(conversation)
+        .where(conversation.c.id == conversation_id, conversation.c.tenant == tenant)
+        .values(window_shut_at=sent_at)
+    )
+
+
+def _opt_out(connection: sa.Connection, tenant: str, conversation_id: str, now: datetime) -> None:
+    """Note that a customer wants no messages, and withdraw what waits for them.
+
+    As when they say so to us: the epoch rises, so that nothing decided before leaves after it.
+    """
+    of_this = sa.and_(conversation.c.id == conversation_id, conversation.c.tenant == tenant)
+    row = connection.execute(
+        sa.update(conversation)
+        .where(of_this)
+        .values(epoch=conversation.c.epoch + 1)
+        .returning(conversation.c.contact, conversation.c.epoch)
+    ).first()
+    if row is None:
+        return
+    connection.execute(
+        sa.update(contact)
+        .where(contact.c.id == row.contact, contact.c.tenant == tenant)
+        .values(opted_out=True)
+    )
+    why = "the customer opted out at the provider before it was sent"
+    withdraw(connection, tenant, conversation_id, row.epoch, why, now)

@@ -1,0 +1,127 @@
+"""The daemon through HTTP: what a webhook costs until it is stored, and until it is answered."""
+
+import asyncio
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.bench import ceilings, load
+from tests.bench.site import Daemon, announced_port, memory, running, write_site
+
+#: Requests under way at once.
+CONNECTIONS = 64
+
+
+async def measure(engine: str, seconds: float) -> dict[str, Any]:
+    """Measure a daemon on SQLite behind the engine named, and the engine's empty answer."""
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=Path.cwd()) as name:
+        folder = Path(name)
+        rate, p50, p99 = ceilings.append(folder, seconds=2)
+        found["append + fdatasync"] = {"per_s": rate, "p50_ms": p50, "p99_ms": p99}
+        with _empty(engine, folder) as port:
+            sample = await load.closed_loop(
+                port, load.webhooks("silent"), connections=CONNECTIONS, seconds=seconds
+            )
+            found["empty answer"] = _rates(sample)
+            slow, _ = await load.open_loop(
+                port, load.webhooks("silent"), per_second=100, seconds=seconds
+            )
+            found["empty answer at 100/s"] = _rates(slow)
+        async with load.Provider() as provider:
+            site = folder / "site"
+            site.mkdir()
+            config = write_site(site, provider=provider.url, engine=engine)
+            with running(config) as daemon:
+                await _first(daemon, found)
+                await asyncio.sleep(1)
+                found["idle memory"] = {"mb": memory(daemon.pid)}
+                await _paced(daemon, provider, found, seconds)
+                await _acks(daemon, found, seconds)
+                await _replies(daemon, provider, found, seconds)
+                found["memory after load"] = {"mb": memory(daemon.pid)}
+                wal = daemon.folder / "router.db-wal"
+                found["WAL after load"] = {"mb": wal.stat().st_size / 2**20}
+    return found
+
+
+@contextmanager
+def _empty(engine: str, folder: Path) -> Iterator[int]:
+    log = (folder / "empty.log").open("w")
+    process = subprocess.Popen(
+        [sys.executable, "-m", ceilings.APP, engine], stdout=subprocess.PIPE, stderr=log, text=True
+    )
+    try:
+        yield announced_port(process, folder / "empty.log")
+    finally:
+        process.terminate()
+        process.wait(30)
+        log.close()
+
+
+def _rates(sample: load.Sample) -> dict[str, Any]:
+    return {
+        "per_s": sample.rate,
+        "p50_ms": sample.percentile(50),
+        "p99_ms": sample.percentile(99),
+        "statuses": {str(status): number for status, number in sample.statuses.items()},
+    }
+
+
+async def _first(daemon: Daemon, found: dict[str, Any]) -> None:
+    began = time.perf_counter()
+    one = load.webhooks("silent", start=90_000_000)
+    await load.closed_loop(daemon.port, one, connections=1, seconds=0.001)
+    found["cold start to first ack"] = {"s": daemon.boot + time.perf_counter() - began}
+
+
+async def _paced(
+    daemon: Daemon, provider: load.Provider, found: dict[str, Any], seconds: float
+) -> None:
+    # The first few open connections and compile statements; they are not the steady state.
+    warm = load.webhooks("horario", start=80_000_000)
+    await load.open_loop(daemon.port, warm, per_second=100, seconds=1)
+    requests = load.webhooks("¿cuál es el horario?", start=70_000_000)
+    sample, began = await load.open_loop(
+        daemon.port, requests, per_second=100, seconds=max(seconds, 5)
+    )
+    await load.until(lambda: began.keys() <= provider.received.keys(), 30)
+    found["ack at 100/s"] = _rates(sample)
+    times = [(provider.received[who] - due) * 1000 for who, due in began.items()]
+    through = load.Sample(sample.seconds, times)
+    found["webhook to provider at 100/s"] = _rates(through)
+
+
+async def _acks(daemon: Daemon, found: dict[str, Any], seconds: float) -> None:
+    sample = await load.closed_loop(
+        daemon.port, load.webhooks("silent"), connections=CONNECTIONS, seconds=seconds
+    )
+    found["durable acks"] = _rates(sample)
+
+
+async def _replies(
+    daemon: Daemon, provider: load.Provider, found: dict[str, Any], seconds: float
+) -> None:
+    before = len(provider.received)
+    began = time.perf_counter()
+    sample = await load.closed_loop(
+        daemon.port,
+        load.webhooks("¿cuál es el horario?", start=10_000_000),
+        connections=CONNECTIONS,
+        seconds=seconds,
+    )
+    accepted = len(sample.times)
+    complete = await load.until(lambda: len(provider.received) - before >= accepted, 120)
+    elapsed = time.perf_counter() - began
+    received = len(provider.received) - before
+    found["replies"] = {
+        "per_s": received / elapsed,
+        "accepted": accepted,
+        "received": received,
+        "complete": complete,
+    }
