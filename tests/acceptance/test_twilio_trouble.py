@@ -140,14 +140,18 @@ def counted(daemon: Daemon) -> int:
 
 def check_honest(daemon: Daemon, twilio: Twilio) -> None:
     """See that nobody got anything twice, and that the daemon claims nothing that is not so."""
-    # The provider is looked at last: what is done by then was taken before.
-    items = {item["id"]: item for item in listed(daemon)}
+    # Some may leave while we look: only those count that stand after the provider was looked at
+    # as they stood before.
+    before = {item["id"]: item for item in listed(daemon)}
     taken: dict[str, list[str]] = defaultdict(list)
     for message in twilio.taken():
         taken[message.item].append(message.sid)
     assert {item: sids for item, sids in taken.items() if len(sids) > 1} == {}
-    assert taken.keys() <= items.keys()
-    for name, item in items.items():
+    after = {item["id"]: item for item in listed(daemon)}
+    assert taken.keys() <= after.keys()
+    for name, item in before.items():
+        if after[name]["state"] != item["state"]:
+            continue
         match item["state"]:
             case "done":
                 assert taken[name] == [item["provider_ref"]]
