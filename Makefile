@@ -81,14 +81,14 @@ format: setup ## put the code into shape
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
 
-bench: setup ## measure, as JSON and as a table
+bench: setup ## measure, as JSON and as a table; ARGS="--minutes 20" to see what grows in a long run
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 proof: setup ## kill daemons 500 times on each store, and check; SHARD=3/10 for a tenth
 	@$(BIN)/python -m tests.proof $(if $(SHARD),--shard $(SHARD)) $(ARGS)
 
 reloads: setup ## reload a daemon 1,000 times while webhooks come in, and check
-	@ROUTER_RELOADS=1000 $(BIN)/pytest tests/acceptance/test_reload.py -k neither_lost $(ARGS)
+	@ROUTER_RELOADS=1000 $(BIN)/pytest tests/acceptance/test_reload.py -k neither_lost -rP $(ARGS)
 
 image: ## build the container image, with whichever builder is here
 	@set -e; \

@@ -26,14 +26,19 @@ from router.pipeline.deliver import Deliverer
 from router.pipeline.instances import Instances, Live, LiveChannel
 from router.pipeline.intake import Intake
 from router.pipeline.lifespans import Lifespans
+from router.pipeline.media import Media
 from router.pipeline.reloading import Reloader
+from router.pipeline.responding import Responder
+from router.pipeline.shelf import Shelf
 from router.pipeline.surroundings import Configured
 from router.pipeline.triage import Triage
 from router.pipeline.watching import Watcher
 from router.pipeline.worker import Worker
 from router.plugin.context import Log
 from router.plugin.loading import load_plugins
+from router.schedule.polling import Pollers
 from router.schedule.silence import SilenceAlarm
+from router.schedule.sweeping import Sweeper
 from router.schedule.timers import Timers
 from router.settings.inputs import Files
 from router.settings.loading import load_settings, plugin_files
@@ -85,18 +90,32 @@ class Router:
         self._doubts: tuple[str, ...] = ()
         instances = Instances(settings, self.clock, log, offline=offline)
         self.configuration = Configuration(settings, instances)
+        self.surroundings = Configured(lambda: self.configuration)
         self._ids = ids
         self._triage = Triage(self.configuration, self.clock, ids, store.aliases)
-        self.intake = Intake(store, log, self.metrics)
-        self._lifespans = Lifespans(log)
+        responder = Responder(
+            store, lambda: self.configuration, lambda: self.draining, log, self.metrics
+        )
+        self.intake = Intake(store, log, self.metrics, responder.respond)
+        self._pollers = Pollers(
+            store, lambda: self.configuration, self.intake, self.clock, log, self.metrics
+        )
+        self._lifespans = Lifespans(log, self._pollers.run)
         #: Set once the articles are in the index; then what is set if they are to be read again.
         self._knowledge, self._unread = anyio.Event(), anyio.Event()
         shared = (self.clock, log, self.metrics)
-        asker = Asker(store, lambda: self.configuration, lambda: self._knowledge, *shared)
+        shelf = Shelf(lambda: self.configuration)
+        asker = Asker(
+            store, lambda: self.configuration, lambda: self._knowledge, *shared, shelf=shelf
+        )
         self._worker = Worker(store, lambda: self._triage, *shared)
-        self._deliverer = Deliverer(store, lambda: self.configuration, asker, *shared, ids=ids)
+        media = Media(store, lambda: self.configuration, shelf, *shared, flights=asker.flights)
+        self._deliverer = Deliverer(
+            store, lambda: self.configuration, asker, *shared, media=media, ids=ids
+        )
         self._timers = Timers(store, log)
         self._silence = SilenceAlarm(store, lambda: self.settings, self.clock, log)
+        self._sweeper = Sweeper(store, lambda: self.settings, shelf, self.clock, log)
         self.reloader = Reloader(
             load,
             current=lambda: self.configuration,
@@ -137,6 +156,7 @@ class Router:
             "trouble": [
                 *self.readiness(),
                 *(f"{name} fails: circuit breaker open" for name in self.held_back()),
+                *self._pollers.trouble(),
                 *(f"silent: {name}" for name in self._silence.silent),
                 *self._doubts,
                 *self._unloaded(),
@@ -150,6 +170,7 @@ class Router:
             },
             "instances": [
                 {
+                    "tenant": live.tenant,
                     "name": live.label,
                     "kind": live.kind,
                     "up": live.up,
@@ -159,6 +180,7 @@ class Router:
                 }
                 for live in self.configuration.instances.all()
             ],
+            "pollers": [each.as_values() for each in self._pollers.standing()],
         }
 
     def _unloaded(self) -> list[str]:
@@ -189,8 +211,10 @@ class Router:
                 work.start_soon(self._worker.run)
                 work.start_soon(self._deliverer.run, OUT)
                 work.start_soon(self._deliverer.run, JOB)
+                work.start_soon(self._deliverer.call_off)
                 work.start_soon(self._timers.run)
                 work.start_soon(self._silence.run)
+                work.start_soon(self._sweeper.run)
                 yield
                 await self.drain()
                 work.cancel_scope.cancel()
@@ -206,8 +230,10 @@ class Router:
             return
         self.draining = self._drained = True
         self.reloader.stop()
+        self._pollers.stop()
         self.store.pause()
         with anyio.move_on_after(self.settings.server.drain):
+            await self._pollers.idle()
             await self._worker.idle()
             await self._deliverer.idle()
 
@@ -438,12 +464,11 @@ async def _control(router: Router) -> AsyncIterator[None]:
         yield
         return
     path = socket_path(Path(url.removeprefix(SQLITE)))
-    around = Configured(lambda: router.configuration)
 
     async def reload() -> dict[str, Any]:
         return (await router.reloader.reload("command")).as_values()
 
-    perform = commands(router.store, around, router.status, reload)
+    perform = commands(router.store, router.surroundings, router.status, reload)
     async with serve(path, perform, router.log):
         yield
 

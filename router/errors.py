@@ -15,6 +15,7 @@ RouterError
     ├── Unavailable        certainly not taken: safe to try again
     ├── Refused            certainly not taken, and never will be
     └── OutcomeUnknown     may have been taken: never repeated blindly
+        └── SocketClosed   a WebSocket ended; what was sent last may have been taken
 """
 
 from collections.abc import Sequence
@@ -131,3 +132,20 @@ class Refused(ProviderError):
 
 class OutcomeUnknown(ProviderError):
     """Nobody can tell whether the provider took the call. It is never repeated blindly."""
+
+
+class SocketClosed(OutcomeUnknown):
+    """A WebSocket has ended.
+
+    :param close_code: the protocol's number for it (RFC 6455, section 7.4), 1006 where the
+        connection was lost without a word. ``code`` is the same, as text.
+    :param said: the server's own words; empty where it gave none.
+
+    .. versionadded:: 1.1
+    """
+
+    def __init__(self, close_code: int, said: str = "", *, who: str = "the server") -> None:
+        ending = "lost the connection" if close_code == 1006 else f"closed with {close_code}"
+        super().__init__(f"{who} {ending}{f': {said}' if said else ''}", code=str(close_code))
+        self.close_code = close_code
+        self.said = said

@@ -27,6 +27,10 @@ NAMES = (
     "deliver.finished",
     "reconcile.started",
     "reconcile.asked",
+    # Of a channel that asks its provider.
+    "poll.taken",
+    "poll.answered",
+    "poll.stored",
     # Of a node among others, on PostgreSQL.
     "node.registered",
     "node.burying",

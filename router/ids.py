@@ -1,7 +1,6 @@
 """Identifiers that sort by the time they were made."""
 
 import os
-import threading
 import time
 from collections.abc import Callable
 
@@ -10,29 +9,41 @@ Ids = Callable[[], str]
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: no i, l, o, u to misread
 _PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
-_SHIFTS = tuple(range(120, -1, -10))
-_RANDOM_BYTES = 10
+_SHIFTS = tuple(range(40, -1, -10))
+#: The letter of a random byte: five bits of it count.
+_LETTERS = bytes(ord(_ALPHABET[byte & 31]) for byte in range(256))
+_RANDOM_LETTERS = 16
+_MANY = 256
 _SECRET_BYTES = 20
 _SECRET_SHIFTS = tuple(range(150, -1, -10))
 
 
 class _Ids:
-    """Gives identifiers; random bytes are fetched for many at once, a system call each is slow."""
+    """Gives identifiers; random letters are made for many at once, a system call each is slow."""
 
     def __init__(self) -> None:
-        self._pool = b""
-        self._used = 0
-        self._lock = threading.Lock()
+        self._pool: list[str] = []
+        self._last = (0, "")
 
     def __call__(self) -> str:
-        with self._lock:
-            if self._used == len(self._pool):
-                self._pool, self._used = os.urandom(_RANDOM_BYTES * 256), 0
-            start = self._used
-            self._used = start + _RANDOM_BYTES
-            noise = int.from_bytes(self._pool[start : self._used])
-        number = (time.time_ns() // 1_000_000) << 80 | noise
-        return "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
+        moment = time.time_ns() // 1_000_000
+        try:
+            letters = self._pool.pop()  # which no two threads do at once
+        except IndexError:
+            letters = self._filled().pop()
+        known, beginning = self._last
+        if moment != known:
+            beginning = "".join([_PAIRS[moment >> shift & 1023] for shift in _SHIFTS])
+            self._last = (moment, beginning)
+        return beginning + letters
+
+    def _filled(self) -> list[str]:
+        noise = os.urandom(_RANDOM_LETTERS * _MANY).translate(_LETTERS).decode("ascii")
+        starts = range(0, len(noise), _RANDOM_LETTERS)
+        pool = [noise[start : start + _RANDOM_LETTERS] for start in starts]
+        last = [pool.pop()]  # for whoever fills it, however many others take of the rest
+        self._pool = pool
+        return last
 
 
 _ids = _Ids()

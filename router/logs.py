@@ -2,10 +2,28 @@
 
 import logging
 import sys
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import Any, TextIO
 
-import structlog
+
+@contextmanager
+def _without(module: str) -> Iterator[None]:
+    """Let an import think that a module is not installed, unless it is loaded already."""
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[module]
+
+
+# For tracebacks that we print plainly it would load rich and pygments: a tenth of a start and of
+# the memory of an idle process.
+with _without("rich"):
+    import structlog
 
 #: What stands where a secret stood.
 REDACTED = "[secret]"

@@ -194,6 +194,32 @@ class Metrics:
             "Tokens that AI backends took (input) and gave (output), as they reported it.",
             *("tenant", "backend", "direction"),
         )
+        self.polls = Counter(
+            "router_polls",
+            "Polls by what became of them; dropped: another node had gone on in its place.",
+            *("tenant", "channel", "poller", "outcome"),
+        )
+        self.poll_seconds = Histogram(
+            "router_poll_seconds",
+            "What asking a provider for news took, good polls and failed ones.",
+            *("tenant", "channel", "poller"),
+            bounds=PATIENT,
+        )
+        self.responses = Counter(
+            "router_responses",
+            "Requests that wanted data at once; all but `answered` got the channel's default.",
+            *("tenant", "channel", "outcome"),
+        )
+        self.limited = Counter(
+            "router_webhooks_limited",
+            "Webhooks answered 429, by the limit that they met: source or channel.",
+            *("tenant", "channel", "limit"),
+        )
+        self.api_requests = Counter(
+            "router_api_requests",
+            "Requests to the API by what they were answered; no path: the API has none such.",
+            *("method", "path", "status"),
+        )
         self.reloads = Counter(
             "router_reloads",
             "Times that the files were read again, by what became of it: applied or refused.",

@@ -23,6 +23,7 @@ def upgrade() -> None:
     _events()
     _deliveries()
     _people()
+    _api()
     _nodes()
     _knowledge()
     if op.get_bind().dialect.name == "sqlite":
@@ -134,6 +135,49 @@ def _conversations() -> None:
     )
     op.create_index("message_recent", "message", ["tenant", "created_at", "direction"])
     op.create_index("message_thread", "message", ["conversation", "created_at"])
+    op.create_table(
+        "call",
+        sa.Column("tenant", sa.Text, nullable=False),
+        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("conversation", sa.Text, nullable=False),
+        sa.Column("channel", sa.Text, nullable=False),
+        sa.Column("party", sa.Text, nullable=False),
+        sa.Column("direction", sa.Text, nullable=False),
+        sa.Column("status", sa.Text, nullable=False),
+        sa.Column("outcome", sa.Text, nullable=False),
+        sa.Column("origin", sa.Text, nullable=False),
+        sa.Column("agent", sa.Text),
+        sa.Column("batch", sa.Text),
+        sa.Column("reason", sa.Text),
+        sa.Column("summary", sa.Text, nullable=False),
+        sa.Column("seconds", sa.Integer),
+        sa.Column("data", Json, nullable=False, server_default="{}"),
+        sa.Column("transcript", Json, nullable=False, server_default="[]"),
+        sa.Column("recording", Json),
+        sa.Column("event_lane", sa.Text, nullable=False),
+        sa.Column("event_seq", sa.BigInteger, nullable=False),
+        sa.Column("began_at", Moment, nullable=False),
+        sa.Column("created_at", Moment, nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "id", name="pk_call"),
+        sa.ForeignKeyConstraint(["conversation"], ["conversation.id"], name="fk_call_conversation"),
+    )
+    op.create_index("call_conversation", "call", ["conversation", "began_at"])
+    op.create_index("call_recent", "call", ["tenant", "began_at"])
+    op.create_table(
+        "first_message",
+        sa.Column("message", sa.Text, nullable=False),
+        sa.Column("tenant", sa.Text, nullable=False),
+        sa.Column("conversation", sa.Text, nullable=False),
+        sa.Column("rule", sa.Text, nullable=False),
+        sa.Column("variant", sa.Text, nullable=False),
+        sa.Column("created_at", Moment, nullable=False),
+        sa.PrimaryKeyConstraint("message", name="pk_first_message"),
+        sa.ForeignKeyConstraint(["message"], ["message.id"], name="fk_first_message_message"),
+        sa.ForeignKeyConstraint(
+            ["conversation"], ["conversation.id"], name="fk_first_message_conversation"
+        ),
+    )
+    op.create_index("first_message_recent", "first_message", ["tenant", "created_at"])
 
 
 def _events() -> None:
@@ -253,6 +297,7 @@ def _deliveries() -> None:
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
         sa.Column("created_at", Moment, nullable=False),
+        sa.Column("not_before", Moment),
         sa.Column("started_at", Moment),
         sa.Column("finished_at", Moment),
         sa.Column("provider_ref", sa.Text),
@@ -263,7 +308,6 @@ def _deliveries() -> None:
         sa.UniqueConstraint("lane", "seq", name="uq_outbox_lane_seq"),
     )
     op.create_index("outbox_conversation", "outbox", ["conversation", "created_at"])
-    op.create_index("outbox_decided", "outbox", ["decided_lane", "decided_seq"])
     op.create_index("outbox_recent", "outbox", ["tenant", "created_at"])
     op.create_index(
         "outbox_provider_ref",
@@ -307,6 +351,33 @@ def _deliveries() -> None:
         sa.Column("until", Moment, nullable=False),
         sa.Column("error", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("tenant", "instance", name="pk_breaker"),
+    )
+    op.create_table(
+        "media",
+        sa.Column("tenant", sa.Text, nullable=False),
+        sa.Column("digest", sa.Text, nullable=False),
+        sa.Column("content_type", sa.Text, nullable=False),
+        sa.Column("size", sa.BigInteger, nullable=False),
+        sa.Column("used_at", Moment, nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "digest", name="pk_media"),
+    )
+    op.create_index("media_used", "media", ["used_at"])
+    op.create_table(
+        "poller",
+        sa.Column("tenant", sa.Text, nullable=False),
+        sa.Column("channel", sa.Text, nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("cursor", sa.Text),
+        sa.Column("generation", sa.BigInteger, nullable=False),
+        sa.Column("holder", sa.Text),
+        sa.Column("leased_until", Moment),
+        sa.Column("held", sa.Text),
+        sa.Column("due_at", Moment, nullable=False),
+        sa.Column("polled_at", Moment),
+        sa.Column("failures", sa.Integer, nullable=False),
+        sa.Column("failing_since", Moment),
+        sa.Column("error", sa.Text),
+        sa.PrimaryKeyConstraint("tenant", "channel", "name", name="pk_poller"),
     )
 
 
@@ -403,6 +474,47 @@ def _people() -> None:
         sa.ForeignKeyConstraint(["escalation"], ["escalation.id"], name="fk_link_escalation"),
         sa.ForeignKeyConstraint(["ticket"], ["ticket.id"], name="fk_link_ticket"),
     )
+
+
+def _api() -> None:
+    op.create_table(
+        "api_key",
+        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("tenant", sa.Text, nullable=False),
+        sa.Column("secret", sa.Text, nullable=False),
+        sa.Column("created_at", Moment, nullable=False),
+        sa.Column("retired_at", Moment),
+        sa.PrimaryKeyConstraint("id", name="pk_api_key"),
+    )
+    op.create_index("api_key_tenant", "api_key", ["tenant", "created_at"])
+    op.create_table(
+        "api_token",
+        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("tenant", sa.Text, nullable=False),
+        sa.Column("key", sa.Text, nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("scopes", Json, nullable=False),
+        sa.Column("created_at", Moment, nullable=False),
+        sa.Column("created_by", sa.Text, nullable=False),
+        sa.Column("expires_at", Moment, nullable=False),
+        sa.Column("revoked_at", Moment),
+        sa.Column("revoked_by", sa.Text),
+        sa.PrimaryKeyConstraint("id", name="pk_api_token"),
+        sa.ForeignKeyConstraint(["key"], ["api_key.id"], name="fk_api_token_key"),
+    )
+    op.create_index("api_token_tenant", "api_token", ["tenant", "created_at"])
+    op.create_table(
+        "api_answer",
+        sa.Column("tenant", sa.Text, nullable=False),
+        sa.Column("token", sa.Text, nullable=False),
+        sa.Column("route", sa.Text, nullable=False),
+        sa.Column("key", sa.Text, nullable=False),
+        sa.Column("digest", sa.Text, nullable=False),
+        sa.Column("answer", sa.Text),
+        sa.Column("created_at", Moment, nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "token", "route", "key", name="pk_api_answer"),
+    )
+    op.create_index("api_answer_created", "api_answer", ["created_at"])
 
 
 def _nodes() -> None:

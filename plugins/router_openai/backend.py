@@ -7,6 +7,7 @@ from router_openai.config import OpenAIConfig
 from router_openai.failures import FormatRefusedError, raise_for_error
 from router_openai.reply import completion
 from router_openai.request import body
+from router_openai.voice import file_name, transcription
 
 if TYPE_CHECKING:
     import httpx
@@ -23,6 +24,8 @@ class OpenAI(plugin.AIBackend[OpenAIConfig]):
     def __init__(self, config: OpenAIConfig, context: plugin.PluginContext) -> None:
         super().__init__(config, context)
         self._takes_schema = config.structured is not False
+        self.accepts = frozenset({"image"}) if config.vision else frozenset()
+        self.transcribes = config.transcription_model is not None
 
     async def complete(self, prompt: plugin.Prompt) -> plugin.Completion:
         """Ask once."""
@@ -43,6 +46,23 @@ class OpenAI(plugin.AIBackend[OpenAIConfig]):
         if given is None:
             raise plugin.OutcomeUnknown(f"{response.request.url.host} answered 200 without JSON")
         return completion(prompt, given, model=self.config.model, log=self.context.log)
+
+    async def transcribe(self, voice: plugin.File, language: str | None) -> plugin.Transcript:
+        """Ask once for what is said in a voice note."""
+        response = await self.context.http.post(
+            f"{self.config.base_url}/audio/transcriptions",
+            data=transcription(self.config, language),
+            files={"file": (file_name(voice), voice.data, voice.content_type)},
+            headers=self._headers(),
+        )
+        given = _json(response)
+        raise_for_error(response, given, self.config, structured=False)
+        text = given.get("text") if isinstance(given, dict) else None
+        if not isinstance(text, str):
+            raise plugin.OutcomeUnknown(f"{response.request.url.host} answered 200 without a text")
+        heard = given.get("language")
+        known = isinstance(heard, str) and len(heard) == 2
+        return plugin.Transcript(text.strip(), heard if known else None)
 
     async def check(self) -> None:
         """Ask for the list of models, which costs nothing; a server without one passes.

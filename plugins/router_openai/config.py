@@ -67,6 +67,16 @@ class OpenAIConfig(plugin.PluginConfig):
         "refuses it. The model is asked for JSON in words, too, and plain text is understood.",
     )
 
+    vision: StrictBool = Field(
+        False, description="The model sees pictures: those of the open turn are sent to it."
+    )
+    transcription_model: str | None = Field(
+        None,
+        min_length=1,
+        description="The model that writes down voice notes, at /audio/transcriptions. "
+        "[media] transcribe names this table.",
+    )
+
     @field_validator("base_url")
     @classmethod
     def _is_an_address(cls, value: str) -> str:

@@ -1,23 +1,27 @@
 """What ``router plugins check openai`` runs."""
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import httpx
 from pydantic import SecretStr
 
 from router.plugin import (
     Completion,
+    File,
+    OutcomeUnknown,
     Passage,
     Prompt,
     PromptTurn,
     ProposedAction,
     Refused,
     Tool,
+    Transcript,
     Unavailable,
     Usage,
 )
-from router.plugin.testing import AIBackendSuite, Complete, Expected
+from router.plugin.testing import AIBackendSuite, Complete, Expected, Transcribe, Upload
 from router_openai.backend import OpenAI
 from router_openai.config import OpenAIConfig
 
@@ -83,7 +87,7 @@ class OpenAIConformance(AIBackendSuite):
         model="small",
     )
 
-    completes = (
+    completes: ClassVar[Sequence[Complete]] = (
         Complete(
             "answer, category and citation",
             QUESTION,
@@ -168,5 +172,90 @@ class OpenAIConformance(AIBackendSuite):
             QUESTION,
             error(429, "insufficient_quota"),
             raises=Refused(code="insufficient_quota"),
+        ),
+    )
+
+
+VOICE = File("audio/ogg", b"OggS")
+PICTURE = File("image/jpeg", b"\xff\xd8\xff")
+SHOWN = Prompt(
+    system="Answer the customers of a shop.",
+    turns=(PromptTurn("user", "¿Tienen esta?"),),
+    passages=(HOURS,),
+    files=(PICTURE,),
+)
+
+
+class SeesAndHearsConformance(OpenAIConformance):
+    """The rows of a table whose models take pictures and voice notes."""
+
+    config = OpenAIConfig(
+        base_url="https://ai.example/v1",
+        api_key=SecretStr("sk-test-only-here"),
+        headers={"X-Team": "support"},
+        secret_headers={"X-Gateway": SecretStr("gateway-only-here")},
+        model="small",
+        vision=True,
+        transcription_model="whisper-1",
+    )
+
+    completes = (
+        *OpenAIConformance.completes,
+        Complete(
+            "a picture",
+            SHOWN,
+            reply({"citations": [], "answer": "Sí."}),
+            expect=Completion("Sí.", usage=USAGE),
+        ),
+    )
+
+    transcribes = (
+        Transcribe(
+            "a voice note",
+            VOICE,
+            httpx.Response(200, json={"text": " ¿A qué hora abren? ", "language": "es"}),
+            language="es-CO",
+            expect=Transcript("¿A qué hora abren?", "es"),
+            requests=[
+                Expected(
+                    "POST",
+                    "https://ai.example/v1/audio/transcriptions",
+                    headers={
+                        "Authorization": "Bearer sk-test-only-here",
+                        "X-Gateway": "gateway-only-here",
+                        "X-Team": "support",
+                    },
+                    multipart={
+                        "model": "whisper-1",
+                        "response_format": "json",
+                        "language": "es",
+                        "file": Upload("voice.ogg", "audio/ogg", b"OggS"),
+                    },
+                )
+            ],
+        ),
+        Transcribe(
+            "nobody knows the language",
+            VOICE,
+            httpx.Response(200, json={"text": ""}),
+            expect=Transcript(""),
+        ),
+        Transcribe(
+            "without a text",
+            VOICE,
+            httpx.Response(200, json={"task": "transcribe"}),
+            raises=OutcomeUnknown,
+        ),
+        Transcribe(
+            "too large",
+            VOICE,
+            error(413, "audio_too_large"),
+            raises=Refused(code="audio_too_large"),
+        ),
+        Transcribe(
+            "throttled",
+            VOICE,
+            error(429, "rate_limit_exceeded", **{"Retry-After": "20"}),
+            raises=Unavailable(code="429", retry_after=20.0),
         ),
     )

@@ -11,9 +11,10 @@ from router_twilio.config import TwilioConfig
 from router_twilio.errors import failure
 from router_twilio.inbound import STATUS_ENDPOINT, events_in
 from router_twilio.listing import find
-from router_twilio.media import LIMIT, download
+from router_twilio.media import download
 from router_twilio.sending import MAX_TEXT, form_of, receipt_of
 from router_twilio.signatures import Signatures
+from router_twilio.templates import list_templates
 
 _NOTHING = plugin.WebhookAnswer(body=b"<Response/>", content_type="text/xml")
 _EMPTY = plugin.WebhookAnswer(status=204)
@@ -36,7 +37,13 @@ class TwilioWhatsApp(plugin.Channel[TwilioConfig]):
     """
 
     capabilities = plugin.Capabilities(
-        max_text=MAX_TEXT, media=True, receipts=True, find_sent=True, window=WINDOW
+        max_text=MAX_TEXT,
+        media=True,
+        receipts=True,
+        find_sent=True,
+        window=WINDOW,
+        fetch=True,
+        lists_templates=True,
     )
 
     def __init__(self, config: TwilioConfig, context: plugin.PluginContext) -> None:
@@ -91,6 +98,10 @@ class TwilioWhatsApp(plugin.Channel[TwilioConfig]):
         now = self.context.clock.now()
         return await find(self.context.http, self.config, message, since, now)
 
+    async def templates(self) -> Sequence[plugin.TemplateInfo]:
+        """List the account's templates with their approval."""
+        return await list_templates(self.context.http, self.config, self.context.clock.now())
+
     async def check(self) -> None:
         """Make sure that Twilio accepts the credentials, and that the account is active."""
         config, now = self.config, self.context.clock.now()
@@ -116,9 +127,9 @@ class TwilioWhatsApp(plugin.Channel[TwilioConfig]):
         if status in _DEAD_ACCOUNTS:
             raise plugin.Refused(f"the account {config.account_sid} is {status} at Twilio")
 
-    async def download(self, url: str, limit: int = LIMIT) -> tuple[str, bytes]:
-        """Give an attachment's content type and bytes; see :func:`router_twilio.media.download`."""
-        now = self.context.clock.now()
+    async def fetch(self, attachment: plugin.Attachment, limit: int) -> plugin.File:
+        """Fetch what a customer sent; see :func:`router_twilio.media.download`."""
+        now, url = self.context.clock.now(), attachment.url or ""
         return await download(self.context.http, self.config, url, now, limit)
 
     def _is_first(self, message: str) -> bool:

@@ -14,6 +14,9 @@ from router_twilio.addresses import PREFIX, is_number
 API = "https://api.twilio.com"
 VERSION = "/2010-04-01"
 
+#: Where Twilio keeps templates.
+CONTENT_API = "https://content.twilio.com"
+
 #: Where Twilio keeps media. Nothing of its documentation says so: hence a setting.
 MEDIA_HOSTS = ("*.twiliocdn.com", "s3-external-1.amazonaws.com")
 
@@ -84,6 +87,9 @@ class TwilioConfig(plugin.PluginConfig):
     )
     base_url: Annotated[str, AfterValidator(_base_url)] = Field(
         API, description="Where the API is served."
+    )
+    content_url: Annotated[str, AfterValidator(_base_url)] = Field(
+        CONTENT_API, description="Where the Content API is served, which lists templates."
     )
     alias_fields: tuple[Literal["WaId", "ExternalUserIdentifier"], ...] = Field(
         ("WaId",),

@@ -7,9 +7,10 @@ from typing import ClassVar
 from pydantic import SecretStr
 
 from router.plugin import WebhookRequest
-from router.plugin.testing import ChannelSuite, Find, Send
+from router.plugin.testing import ChannelSuite, Fetch, Find, Send
 from router_twilio.channel import TwilioWhatsApp
 from router_twilio.config import TwilioConfig
+from router_twilio.conformance_files import fetches
 from router_twilio.conformance_messages import ACCOUNT, MESSAGES, SENDER
 from router_twilio.conformance_outbound import FINDS, SENDS, SERVICE_FINDS, SERVICE_SENDS
 from router_twilio.conformance_reports import REPORTS
@@ -19,6 +20,8 @@ TOKEN = "12345678901234567890123456789012"  # noqa: S105 - it is nobody's
 OLD_TOKEN = "98765432109876543210987654321098"  # noqa: S105 - it is nobody's
 KEY_ID = "webhooks_sharedkey_fictional"
 KEY = "shared-key-of-nobody"
+API_KEY = "SK00000000000000000000000000000001"
+API_SECRET = "api-key-of-nobody"  # noqa: S105 - it is nobody's
 
 
 class TwilioWhatsAppConformance(ChannelSuite):
@@ -35,6 +38,7 @@ class TwilioWhatsAppConformance(ChannelSuite):
     receives = (*MESSAGES, *REPORTS)
     sends: ClassVar[Sequence[Send]] = SENDS
     finds: ClassVar[Sequence[Find]] = FINDS
+    fetches: ClassVar[Sequence[Fetch]] = fetches(ACCOUNT, TOKEN)
 
     def sign(self, request: WebhookRequest) -> WebhookRequest:
         """Sign as Twilio does with the account's Auth Token."""
@@ -47,13 +51,14 @@ class SharedKeyConformance(TwilioWhatsAppConformance):
 
     config = TwilioConfig(
         account_sid=ACCOUNT,
-        api_key_sid="SK00000000000000000000000000000001",
-        api_key_secret=SecretStr("api-key-of-nobody"),
+        api_key_sid=API_KEY,
+        api_key_secret=SecretStr(API_SECRET),
         signing_keys={KEY_ID: SecretStr(KEY)},
         messaging_service_sid="MG00000000000000000000000000000001",
     )
     sends = SERVICE_SENDS
     finds = SERVICE_FINDS
+    fetches = fetches(API_KEY, API_SECRET)
 
     def sign(self, request: WebhookRequest) -> WebhookRequest:
         """Sign as Twilio does with a SharedKey."""

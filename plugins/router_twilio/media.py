@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
     import httpx
 
-#: WhatsApp carries 16 MB, and 100 MB in a document; more than this is not taken into memory.
-LIMIT = 20 * 1024 * 1024
-
 _MOST_HOPS = 4
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _NOT_YET = 404
@@ -29,9 +26,9 @@ async def download(
     config: TwilioConfig,
     url: str,
     now: "datetime",
-    limit: int = LIMIT,
-) -> tuple[str, bytes]:
-    """Give a file's content type and its bytes.
+    limit: int,
+) -> plugin.File:
+    """Give a file as its provider has it.
 
     The first address has to be Twilio's own, and only that gets the credentials. Twilio sends on to
     where it keeps the file: to a host of ``media_hosts``, without credentials, and nowhere else.
@@ -47,7 +44,8 @@ async def download(
         async with http.stream("GET", url, auth=auth, headers={"Accept": "*/*"}) as response:
             if response.status_code in _REDIRECTS:
                 url = urljoin(url, response.headers.get("Location", ""))
-                if not (_is_api(url, config) or _is_store(url, config)):
+                trusted = plugin.is_trusted(url, config.media_hosts, config.base_url)
+                if not (_is_api(url, config) or trusted):
                     host = (urlsplit(url).hostname or "nowhere")[:100]
                     raise plugin.Refused(
                         f"Twilio sends on to {host!r} for the media. If that is right, add it to "
@@ -63,40 +61,13 @@ async def download(
             if not response.is_success:
                 await response.aread()
                 raise failure(response, now, config.secrets) or plugin.OutcomeUnknown()
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > limit:
-                    raise plugin.Refused(f"the media has more than {limit:,} bytes")
-            declared = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-            return declared or "application/octet-stream", bytes(body)
+            return await plugin.read_file(response, limit)
     raise plugin.Refused("Twilio sends on and on for the media")
 
 
 def _is_api(url: str, config: TwilioConfig) -> bool:
-    origin = _origin(url)
-    return origin is not None and origin in {_origin(API), _origin(config.base_url)}
-
-
-def _is_store(url: str, config: TwilioConfig) -> bool:
-    origin = _origin(url)
-    # Plain HTTP only where Twilio itself is spoken to that way, as in a test.
-    if origin is None or origin[0] not in {"https", urlsplit(config.base_url).scheme}:
-        return False
-    host = origin[1]
-    return any(
-        host.endswith(allowed[1:]) if allowed.startswith("*.") else host == allowed
-        for allowed in config.media_hosts
-    )
-
-
-def _origin(url: str) -> tuple[str, str, int] | None:
-    """Give scheme, host and port; ``None`` for what is no plain web address."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return None
-    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
-        return None
-    return parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80)
+    origin = plugin.origin_of(url)
+    return origin is not None and origin in {
+        plugin.origin_of(API),
+        plugin.origin_of(config.base_url),
+    }

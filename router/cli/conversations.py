@@ -1,10 +1,14 @@
 """``router conversations``: who is talked to, who answers, and handing over and back."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from router.cli.calls import told
 from router.cli.options import AsJson, Limit, Person, Tenant, person, project_of
+
+if TYPE_CHECKING:
+    from router.domain.message import Attachment
 
 app = typer.Typer(
     add_completion=False,
@@ -75,16 +79,18 @@ def show(
     limit: Limit = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Show one conversation and its newest messages."""
+    """Show one conversation, its newest messages, and its calls."""
     from router.cli.output import line, moment, print_fields, print_json
-    from router.storage.conversations import last_lines, show_conversation
+    from router.storage.calls import CallView, calls_of
+    from router.storage.conversations import Line, last_lines, show_conversation
 
     project = project_of(ctx)
     owner, view = project.find(tenant, lambda it, each: show_conversation(it, each, name))
     with project.reading() as connection:
         lines = last_lines(connection, owner, view.id, limit=limit)
+        calls = calls_of(connection, owner, view.id, limit=limit)
     if as_json:
-        print_json({"conversation": view, "messages": lines})
+        print_json({"conversation": view, "messages": lines, "calls": calls})
         return
     print_fields(
         [
@@ -105,13 +111,27 @@ def show(
         ]
     )
     print()
-    for each in lines:
-        files = f" [{each.attachments} attached]" if each.attachments else ""
+    timeline: list[Line | CallView] = [*lines, *calls]
+    for each in sorted(timeline, key=lambda it: it.at):
+        if isinstance(each, CallView):
+            print(f"  {moment(each.at)}  {told(each)}")
+            continue
+        files = "".join(f" [{_attached(it)}]" for it in each.attachments)
         state = f" ({each.status}{f': {line(each.failure)}' if each.failure else ''})"
         print(
             f"  {moment(each.at)}  {each.author}: {line(each.text)}{files}"
             f"{state if each.status else ''}"
         )
+
+
+def _attached(file: "Attachment") -> str:
+    """Say what came with a message, and what is said in it."""
+    from router.cli.output import line
+
+    words = file.kind if file.name is None else f"{file.kind} {line(file.name)}"
+    if file.transcript is not None:
+        return f"{words}: “{line(file.transcript)}”"
+    return words if file.problem is None else f"{words}, not available: {line(file.problem)}"
 
 
 @app.command(epilog="Example: router conversations take tel:+573001234567 --by ana")

@@ -140,6 +140,11 @@ def restore(
             f"{plural(held, 'item')} of the outbox waited when the backup was made and may have "
             "been sent since.\nSay what became of each: router outbox list --state unknown"
         )
+    if any(it.table == "poller" and it.rows for it in moved):
+        print(
+            "Nothing is polled for now: what was found since the backup would be found again, and "
+            "answered again.\nLet each go on when that is right: router pollers list"
+        )
 
 
 def _without_password(url: str) -> str:

@@ -1,17 +1,16 @@
 """``router explain``: the whole story of one event or message."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from router.cli.options import AsJson, Tenant, project_of
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from router.storage.decisions import DecisionView
     from router.storage.events import EventView
     from router.storage.outbox import ItemView
+    from router.storage.stories import Story
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -22,7 +21,8 @@ def explain(
     id: Annotated[
         str,
         typer.Argument(
-            help="An event (LANE#NUMBER), a provider's id of a message, or an outbox item's id."
+            help="An event (LANE#NUMBER), a provider's id of a message or a call, or an "
+            "outbox item's id."
         ),
     ],
     tenant: Tenant = None,
@@ -34,55 +34,21 @@ def explain(
     guardrail's verdict, the decision, and what became of it.
     """
     from router.cli.output import print_json
+    from router.storage.stories import story
 
-    _, story = project_of(ctx).find(tenant, lambda it, name: _story(it, name, id))
-    if as_json:
-        print_json(story)
+    _, told = project_of(ctx).find(tenant, lambda it, name: story(it, name, id))
+    if not as_json:
+        print("\n\n".join(_told(told)))
+    elif told.event is None and told.decision is None:
+        print_json({"item": told.item})
     else:
-        print("\n\n".join(_told(story)))
+        print_json(told)
 
 
-def _story(connection: "Connection", tenant: str, id: str) -> dict[str, Any]:
-    """Collect everything about what an id means.
-
-    :raises NotFound: if the tenant has nothing of this id.
-    """
-    from router.errors import NotFound
-    from router.storage.decisions import decisions_of, load_trace
-    from router.storage.events import find_event, find_meant
-    from router.storage.outbox import items_of, show_item
-    from router.storage.store import EventRef
-
-    meant = find_meant(connection, tenant, id)
-    if meant is None:
-        raise NotFound(f'there is no event, message or outbox item "{id}"')
-    item: ItemView | None = None
-    asked: EventRef | None = None
-    if isinstance(meant, EventRef):
-        asked = meant
-    else:
-        item = show_item(connection, tenant, meant)
-        asked = item.event
-    if asked is None:
-        return {"item": item}
-    event = find_event(connection, tenant, asked)
-    decided = event.settled_by if event and event.settled_by else asked
-    return {
-        "item": item,
-        "event": event,
-        "decided_with": find_event(connection, tenant, decided) if decided != asked else None,
-        "trace": load_trace(connection, tenant, decided),
-        "decision": decisions_of(connection, tenant, decided.lane, [decided.seq]).get(decided),
-        "items": items_of(connection, tenant, decided),
-    }
-
-
-def _told(story: dict[str, Any]) -> list[str]:
+def _told(story: "Story") -> list[str]:
     from router.rules.explain import render
 
-    item: ItemView | None = story["item"]
-    event: EventView | None = story.get("event")
-    later: EventView | None = story.get("decided_with")
+    item, event, later = story.item, story.event, story.decided_with
     parts = []
     if item is not None:
         parts.append(_item_head(item))
@@ -90,15 +56,15 @@ def _told(story: dict[str, Any]) -> list[str]:
         parts.append(_event_head(event))
     if later is not None:
         parts.append(f"Decided with {later.event} ({later.kind}): {later.outcome or 'open'}")
-    if trace := story.get("trace"):
+    if trace := story.trace:
         # What was queued stands below, with what became of it.
         parts.append(render({key: value for key, value in trace.items() if key != "queued"}))
     elif event is not None:
         undecided = "Nothing was decided about it."
         parts.append("Its turn has not come yet." if event.outcome is None else undecided)
-    others = [each for each in story.get("items", ()) if item is None or each.id != item.id]
+    others = [each for each in story.items if item is None or each.id != item.id]
     lines = [line for each in others for line in _became(each)]
-    lines += _opened(story.get("decision"))
+    lines += _opened(story.decision)
     if lines:
         parts.append("\n".join(["What became of it", *lines]))
     return parts
@@ -140,9 +106,11 @@ def _became(item: "ItemView") -> list[str]:
     provider = f", provider's id {item.provider_ref}" if item.provider_ref else ""
     attempts = f" after {item.attempt} attempts" if item.attempt > 1 else ""
     at = moment(item.finished_at or item.started_at or item.created_at)
+    held = item.not_before if item.state == "waiting" else None
+    waits = f", not before {moment(held)}" if held else ""
     lines = [
         f"  {item.kind} {item.id} to {item.destination}, by {item.author}",
-        f"    {item.state}{attempts}, {at}{provider}",
+        f"    {item.state}{attempts}, {at}{waits}{provider}",
     ]
     if item.error:
         lines.append(f"    {line(item.error)}{f' (code {item.code})' if item.code else ''}")

@@ -36,8 +36,12 @@ COMMANDS: Final = (
     "outbox",
     "drafts",
     "conversations",
+    "calls",
     "escalations",
+    "pollers",
+    "templates",
     "tickets",
+    "token",
     "db",
 )
 _FINE, _FAILED, _MISTAKE = 0, 1, 2

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from router.domain.event import InboundEvent
     from router.domain.host_event import Unparsed
     from router.pipeline.surroundings import Configured
+    from router.plugin.channel import Capabilities
     from router.plugin.registry import Registry
     from router.settings.glance import Glance
     from router.settings.model import Settings
@@ -141,7 +142,7 @@ class Project:
                     missing = error
         raise missing or NotFound("there is no tenant")
 
-    def act(self, name: str, **arguments: Any) -> dict[str, Any]:
+    def act(self, name: str, /, **arguments: Any) -> dict[str, Any]:
         """Do one act: here if nobody has the database open, else through who has.
 
         :raises RouterError: in words, if it cannot be done.
@@ -201,8 +202,8 @@ class _Lazily:
     def __init__(self, project: Project) -> None:
         self._project = project
 
-    def max_text(self, tenant: str, channel: str) -> int:
-        return self._configured.max_text(tenant, channel)
+    def capabilities(self, tenant: str, channel: str) -> "Capabilities | None":
+        return self._configured.capabilities(tenant, channel)
 
     def parse(
         self, tenant: str, event: "Unparsed", received_at: "datetime"

@@ -18,7 +18,8 @@ def reload(ctx: typer.Context, as_json: AsJson = False) -> int:
     """Let the running daemon read its files again.
 
     What they say is taken up as a whole or not at all. Exit status 2 if the files have mistakes,
-    1 if something that they name cannot run; then nothing has changed.
+    1 if something that they name cannot run, or if recorded traffic speaks against them; then
+    nothing has changed.
     """
     from router.cli.output import print_json
     from router.errors import RouterError

@@ -26,13 +26,16 @@ def status(ctx: typer.Context, as_json: AsJson = False) -> int:
     Exit status 1 if the router does not run, or something it needs is down.
     """
     from router.cli.output import print_json
+    from router.cli.pollers import print_pollers
     from router.clock import SystemClock
+    from router.storage.pollers import pollers
     from router.storage.status import database_size, last_node, tenant_counts
 
     project = project_of(ctx)
     now = SystemClock().now()
     with project.reading() as connection:
         counts = [tenant_counts(connection, name, now) for name in project.tenants]
+        polled = [each for name in project.tenants for each in pollers(connection, name)]
         node = last_node(connection)
         path = project.sqlite
         daemon = _daemon(path) if path else _nodes(connection)
@@ -46,10 +49,14 @@ def status(ctx: typer.Context, as_json: AsJson = False) -> int:
                 "last_start": node,
                 "database": database,
                 "tenants": counts,
+                "pollers": polled,
             }
         )
     else:
         _print(daemon, node, database, counts)
+        if polled:
+            print()
+            print_pollers(polled)
     return 1 if daemon is None or daemon.get("trouble") or "unreachable" in daemon else 0
 
 

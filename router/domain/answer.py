@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
+
+from router.domain.message import File
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,39 @@ class ContactCard:
 
 
 @dataclass(frozen=True, slots=True)
+class CallSummary:
+    """An earlier call of the customer.
+
+    :param at: when it began.
+    :param outcome: ``success``, ``failure`` or ``unknown``, as the calling agent judged it.
+    :param id: the provider's id of the call.
+    :param data: what was collected in it, by name.
+
+    .. versionadded:: 1.1
+    """
+
+    at: datetime
+    summary: str
+    outcome: str = "unknown"
+    id: str | None = None
+    data: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What is said in a voice note.
+
+    :param text: empty where nothing is said.
+    :param language: the language that was heard, a BCP 47 tag, if the backend tells.
+
+    .. versionadded:: 1.1
+    """
+
+    text: str
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Tool:
     """An action that the backend may propose. It is never run without the host's decision."""
 
@@ -56,6 +92,10 @@ class Prompt:
     :param categories: the tenant's; a completion that can tell names the one that fits.
     :param task: ``answer``, or ``classify`` where only the category is wanted (``text`` may then
         say why).
+    :param calls: the customer's last calls, oldest first: what was said there may be referred to;
+        since 1.1.
+    :param files: what the customer sent in the open turn, of the kinds that the backend declares
+        in ``accepts``; since 1.1.
     """
 
     system: str
@@ -66,6 +106,8 @@ class Prompt:
     categories: tuple[str, ...] = ()
     task: Literal["answer", "classify"] = "answer"
     tools: tuple[Tool, ...] = ()
+    calls: tuple[CallSummary, ...] = ()
+    files: tuple[File, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

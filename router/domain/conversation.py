@@ -53,6 +53,14 @@ class TurnMessage:
     in_reply_to: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def said(self) -> str:
+        """What was written and what was said in voice notes, a line each."""
+        if not self.attachments:
+            return self.text
+        spoken = (item.transcript for item in self.attachments)
+        return "\n".join(filter(None, (self.text, *spoken)))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
@@ -68,8 +76,8 @@ class Turn:
 
     @property
     def text(self) -> str:
-        """Everything the customer wrote since the last answer, a line a message."""
-        return "\n".join(message.text for message in self.messages if message.text)
+        """Everything the customer wrote or said since the last answer, a line a message."""
+        return "\n".join(filter(None, (message.said for message in self.messages)))
 
     @property
     def started_at(self) -> datetime | None:

@@ -34,11 +34,17 @@ class Outcome(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """One text or template for the customer. The host splits what is too long for the channel."""
+    """One text or template for the customer. The host splits what is too long for the channel.
+
+    :param otherwise: what is sent in its place where the channel takes no free text now.
+    :param variant: which of several wordings it is, as the rule names them.
+    """
 
     text: str = ""
     template: Template | None = None
     author: Author = Author.RULE
+    otherwise: "Reply | None" = None
+    variant: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +110,7 @@ class Decision:
     :param rule: the id of the rule or guardrail that decided; ``None`` for the default.
     :param snooze: the bot says nothing of its own for so long afterwards.
     :param notify: somebody is told that the customer wrote, though nothing else becomes of it.
+    :param channel: where the replies leave; ``None``: where the customer last wrote.
     """
 
     outcome: Outcome
@@ -126,6 +133,7 @@ class Decision:
     notify: bool = False
     sources: tuple[str, ...] = ()
     snooze: timedelta | None = None
+    channel: str | None = None
 
     @property
     def changes(self) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar, TypeAlias
 
 from router.domain.identity import Address
@@ -113,6 +113,107 @@ class DeliveryReported:
         return f"delivery:{self.provider_id}:{self.status}"
 
 
+@dataclass(frozen=True, slots=True)
+class CallTurn:
+    """One thing that was said in a call.
+
+    :param role: ``customer`` or ``agent``.
+    :param at: how long after the call began.
+    """
+
+    role: str
+    text: str
+    at: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallEnded:
+    """A telephone call with a customer is over, or never came about.
+
+    A call and a message of one person meet in one conversation. Rules see it as ``call.ended``,
+    or as ``call.failed`` where nobody was reached.
+
+    :param id: the provider's id of the call; every report of one call carries the same.
+    :param party: the customer.
+    :param direction: ``inbound``: the customer called; ``outbound``: they were called.
+    :param status: ``done``, or ``failed`` where the two never spoke: busy, no answer.
+    :param outcome: the agent's own judgement: ``success``, ``failure`` or ``unknown``.
+    :param summary: what it was about, in a few sentences; empty where nobody says.
+    :param data: what the agent was to find out, by name.
+    :param agent: the provider's id of the agent that spoke.
+    :param name: what the customer is called, where the report tells.
+    :param language: a BCP 47 tag.
+    :param reason: why it ended, or why it failed, in the provider's words.
+    :param batch: the provider's id of the batch that it was part of.
+    :param recording: where the provider keeps the recording, if there is one.
+    :param origin: who reports it: its ``provider``, or another system through the ``api``.
+
+    .. versionadded:: 1.1
+    """
+
+    kind: ClassVar[str] = "call"
+
+    id: str
+    party: Address
+    direction: str = "outbound"
+    status: str = "done"
+    outcome: str = "unknown"
+    started_at: datetime | None = None
+    duration: timedelta | None = None
+    summary: str = ""
+    transcript: tuple[CallTurn, ...] = ()
+    data: Mapping[str, str] = field(default_factory=dict)
+    agent: str | None = None
+    name: str | None = None
+    language: str | None = None
+    reason: str | None = None
+    batch: str | None = None
+    recording: Attachment | None = None
+    origin: str = "provider"
+
+    @property
+    def address(self) -> Address:
+        """Whose thread this belongs to."""
+        return self.party
+
+    @property
+    def dedupe_key(self) -> str:
+        return f"call:{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class ContactOptedOut:
+    """A customer told the provider that they want no messages of this sender: blocked it, say.
+
+    The host marks the contact as soon as it accepts this, and withdraws what waits for them.
+    Who writes again is answered.
+
+    :param id: names this wish; each report of the same one carries the same.
+    :param contact: the customer.
+    :param reason: in a few words, for the operator.
+
+    .. versionadded:: 1.1
+    """
+
+    kind: ClassVar[str] = "opt_out"
+
+    id: str
+    contact: Address
+    reason: str | None = None
+    sent_at: datetime | None = None
+
+    @property
+    def address(self) -> Address:
+        """Whose thread this belongs to."""
+        return self.contact
+
+    @property
+    def dedupe_key(self) -> str:
+        return f"opt_out:{self.id}"
+
+
 #: Everything a channel may report. Each kind carries ``address`` (whose thread it belongs to) and
 #: ``dedupe_key`` (equal for every delivery of the same fact).
-InboundEvent: TypeAlias = MessageReceived | MessageEchoed | DeliveryReported
+InboundEvent: TypeAlias = (
+    MessageReceived | MessageEchoed | DeliveryReported | CallEnded | ContactOptedOut
+)

@@ -84,4 +84,75 @@ class OwnEcho:
     provider_id: str
 
 
-HostEvent: TypeAlias = AnswerArrived | TimerFired | Unparsed | OwnEcho
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileFetched:
+    """A file that came with a message is here, or never will be.
+
+    :param item: the outbox item that fetched it.
+    :param message_seq: the number of the message's event in this lane.
+    :param index: which of its attachments.
+    :param attached: the attachment's kind.
+    :param content_type: what its bytes say that it is.
+    :param digest: under which it is kept; ``None`` where it is not.
+    :param problem: why it is not, in words.
+    """
+
+    kind: ClassVar[str] = "file"
+
+    item: str
+    message_seq: int
+    index: int
+    attached: str
+    content_type: str | None = None
+    digest: str | None = None
+    size: int | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceTranscribed:
+    """A voice note was transcribed, or never will be.
+
+    :param item: the outbox item that had it transcribed.
+    :param message_seq: the number of the message's event in this lane.
+    :param index: which of its attachments.
+    :param text: what is said in it; ``None`` where nobody could tell.
+    :param problem: why, in words.
+    """
+
+    kind: ClassVar[str] = "transcript"
+
+    item: str
+    message_seq: int
+    index: int
+    text: str | None = None
+    language: str | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationChanged:
+    """Something became of a conversation, for rules that have something run then.
+
+    :param what: ``opened`` or ``escalated``.
+    :param to: who was called.
+    :param because: why, for people.
+    """
+
+    kind: ClassVar[str] = "conversation"
+
+    what: str
+    conversation: str
+    to: str | None = None
+    because: str | None = None
+
+
+HostEvent: TypeAlias = (
+    AnswerArrived
+    | TimerFired
+    | Unparsed
+    | OwnEcho
+    | FileFetched
+    | VoiceTranscribed
+    | ConversationChanged
+)

@@ -31,7 +31,11 @@ class Attachment:
     :param kind: ``image``, ``audio``, ``video``, ``document``, ``sticker``, ``location`` or
         ``contact``; anything else a provider invents is kept as it came.
     :param url: where the provider keeps the file; may need the channel's credentials and expire.
-    :param content_type: the provider's word for it, not checked.
+    :param content_type: the provider's word for it; once the file is here, what its bytes say.
+    :param digest: the file as the host keeps it; set by the host alone, as are the next three.
+    :param size: in bytes.
+    :param transcript: what is said in a voice note.
+    :param problem: why the file, or its transcript, is not here.
     """
 
     kind: str
@@ -40,6 +44,28 @@ class Attachment:
     name: str | None = None
     latitude: float | None = None
     longitude: float | None = None
+    digest: str | None = None
+    size: int | None = None
+    transcript: str | None = None
+    problem: str | None = None
+
+    @property
+    def is_voice(self) -> bool:
+        """Whether it is something that is listened to."""
+        return self.kind == "audio"
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that was fetched.
+
+    :param content_type: what whoever had it called it, not checked; empty where nobody says.
+
+    .. versionadded:: 1.1
+    """
+
+    content_type: str
+    data: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ class ItemKind(StrEnum):
     ASK = "ask"
     CLASSIFY = "classify"
     RECONCILE = "reconcile"
+    FETCH = "fetch"
+    TRANSCRIBE = "transcribe"
 
 
 class ItemState(StrEnum):

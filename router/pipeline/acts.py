@@ -8,12 +8,15 @@ socket, so there is one writer always.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 import anyio
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from router.domain.conversation import BOT, NOBODY
+from router.domain.decision import Reply
 from router.domain.draft import DraftState
 from router.domain.host_event import Unparsed
 from router.domain.identity import MAIN_TENANT, Address, thread_key
@@ -21,9 +24,23 @@ from router.domain.message import Author
 from router.domain.ticket import TicketState
 from router.errors import ActRefused, NotFound
 from router.pipeline.outgoing import message_items
+from router.pipeline.planning import Setting, plan
+from router.pipeline.reaching import reach_for
+from router.pipeline.reporting import ActionRun, ReportedCall, report_call, run_action
 from router.pipeline.surroundings import Surroundings
-from router.storage import codec, conversations, drafts, escalations, events, outbox, tickets
-from router.storage.store import EventRef, NewEvent, Store, Tx
+from router.storage import (
+    codec,
+    conversations,
+    drafts,
+    escalations,
+    events,
+    outbox,
+    pollers,
+    tickets,
+    tokens,
+)
+from router.storage.fence import withdraw_held
+from router.storage.store import EventRef, NewEvent, NewItem, NewMessage, Store, Tx
 from router.storage.tables import alias
 from router.storage.views import as_values
 
@@ -62,8 +79,36 @@ class _TicketState(_Signed):
     state: TicketState
 
 
+class _TicketAssignee(_Signed):
+    #: ``None``: nobody's.
+    assignee: str | None = Field(min_length=1, max_length=100)
+
+
 class _TicketNote(_Signed):
     text: str = Field(min_length=1)
+
+
+class _Say(_Signed):
+    text: str = Field(min_length=1)
+
+
+class _NewToken(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+    tenant: str = MAIN_TENANT
+    name: str = Field(min_length=1, max_length=100)
+    scopes: list[str] = Field(min_length=1)
+    #: For how long it is good, in seconds.
+    expires: float = Field(gt=0, le=3650 * 86400)
+    by: str = Field(min_length=1, max_length=100)
+
+
+class _NewKey(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tenant: str = MAIN_TENANT
+    #: Tokens signed with older keys are worth nothing from now on.
+    now: bool = False
 
 
 # Drafts ───────────────────────────────────────────────────────────────────────────────────────
@@ -90,15 +135,9 @@ def _send_draft(
     resolved = drafts.resolve_draft(
         tx.connection, tenant, given.id, state=state, by=given.by, now=tx.now, sent_text=text
     )
-    pairs = message_items(
-        text,
-        tenant=tenant,
-        channel=thread.channel,
-        recipient=Address.from_text(thread.address),
-        author=Author.PERSON,
-        max_text=around.max_text(tenant, thread.channel),
-        in_reply_to=thread.last_provider_id,
-    )
+    # What quiet hours hold back must not keep a person's word waiting.
+    withdraw_held(tx.connection, tenant, thread.id, f"{given.by} wrote before it was sent", tx.now)
+    pairs = _written(tx, thread, text, around)
     items = [item for item, _ in pairs]
     tx.send(
         items, tenant=tenant, conversation=thread.id, epoch=thread.epoch, decided=resolved.event
@@ -109,6 +148,37 @@ def _send_draft(
         )
     conversations.note_person(tx.connection, tenant, thread.id, now=tx.now)
     return {"draft": as_values(resolved), "items": [item.id for item in items]}
+
+
+def _written(
+    tx: Tx, thread: conversations.ConversationView, text: str, around: Surroundings
+) -> tuple[tuple[NewItem, NewMessage], ...]:
+    """Give what sends a person's text, planned as everything that leaves.
+
+    A person decides when they write; what the provider would refuse they are told at once.
+
+    :raises ActRefused: if it cannot be said there.
+    """
+    can = around.capabilities(thread.tenant, thread.channel)
+    at, shut_at, source = conversations.heard(tx.connection, thread.tenant, thread.id)
+    recipient = Address.from_text(thread.address)
+    made = plan(
+        (Reply(text=text, author=Author.PERSON),),
+        reach_for(thread.channel, recipient, can, wrote_at=at, shut_at=shut_at, source=source),
+        Setting(asked=True),
+        tx.now,
+    )
+    if can is None or not made.sends:
+        raise ActRefused(f'nothing can be written through "{thread.channel}": {made.words("en")}')
+    return message_items(
+        text,
+        tenant=thread.tenant,
+        channel=thread.channel,
+        recipient=recipient,
+        author=Author.PERSON,
+        max_text=can.max_text,
+        in_reply_to=thread.last_provider_id,
+    )
 
 
 def _reject(tx: Tx, given: _DraftReject, around: Surroundings) -> dict[str, Any]:
@@ -212,6 +282,37 @@ def _release(tx: Tx, given: _Arguments, around: Surroundings) -> dict[str, Any]:
     return {"conversation": as_values(view)}
 
 
+def _say(tx: Tx, given: _Say, around: Surroundings) -> dict[str, Any]:
+    """Send a person's text. As when they speak anywhere else, the conversation is theirs then."""
+    tenant = given.tenant
+    view, withdrawn = conversations.speak_as(
+        tx.connection, tenant, given.id, by=given.by, now=tx.now
+    )
+    pairs = _written(tx, view, given.text, around)
+    items = [item for item, _ in pairs]
+    tx.send(items, tenant=tenant, conversation=view.id, epoch=view.epoch)
+    for _, line in pairs:
+        conversations.add_line(tx.connection, tenant, view.id, line, event=None, now=tx.now)
+    view = conversations.show_conversation(tx.connection, tenant, view.id)
+    return {
+        "conversation": as_values(view),
+        "withdrawn": withdrawn,
+        "items": [item.id for item in items],
+    }
+
+
+def _close(tx: Tx, given: _Signed, around: Surroundings) -> dict[str, Any]:
+    view = conversations.close_conversation(
+        tx.connection, given.tenant, given.id, by=given.by, now=tx.now
+    )
+    return {"conversation": as_values(view)}
+
+
+def _resume_poller(tx: Tx, given: _Signed, around: Surroundings) -> dict[str, Any]:
+    """Let a poller go on that a restore had held."""
+    return {"poller": as_values(pollers.resume(tx.connection, given.tenant, given.id, tx.now))}
+
+
 def _acknowledge(tx: Tx, given: _Signed, around: Surroundings) -> dict[str, Any]:
     view = escalations.acknowledge(tx.connection, given.tenant, given.id, by=given.by, now=tx.now)
     return {"escalation": as_values(view)}
@@ -224,11 +325,63 @@ def _ticket_state(tx: Tx, given: _TicketState, around: Surroundings) -> dict[str
     return {"ticket": as_values(view)}
 
 
+def _ticket_assignee(tx: Tx, given: _TicketAssignee, around: Surroundings) -> dict[str, Any]:
+    view = tickets.assign_ticket(
+        tx.connection, given.tenant, given.id, assignee=given.assignee, by=given.by, now=tx.now
+    )
+    return {"ticket": as_values(view)}
+
+
 def _ticket_note(tx: Tx, given: _TicketNote, around: Surroundings) -> dict[str, Any]:
     view = tickets.add_note(
         tx.connection, given.tenant, given.id, text=given.text, by=given.by, now=tx.now
     )
     return {"ticket": as_values(view)}
+
+
+# Calls and actions ────────────────────────────────────────────────────────────────────────────
+
+
+def _report_call(tx: Tx, given: ReportedCall, around: Surroundings) -> dict[str, Any]:
+    lane = _lane(tx, given.tenant, Address("tel", given.phone_number))
+    return report_call(tx, given, lane)
+
+
+def _run_action(tx: Tx, given: ActionRun, around: Surroundings) -> dict[str, Any]:
+    return run_action(tx, given)
+
+
+# Tokens ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _new_token(tx: Tx, given: _NewToken, around: Surroundings) -> dict[str, Any]:
+    from router.pipeline.tokens import give_out
+
+    if given.name in (BOT, NOBODY):
+        raise ActRefused(f'"{given.name}" is not a name for a token: it stands for somebody else')
+    view, text = give_out(
+        tx.connection,
+        tenant=given.tenant,
+        name=given.name,
+        scopes=list(dict.fromkeys(given.scopes)),
+        by=given.by,
+        now=tx.now,
+        expires_at=tx.now + timedelta(seconds=given.expires),
+    )
+    return {"token": as_values(view), "text": text}
+
+
+def _revoke_token(tx: Tx, given: _Signed, around: Surroundings) -> dict[str, Any]:
+    view = tokens.revoke_token(tx.connection, given.tenant, given.id, by=given.by, now=tx.now)
+    return {"token": as_values(view)}
+
+
+def _new_key(tx: Tx, given: _NewKey, around: Surroundings) -> dict[str, Any]:
+    key = tokens.new_key(tx.connection, given.tenant, tx.now)
+    ended = 0
+    if given.now:
+        ended = tokens.retire_keys(tx.connection, given.tenant, but=key.id, now=tx.now)
+    return {"key": key.id, "ended": ended}
 
 
 # The table ────────────────────────────────────────────────────────────────────────────────────
@@ -255,9 +408,18 @@ ACTS: Final[Mapping[str, Act]] = {
     "events.retry": Act(_Signed, _retry_event),
     "conversations.take": Act(_Signed, _take),
     "conversations.release": Act(_Arguments, _release),
+    "conversations.send": Act(_Say, _say),
+    "conversations.close": Act(_Signed, _close),
     "escalations.ack": Act(_Signed, _acknowledge),
     "tickets.state": Act(_TicketState, _ticket_state),
+    "tickets.assign": Act(_TicketAssignee, _ticket_assignee),
     "tickets.note": Act(_TicketNote, _ticket_note),
+    "pollers.resume": Act(_Signed, _resume_poller),
+    "calls.report": Act(ReportedCall, _report_call),
+    "actions.run": Act(ActionRun, _run_action),
+    "tokens.create": Act(_NewToken, _new_token),
+    "tokens.revoke": Act(_Signed, _revoke_token),
+    "tokens.rotate": Act(_NewKey, _new_key),
 }
 
 
@@ -278,6 +440,18 @@ async def perform(
     :raises ActRefused: if an argument is wrong, or things do not stand so; nothing was changed.
     :raises StorageUnavailable: if the database is away.
     """
+    result = await store.write(bound(name, arguments, surroundings))
+    return await landed(store, result, patience=patience)
+
+
+def bound(
+    name: str, arguments: Mapping[str, Any], surroundings: Surroundings
+) -> Callable[[Tx], dict[str, Any]]:
+    """Give one act as a function over a transaction, its arguments checked.
+
+    :raises NotFound: if there is no such act.
+    :raises ActRefused: if an argument is wrong.
+    """
     act = ACTS.get(name)
     if act is None:
         raise NotFound(f'there is no act "{name}"')
@@ -285,13 +459,23 @@ async def perform(
         given = act.arguments.model_validate(dict(arguments))
     except ValidationError as error:
         raise ActRefused(_in_words(error)) from None
-    result = await store.write(lambda tx: act.function(tx, given, surroundings))
+    return lambda tx: act.function(tx, given, surroundings)
+
+
+async def landed(
+    store: Store, result: dict[str, Any], *, patience: float = PATIENCE
+) -> dict[str, Any]:
+    """Give what came of an act, once nothing of the bot's is on its way any more.
+
+    :param result: of an act that :func:`bound` gave; ``under_way`` becomes what still is.
+    :param patience: how long to wait for that, in seconds.
+    """
     if result.get("under_way"):
-        result["under_way"] = await _landed(store, result, patience)
+        return {**result, "under_way": await _leaving(store, result, patience)}
     return result
 
 
-async def _landed(store: Store, taken: Mapping[str, Any], patience: float) -> list[str]:
+async def _leaving(store: Store, taken: Mapping[str, Any], patience: float) -> list[str]:
     """Wait for the messages that are just leaving; give those that still are."""
     tenant, conversation = taken["conversation"]["tenant"], taken["conversation"]["id"]
     leaving: list[str] = taken["under_way"]

@@ -11,10 +11,19 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from router.clock import Clock
-from router.domain.answer import Completion, ContactCard, Passage, Prompt, PromptTurn
+from router.domain.answer import (
+    CallSummary,
+    Completion,
+    ContactCard,
+    Passage,
+    Prompt,
+    PromptTurn,
+)
 from router.domain.host_event import AnswerArrived
+from router.domain.message import Attachment, File
 from router.domain.outbox import ItemKind, ItemState
 from router.errors import (
+    NotFound,
     OutcomeUnknown,
     ProviderError,
     Refused,
@@ -25,8 +34,10 @@ from router.failpoints import reach
 from router.metrics import Metrics
 from router.pipeline.attempts import Patience, finish, judge
 from router.pipeline.configuration import Configuration
+from router.pipeline.flights import CalledOff, Flights
 from router.pipeline.guard import Guard
 from router.pipeline.question import SYSTEM, instructions
+from router.pipeline.shelf import Shelf
 from router.plugin.context import Log
 from router.plugin.http import classify
 from router.rules.grounds import FIELDS as GROUNDS
@@ -53,6 +64,11 @@ HELD = timedelta(minutes=2)
 #: Earlier lines of the conversation that a model sees.
 HISTORY = 20
 PASSAGES = 5
+#: Files of the open turn that a model sees, and their bytes together.
+MOST_FILES = 5
+MOST_BYTES = 15 * 1024 * 1024
+#: How long ago a call may be that a model is told of.
+RECENT_CALLS = timedelta(days=14)
 #: Passages that are looked at where a rule leaves only some articles.
 _MANY = 60
 
@@ -72,14 +88,19 @@ class Asker:
         clock: Clock,
         log: Log,
         metrics: Metrics,
+        *,
+        shelf: Shelf,
     ) -> None:
         self._store = store
+        self._shelf = shelf
         self._knowledge = knowledge
         self._configuration = configuration
         self._clock = clock
         self._log = log
         self._metrics = metrics
         self._guard = Guard(store, configuration, clock, log, metrics)
+        #: Questions under way, and whatever else of this node shares it.
+        self.flights = Flights()
 
     async def ask(self, item: Item) -> None:
         """Make one attempt; the answer, or the failure for good, becomes an event."""
@@ -126,12 +147,16 @@ class Asker:
         try:
             prompt = await self._prompt(item, question, configuration)
             passages = prompt.passages
-            completion = await self._complete(item, prompt, live)
+            if live is not None and live.plugin.accepts and question.get("attached"):
+                files = await self._files(item, question, live.plugin.accepts)
+                prompt = replace(prompt, files=files)
+            with self.flights.one():
+                completion = await self._complete(item, prompt, live)
             grounds = self._grounds(item, question, prompt, completion, configuration)
             reach("ask.answered")
         except Exception as broken:  # noqa: BLE001 - a plugin's call
             result = judge(item, broken, PATIENCE, self._clock.now())
-            meaning, ours = classify(broken), isinstance(broken, StorageUnavailable)
+            meaning, ours = classify(broken), isinstance(broken, StorageUnavailable | CalledOff)
             self._log.warning(
                 "model failed",
                 item=item.id,
@@ -202,26 +227,35 @@ class Asker:
         tenant = configuration.settings.tenants[item.tenant]
         language = question.get("language") or tenant.language
         text, conversation = question["text"], item.conversation or ""
+        since = self._clock.now() - RECENT_CALLS
 
         def look_up(
             connection: "Connection",
-        ) -> tuple[tuple[PromptTurn, ...], ContactCard, tuple[Passage, ...]]:
+        ) -> tuple[
+            tuple[PromptTurn, ...],
+            ContactCard,
+            tuple[Passage, ...],
+            tuple[CallSummary, ...],
+        ]:
             from router.knowledge.retrieve import search
-            from router.storage.history import card, turns
+            from router.storage.history import calls, card, turns
 
             before = turns(connection, item.tenant, conversation, question["asked_seq"], HISTORY)
             limit = PASSAGES if articles is None else _MANY
             found = search(connection, item.tenant, text, limit=limit, language=language)
             if articles is not None:
                 found = tuple(it for it in found if it.id.partition("#")[0] in articles)
-            return before, card(connection, item.tenant, conversation), found[:PASSAGES]
+            who = card(connection, item.tenant, conversation)
+            spoken = calls(connection, item.tenant, conversation, since)
+            return before, who, found[:PASSAGES], spoken
 
         articles = question.get("knowledge")
-        history, contact, passages = await self._store.read(look_up)
+        history, contact, passages, spoken = await self._store.read(look_up)
         # Earlier lines are redacted whether or not this turn is: the same guardrails would be.
         if kinds := configuration.rules(item.tenant).redacts:
             country = country_of(question["lane_key"])
             history = tuple(replace(it, text=redact(it.text, kinds, country)) for it in history)
+            spoken = tuple(_redacted(it, kinds, country) for it in spoken)
         told = instructions(configuration, item.tenant, item.destination, question.get("prompt"))
         return Prompt(
             system=told,
@@ -231,7 +265,35 @@ class Asker:
             language=language,
             categories=tuple(tenant.rules.categories),
             task="classify" if item.kind is ItemKind.CLASSIFY else "answer",
+            calls=spoken,
         )
+
+    async def _files(
+        self, item: Item, question: dict[str, Any], kinds: frozenset[str]
+    ) -> tuple[File, ...]:
+        """Give what came with the turn, as far as it is here and the backend takes its kind."""
+        lane, seqs = f"{item.tenant}/{question['lane_key']}", question["attached"]
+
+        def look_up(connection: "Connection") -> tuple[Attachment, ...]:
+            from router.storage.media import attachments
+
+            return attachments(connection, item.tenant, lane, seqs)
+
+        files: list[File] = []
+        left = MOST_BYTES
+        for known in await self._store.read(look_up):
+            if known.kind not in kinds or known.digest is None or len(files) == MOST_FILES:
+                continue
+            if known.size is None or known.size > left:
+                continue
+            try:
+                data = await self._shelf.objects.get(item.tenant, known.digest)
+            except (NotFound, StorageUnavailable) as error:
+                self._log.warning("file not shown to the model", item=item.id, reason=str(error))
+                continue
+            left -= len(data)
+            files.append(File(known.content_type or "", data))
+        return tuple(files)
 
     def _grounds(
         self,
@@ -246,6 +308,7 @@ class Asker:
         if item.kind is not ItemKind.ASK or not set(GROUNDS).intersection(fields):
             return None
         known = [text for it in prompt.passages for text in (it.title, it.text)]
+        known += [text for it in prompt.calls for text in (it.summary, *it.data.values())]
         sources = (question["text"], "" if prompt.system == SYSTEM else prompt.system, *known)
         return weigh(completion.text, sources, country_of(question["lane_key"])).as_json()
 
@@ -282,6 +345,11 @@ class Asker:
             event=event,
             received_at=self._clock.now(),
         )
+
+
+def _redacted(call: CallSummary, kinds: frozenset[str], country: str | None) -> CallSummary:
+    data = {name: redact(text, kinds, country) for name, text in call.data.items()}
+    return replace(call, summary=redact(call.summary, kinds, country), data=data)
 
 
 def _bill(tx: Any, *, item: Item, completion: Completion) -> None:

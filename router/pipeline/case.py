@@ -3,22 +3,30 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from router.clock import Clock
 from router.domain.conversation import BOT, Conversation, ConversationStatus
 from router.domain.decision import Decision, Outcome
+from router.domain.event import MessageReceived
+from router.domain.host_event import AnswerArrived, FileFetched, TimerFired, VoiceTranscribed
 from router.ids import Ids
 from router.pipeline import facts as facting
 from router.pipeline import memory
+from router.pipeline.announcing import announced
+from router.pipeline.attachments import hearing
 from router.pipeline.commit import Committer, Effect, pack
 from router.pipeline.configuration import Configuration
+from router.pipeline.planning import Quiet, Setting, applied, plan
+from router.pipeline.reaching import moved, reach_of
 from router.pipeline.snapshot import BEFORE, snapshot
 from router.rules.engine import read
 from router.rules.facts import Facts
 from router.rules.policy import Policy
 from router.rules.recall import History
-from router.storage.store import Commit, NewItem, NewMessage, NewTimer, Work
+from router.rules.trace import decision_values
+from router.storage.store import Commit, Event, NewItem, NewMessage, NewTimer, Tx, Work
 
 #: The timer that closes a conversation in which nobody writes any more.
 IDLE_TIMER: Final = "idle"
@@ -38,7 +46,10 @@ class Case:
     window: timedelta | None = None
     #: What the customer has written and nobody has answered: what a notice tells.
     text: str = ""
+    #: How long a turn waits for what is said in a voice note; ``None``: nobody listens.
+    hearing: timedelta | None = None
     messages: tuple[NewMessage, ...] = ()
+    items: tuple[NewItem, ...] = ()
     effects: tuple[Effect, ...] = ()
     timers: tuple[NewTimer, ...] = ()
     settles: tuple[int, ...] = ()
@@ -82,6 +93,7 @@ class Cases:
             conversation=conversation,
             text=conversation.turn.text,
             window=None if live is None else live.capabilities.window,
+            hearing=hearing(self.configuration, work.tenant, conversation.channel),
         )
         if facting.owner_now(conversation, policy, now) != conversation.owner:
             case.owner = BOT
@@ -104,6 +116,7 @@ class Cases:
         items: tuple[NewItem, ...] = (),
     ) -> Commit:
         """Give the commit of an event whose decision is still to come."""
+        self._release(case)
         because = {"waiting": "waits for the customer to finish", "asking": "a model is asked"}
         decision = Decision(outcome=Outcome.IGNORE, because=because[outcome])
         return Commit(
@@ -114,9 +127,17 @@ class Cases:
             messages=case.messages,
             decision=decision,
             trace=pack({**trace, **self.hashes(), **self._before(case)}),
-            items=items,
+            items=(*case.items, *items),
             timers=case.timers,
-            effects=case.effects,
+            effects=(
+                *case.effects,
+                *announced(
+                    self.configuration.rules(case.work.tenant),
+                    case.work,
+                    case.conversation,
+                    decision,
+                ),
+            ),
         )
 
     def settled(
@@ -129,12 +150,15 @@ class Cases:
         dead_error: str | None = None,
     ) -> Commit:
         """Give the commit of a decision."""
+        self._release(case)
+        decision, trace, at = self._planned(case, decision, trace)
         return self._committer.commit(
             case.work,
             case.conversation,
             decision,
             {**trace, **self.hashes(), **self._before(case)},
             messages=case.messages,
+            items=case.items,
             timers=case.timers,
             effects=case.effects,
             owner=case.owner,
@@ -143,7 +167,48 @@ class Cases:
             now=case.now,
             outcome=outcome,
             dead_error=dead_error,
+            not_before=at,
         )
+
+    def _release(self, case: Case) -> None:
+        """Withdraw what quiet hours hold back, once the customer writes themselves."""
+        attributes = case.conversation.attributes
+        if not answers(case.work.event) or not memory.held(attributes, case.now):
+            return
+        effect = partial(_withdraw_held, tenant=case.work.tenant, thread=case.conversation.id)
+        case.effects = (*case.effects, effect)
+        case.conversation = replace(case.conversation, attributes=memory.released(attributes))
+
+    def _planned(
+        self, case: Case, decision: Decision, trace: Mapping[str, Any]
+    ) -> tuple[Decision, Mapping[str, Any], datetime | None]:
+        """Plan what a decision says: where, how and when it leaves, or why it does not."""
+        if not decision.replies:
+            return decision, trace, None
+        tenant, channel = case.work.tenant, decision.channel or case.conversation.channel
+        can = self.configuration.capabilities(tenant, channel)
+        reach = reach_of(
+            case.conversation,
+            channel,
+            wrote=() if case.work.known is None else case.work.known.wrote,
+            can=can,
+        )
+        setting = Setting(
+            asked=answers(case.work.event),
+            opted_out=case.conversation.contact.opted_out,
+            confirms=decision.opted_out is True,
+            quiet=_quiet(case.policy),
+        )
+        language = case.policy.language
+        made = plan(decision.replies, reach, setting, case.now)
+        decision = applied(decision, made, language)
+        if decision.channel is not None:
+            case.conversation = moved(case.conversation, reach)
+        if made.sends and made.at is not None:
+            attributes = memory.holding(case.conversation.attributes, made.at)
+            case.conversation = replace(case.conversation, attributes=attributes)
+        told = {"decision": decision_values(decision), "plan": made.values(language)}
+        return decision, {**trace, **told}, made.at
 
     def hashes(self) -> dict[str, str]:
         """Give what names the configuration in a trace."""
@@ -155,6 +220,26 @@ class Cases:
         return {BEFORE: snapshot(case.work, case.now, remembers=remembers)}
 
 
+def _quiet(policy: Policy) -> Quiet | None:
+    if policy.quiet_hours is None:
+        return None
+    return Quiet(policy.quiet_hours, policy.timezone)
+
+
+def _withdraw_held(tx: Tx, *, tenant: str, thread: str) -> None:
+    from router.storage.fence import withdraw_held
+
+    withdraw_held(tx.connection, tenant, thread, "the customer wrote before it was sent", tx.now)
+
+
+def answers(event: Event) -> bool:
+    """Say whether what is said after an event answers what the customer wrote."""
+    if isinstance(event, TimerFired):
+        return event.timer != IDLE_TIMER
+    heard = (MessageReceived, AnswerArrived, FileFetched, VoiceTranscribed)
+    return isinstance(event, heard)
+
+
 def close_turn(case: Case, seq: int) -> None:
     """Take the messages up to ``seq`` out of the turn: they are answered."""
     turn = case.conversation.turn
@@ -164,6 +249,14 @@ def close_turn(case: Case, seq: int) -> None:
     case.settles += tuple(number for number in settled if number != here)
     turn = replace(turn, messages=rest, pending_ask=None)
     case.conversation = replace(case.conversation, turn=turn)
+
+
+def close_message(case: Case, seq: int) -> None:
+    """Take one message out of the turn: it is answered, and the others are not."""
+    turn = case.conversation.turn
+    rest = tuple(item for item in turn.messages if item.seq != seq)
+    case.settles += (seq,)
+    case.conversation = replace(case.conversation, turn=replace(turn, messages=rest))
 
 
 def idle_timer(case: Case, due_at: datetime, generation: int) -> NewTimer:

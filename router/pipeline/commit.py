@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from router.domain.conversation import BOT, NOBODY, Conversation, ConversationStatus
-from router.domain.decision import Decision, Outcome
+from router.domain.decision import Decision, Outcome, Reply
 from router.domain.message import Author
 from router.domain.outbox import ItemKind
 from router.ids import Ids, new_secret
 from router.pipeline import memory, notices
+from router.pipeline.announcing import announced
 from router.pipeline.configuration import Configuration
 from router.pipeline.outgoing import message_items
 from router.rules.recall import BOT as ANSWERED
@@ -39,6 +40,7 @@ class Committer:
         trace: Mapping[str, Any],
         *,
         messages: tuple[NewMessage, ...] = (),
+        items: tuple[NewItem, ...] = (),
         timers: tuple[NewTimer, ...] = (),
         effects: tuple[Effect, ...] = (),
         owner: str | None = None,
@@ -47,24 +49,29 @@ class Committer:
         now: datetime | None = None,
         outcome: str | None = None,
         dead_error: str | None = None,
+        not_before: datetime | None = None,
     ) -> Commit:
         """Give the commit of a decision about an event.
 
         :param conversation: the thread after the event, before the decision's own effects.
+        :param items: what is to be done whatever is decided.
         :param owner: the new owner, where the event itself changed it.
         :param settles: numbers of earlier events that waited for this decision.
         :param text: what the customer wrote, for whoever is told of it.
         :param now: when it is decided; default: when the event came.
+        :param not_before: when what the decision says may leave at the earliest.
         :param outcome: the word kept with the event, where it is not the decision's outcome.
         """
         if decision.opted_out:
             # As when a person takes over: what was decided before may not leave after it.
             conversation = replace(conversation, epoch=conversation.epoch + 1)
-        items: list[NewItem] = []
+        leaving = list(items)
         lines = list(messages)
         more: list[Effect] = list(effects)
-        self._replies(work, conversation, decision, items, lines)
-        link = self._actions(work, conversation, decision, text, items)
+        rules = self._configuration.rules(work.tenant)
+        more.extend(announced(rules, work, conversation, decision))
+        more.extend(self._replies(work, conversation, decision, leaving, lines, not_before))
+        link = self._actions(work, conversation, decision, text, leaving)
         if decision.draft is not None:
             more.append(self._draft(work, conversation, decision))
         if decision.ticket is not None:
@@ -75,7 +82,9 @@ class Committer:
             more.append(self._escalation(work, conversation, decision, link))
             owner = NOBODY if conversation.owner == BOT else owner
         more.extend(self._contact(work, conversation, decision))
-        queued = [{"kind": str(item.kind), "id": item.id, "to": item.destination} for item in items]
+        queued = [
+            {"kind": str(item.kind), "id": item.id, "to": item.destination} for item in leaving
+        ]
         return Commit(
             work=work,
             outcome=outcome or decision.outcome.word,
@@ -85,7 +94,7 @@ class Committer:
             messages=tuple(lines),
             decision=decision,
             trace=pack({**trace, "queued": queued} if queued else trace),
-            items=tuple(items),
+            items=tuple(leaving),
             timers=timers,
             effects=tuple(more),
             dead_error=dead_error,
@@ -98,7 +107,9 @@ class Committer:
         decision: Decision,
         items: list[NewItem],
         lines: list[NewMessage],
-    ) -> None:
+        not_before: datetime | None,
+    ) -> list[Effect]:
+        effects: list[Effect] = []
         max_text = self._configuration.max_text(work.tenant, conversation.channel)
         for reply in decision.replies:
             parts = message_items(
@@ -110,11 +121,41 @@ class Committer:
                 author=reply.author,
                 max_text=max_text,
                 ids=self._ids,
-                in_reply_to=conversation.last_provider_id,
+                in_reply_to=None if decision.channel else conversation.last_provider_id,
+                not_before=not_before,
             )
+            if reply.variant is not None and parts:
+                effects.append(self._variant(work, conversation, decision, parts[0][0].id, reply))
             for item, line in parts:
                 items.append(item)
                 lines.append(line)
+        return effects
+
+    def _variant(
+        self,
+        work: Work,
+        conversation: Conversation,
+        decision: Decision,
+        message: str,
+        reply: Reply,
+    ) -> Effect:
+        rule, variant = decision.rule or "default", reply.variant
+
+        def note(tx: Tx) -> None:
+            from router.storage.variants import note_variant
+
+            assert variant is not None  # noqa: S101 - for the type checker
+            note_variant(
+                tx.connection,
+                work.tenant,
+                message,
+                conversation=conversation.id,
+                rule=rule,
+                variant=variant,
+                now=tx.now,
+            )
+
+        return note
 
     def _actions(
         self,
@@ -165,8 +206,16 @@ class Committer:
         self, work: Work, conversation: Conversation, decision: Decision, now: datetime
     ) -> Conversation:
         """Give the thread as a decision leaves it."""
-        escalated = decision.outcome is Outcome.ESCALATE
-        answered = any(reply.author is Author.BOT for reply in decision.replies)
+        changes: dict[str, Any] = {}
+        if decision.outcome is Outcome.ESCALATE:
+            changes["status"] = ConversationStatus.ESCALATED
+        if any(reply.author is Author.BOT for reply in decision.replies):
+            changes["bot_turns"] = conversation.bot_turns + 1
+        for name in ("category", "risk", "priority", "language"):
+            if stated := getattr(decision, name):
+                changes[name] = stated
+        if decision.tags or decision.untags:
+            changes["tags"] = (conversation.tags | decision.tags) - decision.untags
         attributes = conversation.attributes
         if decision.conversation_attributes:
             attributes = {**attributes, **decision.conversation_attributes}
@@ -175,17 +224,9 @@ class Committer:
         said = "\n".join(reply.text for reply in decision.replies)
         if said and self._configuration.rules(work.tenant).remembers:
             attributes = memory.remembering(attributes, ANSWERED, said, now)
-        return replace(
-            conversation,
-            status=ConversationStatus.ESCALATED if escalated else conversation.status,
-            category=decision.category or conversation.category,
-            risk=decision.risk or conversation.risk,
-            priority=decision.priority or conversation.priority,
-            language=decision.language or conversation.language,
-            bot_turns=conversation.bot_turns + answered,
-            tags=(conversation.tags | decision.tags) - decision.untags,
-            attributes=attributes,
-        )
+        if attributes is not conversation.attributes:
+            changes["attributes"] = attributes
+        return replace(conversation, **changes) if changes else conversation
 
     def _draft(self, work: Work, conversation: Conversation, decision: Decision) -> Effect:
         draft_id, request = self._ids(), decision.draft

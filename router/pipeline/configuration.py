@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from router.pipeline.instances import Instances
+from router.plugin.channel import Capabilities
 from router.rules.model import RuleSet
 from router.rules.policy import Policy
 from router.settings.model import Settings, TenantSettings
@@ -27,6 +28,11 @@ class Configuration:
 
     def policy(self, tenant: str) -> Policy:
         return self.settings.tenants[tenant].policy
+
+    def capabilities(self, tenant: str, channel: str) -> Capabilities | None:
+        """Give what a channel can do; ``None`` where it is not configured."""
+        live = self.instances.channels.get((tenant, channel))
+        return None if live is None else live.capabilities
 
     def max_text(self, tenant: str, channel: str) -> int:
         """Give the longest text of one message, in characters."""

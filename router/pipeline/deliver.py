@@ -1,5 +1,6 @@
 """Delivery: what was decided to leave leaves, one attempt at a time, with a known outcome."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
@@ -29,8 +30,10 @@ from router.pipeline.ask import Asker
 from router.pipeline.attempts import ALWAYS, Patience, finish, judge
 from router.pipeline.busy import Busy
 from router.pipeline.configuration import Configuration
+from router.pipeline.flights import CalledOff
 from router.pipeline.guard import Guard
 from router.pipeline.instances import Live, LiveChannel
+from router.pipeline.media import Media
 from router.pipeline.outgoing import outbound_message
 from router.pipeline.terms import CLOSED, terms_of
 from router.plugin.action import Action, ActionCall, NoticeParams
@@ -46,6 +49,7 @@ from router.storage.store import (
 )
 
 _BATCH = 64
+_ABOUT_FILES = frozenset({ItemKind.FETCH, ItemKind.TRANSCRIBE})
 #: Attempts under way at once on this node, of each of: messages, actions, questions to models.
 _CONCURRENCY = 128
 #: Items taken and not ended, of one kind of lane. A slow model's questions must not fill it, for
@@ -72,6 +76,7 @@ class Deliverer:
         log: Log,
         metrics: Metrics,
         *,
+        media: Media,
         ids: Ids,
     ) -> None:
         self._store = store
@@ -83,21 +88,33 @@ class Deliverer:
         self._ids = ids
         self._guard = Guard(store, configuration, clock, log, metrics, ids=ids)
         self._reconciler = reconcile.Reconciler(
-            store, configuration, self._guard, clock, log, ids=ids
+            store, configuration, self._guard, asker.flights, clock, log, ids=ids
         )
+        self._media = media
+        self._flights = asker.flights
         self._busy = Busy()
-        asks = anyio.Semaphore(_CONCURRENCY)
-        self._room = {kind: anyio.Semaphore(_CONCURRENCY) for kind in ItemKind}
+        asks = anyio.Semaphore(_CONCURRENCY, fast_acquire=True)
+        self._room = {kind: anyio.Semaphore(_CONCURRENCY, fast_acquire=True) for kind in ItemKind}
         self._room |= {ItemKind.ASK: asks, ItemKind.CLASSIFY: asks}
 
     async def idle(self) -> None:
         """Wait until no attempt is under way."""
         await self._busy.idle()
 
+    async def call_off(self) -> None:
+        """Call off what is under way whenever this node was taken for dead, until cancelled.
+
+        Others have its work. What came of a call that had ended by then is stored all the same.
+        """
+        while True:
+            await self._store.wait_lost()
+            number = self._flights.call_off()
+            self._log.warning("this node was taken for dead", called_off=number)
+
     async def run(self, kind: LaneKind) -> None:
         """Take items of one kind of lane and do them, many at once, one lane's in order."""
-        taken = anyio.Semaphore(_TAKEN)
-        async with anyio.create_task_group() as tasks:
+        taken = anyio.Semaphore(_TAKEN, fast_acquire=True)
+        async with asyncio.TaskGroup() as tasks:  # a task costs a third of one of anyio's
             while True:
                 await taken.acquire()
                 taken.release()
@@ -109,7 +126,7 @@ class Deliverer:
                     continue
                 for item in items:
                     await taken.acquire()
-                    tasks.start_soon(self._one, item, taken)
+                    tasks.create_task(self._one(item, taken))
 
     async def _one(self, item: Item, taken: anyio.Semaphore) -> None:
         try:
@@ -133,6 +150,8 @@ class Deliverer:
             await self._action(item)
         elif item.kind is ItemKind.RECONCILE:
             await self._reconciler.look(item)
+        elif item.kind in _ABOUT_FILES:
+            await self._media.do(item)
         else:
             await self._asker.ask(item)
 
@@ -155,7 +174,7 @@ class Deliverer:
     async def _message_by(self, item: Item, live: LiveChannel | None) -> None:
         again = live is not None and live.capabilities.idempotent_send
         patience = Patience(repeat_unknown=ALWAYS if again else 0)
-        late = self._clock.now() - item.created_at > patience.age
+        late = self._clock.now() - item.ready_since > patience.age
         if late and item.state is ItemState.WAITING and item.author is not Author.PERSON:
             # An answer of days ago says the wrong thing today.
             error = f"it waited longer than {patience.age.total_seconds() / 3600:g} h"
@@ -170,7 +189,7 @@ class Deliverer:
         if not live.up:
             raise Unavailable(f"{live.label} is down: {live.error}")
         message = outbound_message(item.id, item.body)
-        with anyio.fail_after(live.settings.timeout):
+        async with asyncio.timeout(live.settings.timeout):
             receipt = await live.plugin.send(message)
         return AttemptResult(state=ItemState.DONE, provider_ref=receipt.provider_id)
 
@@ -202,6 +221,7 @@ class Deliverer:
             params = model.model_validate(values["params"])
         except ValueError as error:
             raise Refused(f"its parameters no longer fit: {error}") from error
+        unknown = values.get("unknown", 0) + (item.state is ItemState.STARTED)
         call = ActionCall(
             id=item.id,
             action=item.destination,
@@ -211,11 +231,15 @@ class Deliverer:
             contact=values.get("contact", {}),
             because=values.get("because", ""),
             attempt=item.attempt + 1,
+            unsure=bool(unknown),
         )
         with anyio.fail_after(live.settings.timeout):
-            await live.plugin.run(call)
-        unknown = values.get("unknown", 0) + (item.state is ItemState.STARTED)
-        return AttemptResult(state=ItemState.DONE, error=repeats.words(unknown, live.plugin))
+            done = await live.plugin.run(call)
+        return AttemptResult(
+            state=ItemState.DONE,
+            provider_ref=None if done is None else done.ref,
+            error=repeats.words(unknown, live.plugin),
+        )
 
     # --- common
 
@@ -253,7 +277,8 @@ class Deliverer:
         reach("deliver.started")
         clock, error = self._clock.monotonic(), None
         try:
-            result = await call()
+            with self._flights.one():
+                result = await call()
             reach("deliver.sent")
         except Exception as broken:  # noqa: BLE001 - a plugin's call; anything else is unknown
             error = classify(broken)
@@ -263,7 +288,10 @@ class Deliverer:
         try:
             await self._end(item, result, error, began=began)
         finally:
-            await self._guard.told(live, error)
+            if isinstance(error, CalledOff):
+                self._guard.spared(live)
+            else:
+                await self._guard.told(live, error)
         reach("deliver.finished")
 
     async def _end(
@@ -281,6 +309,9 @@ class Deliverer:
 
         :param began: when the attempt began; ``None`` if there was none.
         """
+        if result.state is ItemState.DONE:
+            await finish(self._store, item, result, self._log)
+            return
         effects = list(result.effects)
         if isinstance(error, OutcomeUnknown) and result.state is ItemState.WAITING:
             effects.append(partial(repeats.count, item=item))

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 from router.domain.answer import Completion
 from router.domain.conversation import BOT, NOBODY, Conversation, Turn, TurnMessage
-from router.domain.event import DeliveryReported
+from router.domain.event import CallEnded, DeliveryReported
+from router.domain.host_event import ConversationChanged
 from router.domain.message import Attachment
 from router.pipeline import memory
 from router.rules.facts import Facts
@@ -142,17 +143,20 @@ def _facts(
     metadata: dict[str, str] = {}
     for message in messages:
         metadata |= message.metadata
+    voices = [item for item in attachments if item.is_voice]
+    heard = bool(voices) and all(item.transcript is not None for item in voices)
     values = {
         **base,
         "event.kind": "message",
         "event.metadata": metadata,
         "event.in_reply_to": next(filter(None, (it.in_reply_to for it in messages)), None),
-        "text": "\n".join(message.text for message in messages if message.text),
+        "text": "\n".join(filter(None, (message.said for message in messages))),
         "turn.text": turn.text,
         "turn.messages": len(turn.messages),
         "turn.age": None if started is None else max(now - started, now - now),
         "attachments": len(attachments),
         "attachments.kind": frozenset(item.kind for item in attachments),
+        "attachments.transcribed": heard,
     }
     return Facts(values, history)
 
@@ -180,6 +184,48 @@ def delivery_facts(event: DeliveryReported, base: Mapping[str, object]) -> Facts
             "delivery.code": event.code,
             "delivery.reason": event.reason,
             "delivery.why": None if event.why is None else str(event.why),
+        }
+    )
+
+
+def call_facts(event: CallEnded, base: Mapping[str, object], channel: str) -> Facts:
+    """Give the facts of a call that is over, or that never came about.
+
+    :param channel: which reported it; the conversation may be on another one.
+    """
+    values: dict[str, object] = {
+        **base,
+        "channel": channel,
+        "event.kind": "call.failed" if event.status == "failed" else "call.ended",
+        "call.id": event.id,
+        "call.direction": event.direction,
+        "call.agent": event.agent,
+        "call.batch": event.batch,
+        "call.reason": event.reason,
+        "call.origin": event.origin,
+    }
+    if event.status != "failed":
+        said = [turn for turn in event.transcript if turn.text]
+        values |= {
+            "call.outcome": event.outcome,
+            "call.duration": event.duration,
+            "call.summary": event.summary or None,
+            "call.transcript": "\n".join(turn.text for turn in said) or None,
+            "call.customer": "\n".join(it.text for it in said if it.role == "customer") or None,
+            "call.data": event.data,
+            "call.recorded": event.recording is not None,
+        }
+    return Facts(values)
+
+
+def changed_facts(event: ConversationChanged, base: Mapping[str, object]) -> Facts:
+    """Give the facts of a conversation that has begun, or in which a person was called."""
+    return Facts(
+        {
+            **base,
+            "event.kind": f"conversation.{event.what}",
+            "escalation.to": event.to,
+            "escalation.because": event.because,
         }
     )
 

@@ -76,6 +76,11 @@ class LiveChannel(Live[Channel[Any]]):
     def capabilities(self) -> Capabilities:
         return self.plugin.capabilities
 
+    @property
+    def polls(self) -> bool:
+        """Whether it has pollers of its own."""
+        return type(self.plugin).pollers is not Channel.pollers
+
 
 class Instances:
     """Every instance that the settings switch on.

@@ -2,8 +2,9 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from json import JSONDecodeError
 from pathlib import Path
 from traceback import extract_tb
@@ -49,12 +50,22 @@ class Intake:
 
     A signed request is stored before it is acknowledged, even if it cannot be parsed. One request
     is one transaction: all its events are stored, or none.
+
+    :param respond: answers for the endpoints that a channel declares in ``capabilities.responds``;
+        ``None``: they are endpoints like any other.
     """
 
-    def __init__(self, store: Store, log: Log, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        store: Store,
+        log: Log,
+        metrics: Metrics,
+        respond: Callable[[LiveChannel, WebhookRequest], Awaitable[WebhookAnswer]] | None = None,
+    ) -> None:
         self._store = store
         self._log = log
         self._metrics = metrics
+        self._respond = respond
 
     async def receive(self, channel: LiveChannel, request: WebhookRequest) -> IntakeResult:
         """Take a request in. Raises for nothing that a provider may send."""
@@ -71,6 +82,13 @@ class Intake:
         except Exception as error:  # noqa: BLE001 - a plugin's call; it fails closed
             self._log.error("verify broke", channel=channel.label, error=repr(error))
             return IntakeResult(403)
+        if (
+            request.endpoint
+            and self._respond is not None
+            and request.endpoint in plugin.capabilities.responds
+        ):
+            answer = await self._respond(channel, request)
+            return IntakeResult(answer.status, answer)
         if request.method == "POST":
             events = self._events(channel, request)
             reach("intake.parsed")
@@ -99,7 +117,7 @@ class Intake:
     def _events(self, channel: LiveChannel, request: WebhookRequest) -> list[NewEvent]:
         try:
             parsed = channel.plugin.parse(request)
-            return self.keyed(channel, _source(channel, request), parsed, request)
+            return self.keyed(channel, _source(channel, request), parsed, request.received_at)
         except Exception as error:  # noqa: BLE001 - a plugin's call; the request is kept
             return [self._unread(channel, request, error)]
 
@@ -113,7 +131,7 @@ class Intake:
         channel: LiveChannel,
         source: str,
         parsed: Sequence[InboundEvent],
-        request: WebhookRequest,
+        received_at: datetime,
     ) -> list[NewEvent]:
         """Give events the lane they are worked in: the one of the person they are about."""
         aliases, tenant = self._store.aliases, channel.tenant
@@ -132,7 +150,7 @@ class Intake:
                     source=source,
                     external_id=storable_id(event.dedupe_key),
                     event=event,
-                    received_at=request.received_at,
+                    received_at=received_at,
                 )
             )
         return events
@@ -149,8 +167,15 @@ class Intake:
 
 
 def _source(channel: LiveChannel, request: WebhookRequest) -> str:
+    """Give what an event's id is unique in.
+
+    Providers number what they report at each endpoint by itself. A channel that polls finds the
+    same facts by another way, so all its ways are one source.
+    """
     source = f"{channel.tenant}/{channel.name}"
-    return f"{source}/{request.endpoint}" if request.endpoint else source
+    if not request.endpoint or channel.polls:
+        return source
+    return f"{source}/{request.endpoint}"
 
 
 def _check(event: InboundEvent) -> None:

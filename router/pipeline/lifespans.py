@@ -1,7 +1,7 @@
 """Lifespans: every plugin instance is kept up, probed and closed by a task of its own."""
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -24,10 +24,13 @@ class Lifespans:
     """Keeps instances inside their lifespans, from :meth:`start` to :meth:`end`.
 
     To be entered with :meth:`open`; what still runs at its end is closed then.
+
+    :param inside: runs for each instance inside its lifespan, and is cancelled as it ends.
     """
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, inside: Callable[[Live[Any]], Coroutine[Any, Any, None]]) -> None:
         self._log = log
+        self._inside = inside
         self._tasks: anyio.abc.TaskGroup | None = None
         #: By instance: what ends its task, and what is set when that has ended.
         self._running: dict[int, tuple[anyio.CancelScope, anyio.Event]] = {}
@@ -129,7 +132,9 @@ class Lifespans:
             async with live.plugin.lifespan():
                 live.up, live.error = True, None
                 entered.set()
-                await self._probe(live)
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._inside, live)
+                    await self._probe(live)
         except Exception as error:  # noqa: BLE001 - a plugin's call
             live.error = str(classify(error))
             self._log.error("instance is down", instance=live.label, error=live.error)

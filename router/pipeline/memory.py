@@ -1,7 +1,8 @@
 """What the router keeps of a conversation for itself, beside the attributes that rules set.
 
 It lies among the attributes, under names that no rules file can write: what was said lately, as
-``history.*`` counts it, and until when a rule has silenced the bot.
+``history.*`` counts it, until when a rule has silenced the bot, and until when quiet hours hold
+something back.
 """
 
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from router.rules.recall import History, Speaker
 _MARK: Final = "~"
 _SAID: Final = "~said"
 _SNOOZED: Final = "~snoozed"
+_HELD: Final = "~held"
 
 
 def stated(attributes: Mapping[str, str]) -> Mapping[str, str]:
@@ -46,3 +48,19 @@ def snoozed(attributes: Mapping[str, str], now: datetime) -> bool:
     """Say whether a rule has silenced the bot, and the time is not over."""
     until = attributes.get(_SNOOZED)
     return until is not None and from_micros(int(until)) > now
+
+
+def holding(attributes: Mapping[str, str], until: datetime) -> Mapping[str, str]:
+    """Give the attributes of a conversation in which something is held back until then."""
+    return {**attributes, _HELD: str(to_micros(until))}
+
+
+def held(attributes: Mapping[str, str], now: datetime) -> bool:
+    """Say whether something may still be held back."""
+    until = attributes.get(_HELD)
+    return until is not None and from_micros(int(until)) > now
+
+
+def released(attributes: Mapping[str, str]) -> Mapping[str, str]:
+    """Give the attributes of a conversation in which nothing is held back any more."""
+    return {name: each for name, each in attributes.items() if name != _HELD}

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from router.domain.identity import Address
@@ -36,6 +37,7 @@ def message_items(
     template: Template | None = None,
     media: Sequence[Attachment] = (),
     in_reply_to: str | None = None,
+    not_before: datetime | None = None,
     ids: Ids = new_id,
 ) -> tuple[tuple[NewItem, NewMessage], ...]:
     """Give what must be stored to send one text: for each provider message an item and a line.
@@ -47,6 +49,7 @@ def message_items(
     :param max_text: the channel's ``capabilities.max_text``.
     :param template: sent instead of the text, which then only says what it reads like, and is
         never cut.
+    :param not_before: when it may leave at the earliest.
     """
     parts = (text,) if template is not None else split_text(text, max_text)
     lane = message_lane(tenant, channel, recipient)
@@ -61,6 +64,7 @@ def message_items(
             author=author,
             destination=channel,
             body=_body(part, recipient, template, attached, in_reply_to if number == 0 else None),
+            not_before=not_before,
         )
         line = NewMessage(
             id=name,

@@ -10,6 +10,7 @@ from router.domain.event import MessageReceived
 from router.domain.identity import thread_key
 from router.domain.message import Author, Direction
 from router.pipeline import memory
+from router.pipeline.attachments import fetches
 from router.pipeline.case import Case, Cases, idle_timer
 from router.pipeline.commit import Effect
 from router.rules.recall import CUSTOMER
@@ -35,17 +36,17 @@ def received(
         other = thread_key(address)
         if other != key and aliases.get((work.tenant, other)) != key:
             effects.append(partial(_learn, tenant=work.tenant, address=other, key=key))
-    base = known or Conversation(
-        id=cases.ids(), contact=contact, channel=source[1], address=event.sender
-    )
-    conversation = replace(
-        base,
-        contact=contact,
-        channel=source[1],
-        address=event.sender,
-        last_in_at=work.received_at,
-        last_provider_id=event.id,
-    )
+    now_is: dict[str, Any] = {
+        "contact": contact,
+        "channel": source[1],
+        "address": event.sender,
+        "last_in_at": work.received_at,
+        "last_provider_id": event.id,
+    }
+    if known is None:
+        conversation = Conversation(id=cases.ids(), **now_is)
+    else:
+        conversation = replace(known, **now_is)
     if cases.configuration.rules(work.tenant).remembers:
         attributes = memory.remembering(
             conversation.attributes, CUSTOMER, event.text, work.received_at
@@ -57,6 +58,7 @@ def received(
         case.timers = (idle_timer(case, case.now + case.policy.idle_close, 1),)
     case.text = "\n".join(text for text in (case.text, event.text) if text)
     case.effects = tuple(effects)
+    case.items = fetches(cases.configuration, work, event, cases.ids)
     case.messages = (
         NewMessage(
             id=cases.ids(),

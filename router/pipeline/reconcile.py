@@ -22,6 +22,7 @@ from router.ids import Ids
 from router.pipeline import undelivered
 from router.pipeline.attempts import ALWAYS, Patience, finish, judge
 from router.pipeline.configuration import Configuration
+from router.pipeline.flights import CalledOff, Flights
 from router.pipeline.guard import Guard
 from router.pipeline.instances import LiveChannel
 from router.pipeline.outgoing import outbound_message
@@ -105,6 +106,7 @@ class Reconciler:
         store: Store,
         configuration: Callable[[], Configuration],
         guard: Guard,
+        flights: Flights,
         clock: Clock,
         log: Log,
         *,
@@ -113,6 +115,7 @@ class Reconciler:
         self._store = store
         self._configuration = configuration
         self._guard = guard
+        self._flights = flights
         self._clock = clock
         self._log = log
         self._ids = ids
@@ -155,12 +158,13 @@ class Reconciler:
             asked_at = self._clock.now()
             message = outbound_message(about.id, about.body)
             try:
-                with anyio.fail_after(live.settings.timeout):
+                with self._flights.one(), anyio.fail_after(live.settings.timeout):
                     found = await live.plugin.find_sent(message, from_micros(progress.since))
             except Exception as error:  # noqa: BLE001 - a plugin's call
                 meaning = classify(error)
-                told = True
-                await self._guard.told(live, meaning)
+                if not isinstance(error, CalledOff):
+                    told = True
+                    await self._guard.told(live, meaning)
                 await self._failed(item, about, live, meaning, None if late else give_up)
                 return
             reach("reconcile.asked")

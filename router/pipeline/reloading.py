@@ -1,8 +1,11 @@
 """Reloading: another configuration is built whole beside the one in force, then put in its place.
 
-    read the files ──► make and start what changed ──► probe it ──► swap ──► close what was replaced
-          │                        │                       │
-          └────────────────────────┴───────────────────────┴──► refused: nothing has changed
+    read the files ──► try it on recorded traffic, where that is asked for
+                              │
+                              ▼
+                       make and start what changed ──► probe it ──► swap ──► close what it replaced
+
+Where a step fails it is refused, and nothing has changed.
 
 The swap itself waits for nothing, so that it lies between two events: each event is decided by one
 configuration or the other, and a webhook finds its channel before and after.
@@ -199,6 +202,9 @@ class Reloader:
             )
         except PluginError as error:
             return refused([str(error)])
+        if objections := await self._objections(before, Configuration(settings, instances)):
+            return refused(objections)
+        self._check_not_stopped()
         swapped = False
         try:
             await self._lifespans.start(instances.made)
@@ -229,6 +235,17 @@ class Reloader:
             ended=tuple(live.label for live in ended),
             kept=len(stay) - len(instances.made),
             doubts=tuple(map(self._redaction.clean, (*map(str, settings.warnings), *doubts))),
+        )
+
+    async def _objections(self, before: Configuration, after: Configuration) -> list[str]:
+        """Say what recorded traffic has against a configuration, where it asks for that."""
+        if after.settings.router.reload_replay is None:
+            return []
+        from router.pipeline.replay.trial import Trial  # here, because a start does not need it
+
+        trial = Trial(self._clock)
+        return await anyio.to_thread.run_sync(
+            trial.objections, before, after, lambda: not self._stopped
         )
 
     async def _judged(self, made: list[Live[Any]]) -> tuple[list[str], list[str]]:

@@ -44,6 +44,20 @@ class Reports:
         facts = facting.echo_facts(event.text, event.attachments, case.facts())
         return self._cases.read(case, facts)
 
+    def opted_out(self, work: Work) -> Commit:
+        """Leave a customer alone who wants no messages. Contact and epoch changed at acceptance."""
+        if work.conversation is None:
+            return Commit(work=work, outcome="recorded")
+        case = self._cases.open(work, work.conversation)
+        close_turn(case, work.ref.seq)
+        return Commit(
+            work=work,
+            outcome="recorded",
+            conversation=case.conversation,
+            owner=case.owner,
+            settles=case.settles,
+        )
+
     def delivery(self, work: Work, event: DeliveryReported) -> Commit:
         """Note how far a message got, and let the rules have their say."""
         channel = work.source.split("/")[1]

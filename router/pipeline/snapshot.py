@@ -8,6 +8,7 @@ texts are in the inbox. :func:`restored` gives the thread back as the decision s
 ``remembers``     true where what was said lately is kept, because the rules count it
 ``contact``       what was known of the customer; missing where nobody knew them
 ``conversation``  where their open conversation stood; missing where there was none
+``known``         of a call: whether it was known, and where the customer had ever written
 ================  ================================================================================
 """
 
@@ -26,7 +27,7 @@ from router.domain.conversation import (
     TurnMessage,
 )
 from router.domain.identity import Address
-from router.storage.store import Work
+from router.storage.store import Known, Work, Wrote
 
 #: The name under which a trace has it.
 BEFORE: Final = "before"
@@ -50,6 +51,7 @@ class Restored:
     remembers: bool
     contact: Contact | None
     conversation: Conversation | None
+    known: Known | None = None
 
 
 def snapshot(work: Work, now: datetime, *, remembers: bool) -> dict[str, Any]:
@@ -61,6 +63,9 @@ def snapshot(work: Work, now: datetime, *, remembers: bool) -> dict[str, Any]:
         values["contact"] = _contact(work.contact)
     if work.conversation is not None:
         values["conversation"] = _conversation(work.conversation)
+    if work.known is not None:
+        wrote = [[it.channel, str(it.address), to_micros(it.at)] for it in work.known.wrote]
+        values["known"] = {"call": work.known.call, "wrote": wrote}
     return values
 
 
@@ -82,21 +87,21 @@ def restored(
     """
     at = from_micros(values["at"])
     remembers = bool(values.get("remembers"))
-    known = values.get("contact")
+    person, known = values.get("contact"), _known(values.get("known"))
     contact = None
-    if known is not None:
+    if person is not None:
         contact = Contact(
             id="contact",
             key=lane_key,
-            name=known.get("name"),
-            language=known.get("language"),
-            opted_out=known.get("opted_out", False),
-            tags=frozenset(known.get("tags", ())),
-            attributes=known.get("attributes", {}),
+            name=person.get("name"),
+            language=person.get("language"),
+            opted_out=person.get("opted_out", False),
+            tags=frozenset(person.get("tags", ())),
+            attributes=person.get("attributes", {}),
         )
     stood = values.get("conversation")
     if contact is None or stood is None:
-        return Restored(at, remembers, contact, None)
+        return Restored(at, remembers, contact, None, known)
     turn = Turn(
         messages=tuple(messages(number) for number in stood.get("turn", ())),
         generation=stood.get("generation", 0),
@@ -118,6 +123,19 @@ def restored(
             attributes=stood.get("attributes", {}),
             turn=turn,
             **words,
+        ),
+        known,
+    )
+
+
+def _known(values: Mapping[str, Any] | None) -> Known | None:
+    if values is None:
+        return None
+    return Known(
+        call=values["call"],
+        wrote=tuple(
+            Wrote(channel, Address.from_text(address), from_micros(at))
+            for channel, address, at in values["wrote"]
         ),
     )
 

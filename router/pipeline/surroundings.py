@@ -9,14 +9,14 @@ from router.domain.event import InboundEvent
 from router.domain.host_event import Unparsed
 from router.errors import ActRefused
 from router.pipeline.configuration import Configuration
-from router.plugin.channel import WebhookRequest
+from router.plugin.channel import Capabilities, WebhookRequest
 
 
 class Surroundings(Protocol):
     """The channels, as acts see them."""
 
-    def max_text(self, tenant: str, channel: str) -> int:
-        """Give the longest text of one message, in characters."""
+    def capabilities(self, tenant: str, channel: str) -> Capabilities | None:
+        """Give what a channel can do; ``None`` where it is not configured."""
         ...
 
     def parse(self, tenant: str, event: Unparsed, received_at: datetime) -> Sequence[InboundEvent]:
@@ -36,8 +36,8 @@ class Configured:
     def __init__(self, configuration: Callable[[], Configuration]) -> None:
         self._configuration = configuration
 
-    def max_text(self, tenant: str, channel: str) -> int:
-        return self._configuration().max_text(tenant, channel)
+    def capabilities(self, tenant: str, channel: str) -> Capabilities | None:
+        return self._configuration().capabilities(tenant, channel)
 
     def parse(self, tenant: str, event: Unparsed, received_at: datetime) -> Sequence[InboundEvent]:
         live = self._configuration().instances.channels.get((tenant, event.channel))

@@ -7,10 +7,26 @@ back is another event of the same lane.
 from collections.abc import Mapping
 
 from router.clock import Clock
-from router.domain.event import DeliveryReported, MessageEchoed, MessageReceived
-from router.domain.host_event import AnswerArrived, OwnEcho, TimerFired, Unparsed
+from router.domain.event import (
+    CallEnded,
+    ContactOptedOut,
+    DeliveryReported,
+    MessageEchoed,
+    MessageReceived,
+)
+from router.domain.host_event import (
+    AnswerArrived,
+    ConversationChanged,
+    FileFetched,
+    OwnEcho,
+    TimerFired,
+    Unparsed,
+    VoiceTranscribed,
+)
 from router.ids import Ids
+from router.pipeline.calls import Calls
 from router.pipeline.case import IDLE_TIMER, Cases, close_turn
+from router.pipeline.changes import Changes
 from router.pipeline.configuration import Configuration
 from router.pipeline.quiet import Quiet
 from router.pipeline.received import received
@@ -39,6 +55,8 @@ class Triage:
         self._turns = Turns(self._cases)
         self._quiet = Quiet(self._cases)
         self._reports = Reports(self._cases)
+        self._calls = Calls(self._cases)
+        self._changes = Changes(self._cases)
 
     def decide(self, work: Work) -> Commit:
         """Give everything that an event changes."""
@@ -56,6 +74,14 @@ class Triage:
                 return self._reports.delivery(work, report)
             case MessageEchoed() as echo:
                 return self._reports.echo(work, echo)
+            case ContactOptedOut():
+                return self._reports.opted_out(work)
+            case ConversationChanged() as changed:
+                return self._changes.changed(work, changed)
+            case CallEnded() as call:
+                return self._calls.ended(work, call)
+            case FileFetched() | VoiceTranscribed() as known:
+                return self._turns.attachment(work, known)
             case OwnEcho():
                 return Commit(work=work, outcome="recorded", conversation=work.conversation)
             case Unparsed() as request:

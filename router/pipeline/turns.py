@@ -4,16 +4,23 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from router.domain.conversation import Conversation, Turn, TurnMessage
 from router.domain.decision import AskRequest, Decision, Outcome
 from router.domain.event import MessageReceived
-from router.domain.host_event import AnswerArrived, TimerFired
+from router.domain.host_event import AnswerArrived, FileFetched, TimerFired, VoiceTranscribed
 from router.domain.message import Author
 from router.domain.outbox import ItemKind
 from router.pipeline import facts as facting
-from router.pipeline.case import Case, Cases, close_turn
+from router.pipeline.attachments import (
+    describe,
+    described_turn,
+    transcription,
+    unheard_until,
+)
+from router.pipeline.case import Case, Cases, close_message, close_turn
 from router.pipeline.commit import pack
 from router.pipeline.question import QUESTION, question_digest
 from router.rules import pii
@@ -45,6 +52,54 @@ class Turns:
         )
         before = case.conversation.turn
         turn = replace(before, messages=(*before.messages, message))
+        if is_unheard(message, case):
+            return self._listen(case, turn)
+        return self._read(case, message, turn)
+
+    def attachment(self, work: Work, event: FileFetched | VoiceTranscribed) -> Commit:
+        """Take up what became known of an attachment; a voice note is decided about now.
+
+        What comes too late, when its turn is answered or a model is at it, decides nothing.
+        """
+        effect = partial(describe, work=work, event=event)
+        items = self._to_hear(work, event)
+        conversation = work.conversation
+        before = () if conversation is None else conversation.turn.messages
+        known = next((it for it in before if it.seq == event.message_seq), None)
+        if conversation is None or known is None or event.index >= len(known.attachments):
+            return Commit(
+                work=work,
+                outcome="recorded",
+                conversation=conversation,
+                items=items,
+                effects=(effect,),
+            )
+        case = self._cases.open(work, conversation)
+        case.effects = (effect,)
+        turn = described_turn(conversation.turn, event)
+        message = next(it for it in turn.messages if it.seq == event.message_seq)
+        case.conversation = replace(case.conversation, turn=turn)
+        waited = is_unheard(known, case)
+        if not waited or is_unheard(message, case) or turn.pending_ask is not None:
+            return Commit(
+                work=work,
+                outcome="recorded",
+                conversation=case.conversation,
+                owner=case.owner,
+                items=items,
+                effects=case.effects,
+            )
+        return self._read(case, message, turn)
+
+    def _to_hear(self, work: Work, event: FileFetched | VoiceTranscribed) -> tuple[NewItem, ...]:
+        """Give what has a voice note written down. Late or not: people want to read it."""
+        if not isinstance(event, FileFetched):
+            return ()
+        return transcription(self._cases.configuration, work, event, self._cases.ids)
+
+    def _read(self, case: Case, message: TurnMessage, turn: Turn) -> Commit:
+        """Read the rules about a message that has been heard out."""
+        work, before = case.work, case.conversation.turn
         case.conversation = facting.speaking(case.conversation, turn.text, case.policy)
         facts = facting.message_facts(message, turn, case.now, case.facts(), case.history())
         reading = read(self._cases.configuration.rules(work.tenant), case.policy, facts)
@@ -52,11 +107,21 @@ class Turns:
             # What was asked before and still waits for its answer goes on waiting, unless a
             # person takes over now, or the customer wants to hear no more.
             if reading.decision.outcome > Outcome.REPLY or reading.decision.opted_out:
-                close_turn(case, work.ref.seq)
+                close_turn(case, max(message.seq, turn.messages[-1].seq))
+            elif message.seq != work.ref.seq:
+                close_message(case, message.seq)
             return self._cases.settled(case, reading.decision, reading.trace)
-        if case.policy.debounce or is_settled_soon(before, case):
+        heard = unheard_until(turn.messages, case.hearing)
+        unheard = heard is not None and heard > case.now
+        if case.policy.debounce or is_settled_soon(before, case) or unheard:
             return self._wait(case, turn, reading)
         return self._ask(case, turn, reading, {})
+
+    def _listen(self, case: Case, turn: Turn) -> Commit:
+        """Wait for what is said in a voice note before anything is decided about it."""
+        set_turn_timer(case, turn, quiet_since=case.now)
+        trace = {"steps": ["waits for what is said in a voice note"]}
+        return self._cases.undecided(case, "waiting", trace)
 
     def _wait(self, case: Case, turn: Turn, reading: Reading) -> Commit:
         """Give the customer a moment to finish; the timer's event then asks about all of it."""
@@ -149,6 +214,8 @@ class Turns:
             country = pii.country_of(conversation.contact.key)
             body["text"] = pii.redact(turn.text, request.redact, country)
             body["redact"] = sorted(request.redact)
+        if attached := [it.seq for it in turn.messages if it.attachments]:
+            body["attached"] = attached
         if request.prompt is not None:
             body["prompt"] = request.prompt
         if request.knowledge is not None:
@@ -239,6 +306,12 @@ def is_awaited(event: object, turn: Turn) -> bool:
     return False
 
 
+def is_unheard(message: TurnMessage, case: Case) -> bool:
+    """Tell whether what is said in a message is still awaited."""
+    until = unheard_until((message,), case.hearing)
+    return until is not None and until > case.now
+
+
 def is_settled_soon(turn: Turn, case: Case) -> bool:
     """Tell whether an answer is under way that counts, whatever the customer writes meanwhile.
 
@@ -253,6 +326,8 @@ def set_turn_timer(case: Case, turn: Turn, *, quiet_since: datetime) -> None:
     """Look at a turn again when the customer has been quiet, or has waited long enough."""
     policy, started = case.policy, turn.started_at or case.now
     due = min(quiet_since + policy.debounce, started + policy.debounce_cap)
+    if heard := unheard_until(turn.messages, case.hearing):
+        due = max(due, heard)
     turn = replace(turn, generation=turn.generation + 1)
     case.conversation = replace(case.conversation, turn=turn)
     timer = NewTimer(

@@ -57,7 +57,7 @@ class Worker:
         self._clock = clock
         self._log = log
         self._metrics = metrics
-        self._depth = anyio.Semaphore(_DEPTH)
+        self._depth = anyio.Semaphore(_DEPTH, fast_acquire=True)
         self._busy = Busy()
         self._alone = anyio.Lock()
         self._prepared = False

@@ -5,6 +5,7 @@ without notice. ``plugins/README.md`` is the authors' guide.
 """
 
 from router.domain.answer import (
+    CallSummary,
     Completion,
     ContactCard,
     Passage,
@@ -12,14 +13,24 @@ from router.domain.answer import (
     PromptTurn,
     ProposedAction,
     Tool,
+    Transcript,
     Usage,
 )
-from router.domain.event import DeliveryReported, InboundEvent, MessageEchoed, MessageReceived
+from router.domain.event import (
+    CallEnded,
+    CallTurn,
+    ContactOptedOut,
+    DeliveryReported,
+    InboundEvent,
+    MessageEchoed,
+    MessageReceived,
+)
 from router.domain.identity import Address
 from router.domain.limits import RateLimit
 from router.domain.message import (
     Attachment,
     DeliveryStatus,
+    File,
     OutboundMessage,
     SendReceipt,
     SentMessage,
@@ -32,6 +43,7 @@ from router.errors import (
     ProviderError,
     Refusal,
     Refused,
+    SocketClosed,
     Unavailable,
 )
 from router.plugin.action import Action, ActionCall, ActionParams, ActionResult, NoticeParams
@@ -44,10 +56,15 @@ from router.plugin.channel import (
 )
 from router.plugin.config import Duration, NoConfig, PluginConfig, Secret
 from router.plugin.context import Log, PluginContext
+from router.plugin.files import is_trusted, origin_of, read_file
 from router.plugin.hookspecs import hookimpl
 from router.plugin.http import classify, raise_for_status, verify_hmac_sha256
 from router.plugin.instance import Instance
+from router.plugin.people import Card, CardTurn, People
+from router.plugin.polling import Polled, Poller
 from router.plugin.registry import API_VERSION, PluginDeprecationWarning, Registry
+from router.plugin.sockets import Socket
+from router.plugin.templates import TemplateInfo
 
 __all__ = [
     "API_VERSION",
@@ -58,13 +75,20 @@ __all__ = [
     "ActionResult",
     "Address",
     "Attachment",
+    "CallEnded",
+    "CallSummary",
+    "CallTurn",
     "Capabilities",
+    "Card",
+    "CardTurn",
     "Channel",
     "Completion",
     "ContactCard",
+    "ContactOptedOut",
     "DeliveryReported",
     "DeliveryStatus",
     "Duration",
+    "File",
     "InboundEvent",
     "Instance",
     "InvalidSignature",
@@ -76,10 +100,13 @@ __all__ = [
     "OutboundMessage",
     "OutcomeUnknown",
     "Passage",
+    "People",
     "PluginConfig",
     "PluginContext",
     "PluginDeprecationWarning",
     "PluginError",
+    "Polled",
+    "Poller",
     "Prompt",
     "PromptTurn",
     "ProposedAction",
@@ -91,14 +118,21 @@ __all__ = [
     "Secret",
     "SendReceipt",
     "SentMessage",
+    "Socket",
+    "SocketClosed",
     "Template",
+    "TemplateInfo",
     "Tool",
+    "Transcript",
     "Unavailable",
     "Usage",
     "WebhookAnswer",
     "WebhookRequest",
     "classify",
     "hookimpl",
+    "is_trusted",
+    "origin_of",
     "raise_for_status",
+    "read_file",
     "verify_hmac_sha256",
 ]

@@ -34,6 +34,7 @@ class ActionCall:
     :param id: the idempotency key; a repeat of the same call carries the same one.
     :param params: an instance of the model that the action was registered with.
     :param attempt: counts from 1.
+    :param unsure: an earlier attempt may have been taken: look before you do it again. Since 1.1.
     """
 
     id: str
@@ -44,6 +45,7 @@ class ActionCall:
     contact: Mapping[str, str] = field(default_factory=dict)
     because: str = ""
     attempt: int = 1
+    unsure: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Give the call as values for JSON."""
@@ -64,10 +66,12 @@ class ActionResult:
 
     :param text: for people.
     :param data: for rules and the timeline; values for JSON.
+    :param ref: the provider's name for what was done; kept with the call. Since 1.1.
     """
 
     text: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
+    ref: str | None = None
 
 
 class Action(Instance[ConfigT]):
@@ -79,7 +83,8 @@ class Action(Instance[ConfigT]):
     .. versionadded:: 1.0
     """
 
-    #: A repeat with the same ``call.id`` does nothing more: the host repeats what is unknown.
+    #: A repeat with the same ``call.id`` does nothing more: the host repeats what is unknown. Where
+    #: the provider itself knows no such id, ``call.unsure`` tells when to look first.
     idempotent: bool = False
     #: A repeat does no harm (a second notice): the host repeats at most twice, and says so.
     repeat_is_harmless: bool = False

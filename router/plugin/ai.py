@@ -2,7 +2,8 @@
 
 from abc import abstractmethod
 
-from router.domain.answer import Completion, Prompt
+from router.domain.answer import Completion, Prompt, Transcript
+from router.domain.message import File
 from router.plugin.instance import ConfigT, Instance
 
 
@@ -14,6 +15,12 @@ class AIBackend(Instance[ConfigT]):
     .. versionadded:: 1.0
     """
 
+    #: Kinds of attachments that a prompt's ``files`` may hold: ``image``, ``document``. An instance
+    #: may set it from its config. Since 1.1.
+    accepts: frozenset[str] = frozenset()
+    #: :meth:`transcribe` is implemented. An instance may set it from its config. Since 1.1.
+    transcribes: bool = False
+
     @abstractmethod
     async def complete(self, prompt: Prompt) -> Completion:
         """Answer once. Have no side effects: the host may ask again, or drop the answer.
@@ -24,3 +31,16 @@ class AIBackend(Instance[ConfigT]):
         :raises Unavailable: overloaded or out of reach.
         :raises Refused: it will never answer this, such as a wrong key or a blocked prompt.
         """
+
+    async def transcribe(self, voice: File, language: str | None) -> Transcript:
+        """Write down what is said in a voice note.
+
+        Optional; declare ``transcribes``. Have no side effects: the host may ask again.
+
+        :param language: what the customer probably speaks, a BCP 47 tag; ``None`` if nobody knows.
+        :raises Unavailable: overloaded or out of reach.
+        :raises Refused: it will never transcribe this: too large, not understood.
+
+        .. versionadded:: 1.1
+        """
+        raise NotImplementedError

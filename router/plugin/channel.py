@@ -11,8 +11,17 @@ from urllib.parse import parse_qsl, urlsplit
 
 from router.domain.event import InboundEvent
 from router.domain.limits import RateLimit
-from router.domain.message import OutboundMessage, SendReceipt, SentMessage
+from router.domain.message import (
+    Attachment,
+    File,
+    OutboundMessage,
+    SendReceipt,
+    SentMessage,
+)
 from router.plugin.instance import ConfigT, Instance
+from router.plugin.people import People
+from router.plugin.polling import Poller
+from router.plugin.templates import TemplateInfo
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +100,10 @@ class Capabilities:
     :param window: how long after a customer's last message free text may be sent to them; a
         template may be sent at any time. ``None``: there is no such limit.
     :param local_only: the host serves its webhooks to this machine (or a logged-in person) only.
+    :param responds: the endpoints that answer with data, by :meth:`Channel.respond`; since 1.1.
+    :param fetch: :meth:`Channel.fetch` is implemented; since 1.1.
+    :param sends: messages may be sent at all; ``False``: what would be is a ticket; since 1.1.
+    :param lists_templates: :meth:`Channel.templates` is implemented; since 1.1.
     """
 
     max_text: int = 4096
@@ -103,6 +116,10 @@ class Capabilities:
     pair_limit: RateLimit | None = None
     window: timedelta | None = None
     local_only: bool = False
+    responds: frozenset[str] = frozenset()
+    fetch: bool = False
+    sends: bool = True
+    lists_templates: bool = False
 
 
 class Channel(Instance[ConfigT]):
@@ -168,3 +185,67 @@ class Channel(Instance[ConfigT]):
         :raises ProviderError: if the provider cannot be asked now, or its listing does not tell.
         """
         raise NotImplementedError
+
+    async def fetch(self, attachment: Attachment, limit: int) -> File:
+        """Fetch a file that a customer sent.
+
+        Optional; declare ``capabilities.fetch``. The host calls it as soon as a message with an
+        attachment that has a ``url`` is accepted, keeps the file, and looks by itself at what its
+        bytes are. Its address came from outside: give credentials to the provider's own hosts
+        only, follow no redirect unseen, and read no more than ``limit`` bytes.
+
+        :param limit: the most bytes to read; a larger file is ``Refused``.
+        :raises Unavailable: it may be there later; the host asks again.
+        :raises Refused: it never will be: expired, too large, or at an address that is not trusted.
+
+        .. versionadded:: 1.1
+        """
+        raise NotImplementedError
+
+    async def templates(self) -> Sequence[TemplateInfo]:
+        """List the templates that the provider has, whatever their approval.
+
+        Optional; declare ``capabilities.lists_templates``. Asked only when a person wants to know.
+
+        :raises ProviderError: if the provider cannot be asked now, or its answer does not tell.
+
+        .. versionadded:: 1.1
+        """
+        raise NotImplementedError
+
+    def pollers(self) -> Sequence[Poller]:
+        """Give what the host should ask the provider for, again and again. The default: nothing.
+
+        Called once, as soon as the channel is inside its lifespan; the pollers live as long as
+        that. A channel that overrides this has one key for each fact, whichever of its endpoints
+        or pollers brings it; see :class:`Poller`.
+
+        .. versionadded:: 1.1
+        """
+        return ()
+
+    async def respond(self, request: WebhookRequest, people: People) -> WebhookAnswer:
+        """Answer a request that wants data at once, such as that of a ringing call.
+
+        For the endpoints in ``capabilities.responds``; :meth:`verify` is called first, nothing is
+        stored, and neither :meth:`parse` nor :meth:`acknowledge` is called. It has one second. Do
+        nothing but look things up: the provider may ask again, or not wait for the answer.
+
+        :param people: who calls; see :meth:`People.lookup`.
+        :raises Exception: any; the host then gives the answer of :meth:`default_response`, as it
+            does after a second, while it stops, and while the channel is down.
+
+        .. versionadded:: 1.1
+        """
+        raise NotImplementedError
+
+    def default_response(self, request: WebhookRequest) -> WebhookAnswer:
+        """Give the answer to a request of which nothing more is known. Synchronous and pure.
+
+        It must answer whatever verified request comes, also where :meth:`respond` is not able to.
+
+        :raises Exception: none.
+
+        .. versionadded:: 1.1
+        """
+        return WebhookAnswer()

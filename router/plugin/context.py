@@ -1,11 +1,16 @@
 """What the host hands to each plugin instance."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from router.clock import Clock
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     import httpx
+
+    from router.plugin.sockets import Socket
 
 
 class Log(Protocol):
@@ -42,6 +47,33 @@ class PluginContext(Protocol):
 
         Made at first use, closed by the host. It tells a refused connection from a lost one
         truly, which decides between a retry and a question to a person.
+        """
+        ...
+
+    def websocket(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        subprotocols: Sequence[str] = (),
+        max_size: int = 1024 * 1024,
+        public: bool = False,
+    ) -> "AbstractAsyncContextManager[Socket]":
+        """Open a WebSocket; it is closed when its context is left.
+
+        Nothing was taken while entering fails, whatever the cause. No redirect is followed, no
+        proxy or password is read from the environment; the connection is made within half of the
+        table's ``timeout``, at most 10 seconds.
+
+        :param url: ``wss://…``; ``ws://…`` only to a host of a private network or this machine.
+        :param max_size: the longest message that is taken, in bytes.
+        :param public: the address came from somebody else, such as a provider's answer: refuse
+            one that leads into a private network, by name or number.
+        :raises Unavailable: no connection, 429, 503 and any other 5xx.
+        :raises Refused: an address that is not allowed, or the server's 3xx or 4xx (as ``code``),
+            or something else than a WebSocket.
+
+        .. versionadded:: 1.1
         """
         ...
 

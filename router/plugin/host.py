@@ -1,6 +1,6 @@
 """HostContext: the host, as it hands itself to one plugin instance."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
@@ -9,7 +9,11 @@ from router.domain.identity import MAIN_TENANT
 from router.plugin.context import Log
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     import httpx
+
+    from router.plugin.sockets import Socket
 
 
 class HostContext:
@@ -55,6 +59,33 @@ class HostContext:
 
             self._http = open_client(self._timeout)
         return self._http
+
+    def websocket(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        subprotocols: Sequence[str] = (),
+        max_size: int = 1024 * 1024,
+        public: bool = False,
+    ) -> "AbstractAsyncContextManager[Socket]":
+        """Open a WebSocket; see :class:`~router.plugin.PluginContext`.
+
+        :raises RuntimeError: after :meth:`aclose`.
+        """
+        if self._closed:
+            message = f"{self.name!r} is closed"
+            raise RuntimeError(message)
+        from router.plugin.websockets import open_socket  # here, for the same reason
+
+        return open_socket(
+            url,
+            headers=headers,
+            subprotocols=subprotocols,
+            max_size=max_size,
+            public=public,
+            timeout=self._timeout,
+        )
 
     def webhook_url(self, endpoint: str = "", **query: str) -> str:
         """Give the public URL of this channel's webhook, or of one of its endpoints."""

@@ -4,7 +4,7 @@ import base64
 import binascii
 import hmac
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -153,7 +153,7 @@ def _from_response(response: "httpx.Response") -> ProviderError:
     reason = f"{who} answered {status} {response.reason_phrase}".rstrip()
     code = str(status)
     if status in (_TOO_MANY_REQUESTS, _SERVICE_UNAVAILABLE):
-        return Unavailable(reason, code=code, retry_after=_retry_after(response))
+        return Unavailable(reason, code=code, retry_after=seconds_to_wait(response.headers))
     if status >= _SERVER_ERRORS or status < _REDIRECTS:
         return OutcomeUnknown(reason, code=code)
     if status < _CLIENT_ERRORS:
@@ -161,16 +161,19 @@ def _from_response(response: "httpx.Response") -> ProviderError:
     return Refused(reason, code=code)
 
 
-def _retry_after(response: "httpx.Response") -> float | None:
-    """Give the seconds of the header ``Retry-After`` (RFC 9110, 10.2.3)."""
-    value = response.headers.get("Retry-After", "").strip()
+def seconds_to_wait(headers: Mapping[str, str]) -> float | None:
+    """Give the seconds of the header ``Retry-After`` (RFC 9110, 10.2.3); at most a day.
+
+    :param headers: a mapping that minds no case.
+    """
+    value = headers.get("Retry-After", "").strip()
     if _SECONDS.fullmatch(value):
         return min(float(value), _DAY)
     moment = _http_date(value)
     if moment is None:
         return None
     # The provider's own clock, where it tells: ours may differ.
-    now = _http_date(response.headers.get("Date", "")) or SystemClock().now()
+    now = _http_date(headers.get("Date", "")) or SystemClock().now()
     return min(max((moment - now).total_seconds(), 0.0), _DAY)
 
 

@@ -20,7 +20,7 @@ from router.plugin.instance import ConfigT, Instance
 
 #: The version of the plugin API that this host speaks. A minor adds, with defaults; a removal
 #: takes a major, after two minors of :class:`PluginDeprecationWarning`.
-API_VERSION: tuple[int, int] = (1, 0)
+API_VERSION: tuple[int, int] = (1, 1)
 
 _KIND = re.compile(r"[a-z][a-z0-9_]*")
 

@@ -9,8 +9,11 @@ from typing import Final
 from router.domain.ticket import PRIORITIES
 from router.errors import Refusal
 from router.rules.operators import (
+    CALL_OUTCOMES,
     DELIVERIES,
+    DIRECTIONS,
     KINDS,
+    ORIGINS,
     OWNERS,
     PII,
     RISKS,
@@ -24,6 +27,9 @@ from router.rules.operators import (
 _MESSAGE = frozenset({"message"})
 _WRITTEN = frozenset({"message", "echo"})
 _DELIVERY = frozenset({"delivery"})
+_CALL = frozenset({"call.ended", "call.failed"})
+_SPOKEN = frozenset({"call.ended"})
+_ESCALATED = frozenset({"conversation.escalated"})
 
 CATALOGUE: Final = (
     Field(path="event.kind", type=Type.WORD, doc="What happened.", choices=KINDS),
@@ -80,6 +86,12 @@ CATALOGUE: Final = (
         type=Type.SET,
         doc="What they are: image, audio, video, document, sticker, location, contact.",
         kinds=_WRITTEN,
+    ),
+    Field(
+        path="attachments.transcribed",
+        type=Type.FLAG,
+        doc="It brought voice notes, and what is said in them is known, and part of the text.",
+        kinds=_MESSAGE,
     ),
     Field(
         path="pii",
@@ -296,6 +308,99 @@ CATALOGUE: Final = (
         doc="What a failure says about the customer, where the channel can tell.",
         kinds=_DELIVERY,
         choices=tuple(Refusal),
+    ),
+    Field(
+        path="call.id",
+        type=Type.TEXT,
+        doc="The provider's id of the call.",
+        kinds=_CALL,
+    ),
+    Field(
+        path="call.direction",
+        type=Type.WORD,
+        doc="Who called: the customer (`inbound`), or the business.",
+        kinds=_CALL,
+        choices=DIRECTIONS,
+    ),
+    Field(
+        path="call.outcome",
+        type=Type.WORD,
+        doc="The calling agent's own judgement of it.",
+        kinds=_SPOKEN,
+        choices=CALL_OUTCOMES,
+    ),
+    Field(
+        path="call.duration",
+        type=Type.DURATION,
+        doc="How long it was.",
+        kinds=_SPOKEN,
+    ),
+    Field(
+        path="call.summary",
+        type=Type.TEXT,
+        doc="What it was about, in the agent's words.",
+        kinds=_SPOKEN,
+    ),
+    Field(
+        path="call.transcript",
+        type=Type.TEXT,
+        doc="Everything that was said, a line a turn.",
+        kinds=_SPOKEN,
+    ),
+    Field(
+        path="call.customer",
+        type=Type.TEXT,
+        doc="What the customer said in it, a line a turn.",
+        kinds=_SPOKEN,
+    ),
+    Field(
+        path="call.data.NAME",
+        type=Type.TEXT,
+        doc="What the agent was to find out, by name.",
+        kinds=_SPOKEN,
+    ),
+    Field(
+        path="call.agent",
+        type=Type.WORD,
+        doc="The provider's id of the agent that spoke.",
+        kinds=_CALL,
+    ),
+    Field(
+        path="call.batch",
+        type=Type.WORD,
+        doc="The provider's id of the batch that it was part of.",
+        kinds=_CALL,
+    ),
+    Field(
+        path="call.reason",
+        type=Type.TEXT,
+        doc="Why it ended, or why nobody was reached: `busy`, `no-answer`.",
+        kinds=_CALL,
+    ),
+    Field(
+        path="call.recorded",
+        type=Type.FLAG,
+        doc="There is a recording of it.",
+        kinds=_SPOKEN,
+    ),
+    Field(
+        path="call.origin",
+        type=Type.WORD,
+        doc="Who reported it: its provider, or another system through the API.",
+        kinds=_CALL,
+        choices=ORIGINS,
+    ),
+    Field(
+        path="escalation.to",
+        type=Type.WORD,
+        doc="Who was called: a queue or an action.",
+        kinds=_ESCALATED,
+    ),
+    Field(
+        path="escalation.because",
+        type=Type.TEXT,
+        doc="Why a person was called.",
+        kinds=_ESCALATED,
     ),
     Field(
         path="ai.category",

@@ -47,6 +47,36 @@ class SayReply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Wording:
+    """One way to word a message. At least one of ``text`` and ``template`` is stated.
+
+    :param name: what counts of it are kept under; empty where there is only one.
+    :param text: sent while the channel takes free text.
+    :param template: sent while it does not, or always if there is no text.
+    """
+
+    name: str = ""
+    text: Text | None = None
+    template: SayReply | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SayMessage:
+    """Write to the customer through a named channel, whether or not they wrote there before.
+
+    :param wordings: one, or several of which each customer always gets the same.
+    """
+
+    channel: str
+    wordings: tuple[Wording, ...]
+
+    @property
+    def summary(self) -> str:
+        names = ", ".join(wording.name for wording in self.wordings if wording.name)
+        return f"message through {self.channel}{f' ({names})' if names else ''}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AskAnswer:
     """Ask a backend for the answer.
 
@@ -117,7 +147,9 @@ class Ignore:
         return f"ignore: {self.because}"
 
 
-Decider: TypeAlias = SayReply | AskAnswer | KeepDraft | OpenTicket | CallPerson | Ignore
+Decider: TypeAlias = (
+    SayReply | SayMessage | AskAnswer | KeepDraft | OpenTicket | CallPerson | Ignore
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +205,7 @@ Verdict: TypeAlias = Ignore | OptOut | NoAI | Redact | Replace | KeepDraft | Ope
 CARE: Mapping[type, Outcome] = {
     Ignore: Outcome.IGNORE,
     SayReply: Outcome.REPLY,
+    SayMessage: Outcome.REPLY,
     Redact: Outcome.REPLY,
     Replace: Outcome.REPLY,
     AskAnswer: Outcome.REPLY,

@@ -23,15 +23,17 @@ from router.rules.model import (
     OptOut,
     Redact,
     Replace,
+    SayMessage,
     SayReply,
     UsedTemplate,
     Verdict,
+    Wording,
 )
 from router.rules.source import Source
 from router.rules.texts import Text
 from router.toml import KeyPath, suggest
 
-DECIDING = ("reply", "answer", "draft", "ticket", "escalate", "ignore")
+DECIDING = ("reply", "message", "answer", "draft", "ticket", "escalate", "ignore")
 ADDING = ("tag", "untag", "set", "run", "classify", "use", "snooze", "stop")
 DEFAULTS = ("answer", "reply", "ticket", "escalate", "ignore")
 #: Verdicts of guardrails by stage, and what an input guardrail may add.
@@ -40,6 +42,8 @@ VERDICTS = {
     GuardStage.ANSWER: ("draft", "ticket", "escalate", "replace", "redact"),
 }
 GUARD_ADDING = ("tag", "set", "snooze")
+#: What says how a message is worded.
+_WORDING = ("text", "template", "variables")
 
 
 @dataclass(slots=True)
@@ -163,6 +167,8 @@ class Consequences:
         """Read one deciding effect."""
         if key == "reply":
             return self._reply(path, value)
+        if key == "message":
+            return self._message(path, value)
         if key == "answer":
             backend = self.source.backend(path, value)
             return None if backend is None else AskAnswer(backend=backend)
@@ -181,11 +187,86 @@ class Consequences:
         text = self._only_text(path, value, ("text", "template", "variables"))
         return None if text is None else SayReply(text=text)
 
+    def _message(self, path: KeyPath, value: object) -> SayMessage | None:
+        keys = ("channel", *_WORDING, "variants")
+        table = self.source.table(path, value, keys, '"message"')
+        if table is None:
+            return None
+        if "channel" not in table:
+            self.source.problem(
+                path, '"message" names no channel', 'Add channel = "…": where it leaves.'
+            )
+            return None
+        channels = self.source.known.names.channels
+        channel = self.source.string((*path, "channel"), table["channel"])
+        if channel is not None and channel not in channels:
+            self.source.unknown((*path, "channel"), "channel", channel, channels, "router.toml")
+        if "variants" in table:
+            wordings = self._variants(path, table)
+        else:
+            wordings = [self._wording(path, table)]
+        found = tuple(each for each in wordings if each is not None)
+        if channel is None or len(found) < len(wordings):
+            return None
+        return SayMessage(channel=channel, wordings=found)
+
+    def _variants(self, path: KeyPath, table: Mapping[str, Any]) -> list[Wording | None]:
+        for key in _WORDING:
+            if key in table:
+                self.source.problem(
+                    (*path, key), f'"{key}" stands beside "variants"', "Put it into one of them."
+                )
+        found: list[Wording | None] = []
+        names: set[str] = set()
+        here = (*path, "variants")
+        for place, each in self.source.tables(here, table["variants"]):
+            self.source.table(place, each, ("name", *_WORDING), "a variant")
+            if "name" not in each:
+                self.source.problem(place, "this variant has no name", 'Add name = "…".')
+                found.append(None)
+                continue
+            name = self.source.string((*place, "name"), each["name"])
+            if name in names:
+                self.source.problem(
+                    (*place, "name"), f'"{name}" is named twice', "Choose another.", part="value"
+                )
+            names.add(name or "")
+            found.append(self._wording(place, each, name or ""))
+        if len(found) < 2:
+            self.source.problem(
+                here, "variants are two or more", "Or write text and template beside channel."
+            )
+            found.append(None)
+        return found
+
+    def _wording(self, path: KeyPath, table: Mapping[str, Any], name: str = "") -> Wording | None:
+        if "text" not in table and "template" not in table:
+            self.source.problem(
+                path,
+                "nothing is said here",
+                'Add text = "…", and template = "…" for when the channel takes no free text.',
+            )
+            return None
+        text = template = None
+        if "text" in table:
+            text = self.source.text((*path, "text"), table["text"])
+        if "template" in table:
+            template = self._by_template(path, table)
+        elif "variables" in table:
+            self.source.problem(
+                (*path, "variables"), "variables belong to a template", 'Add template = "…".'
+            )
+        failed = ("text" in table and text is None) or ("template" in table and template is None)
+        return None if failed else Wording(name=name, text=text, template=template)
+
     def _templated(self, path: KeyPath, value: Mapping[str, Any]) -> SayReply | None:
         table = self.source.table(path, value, ("template", "variables"), 'a "reply" by template')
+        return None if table is None else self._by_template(path, table)
+
+    def _by_template(self, path: KeyPath, table: Mapping[str, Any]) -> SayReply | None:
         here = (*path, "template")
-        name, known = self.source.string(here, value["template"]), self.source.known.templates
-        if table is None or name is None:
+        name, known = self.source.string(here, table["template"]), self.source.known.templates
+        if name is None:
             return None
         if name not in known:
             self.source.unknown(here, "template", name, known, "the rules files")

@@ -29,6 +29,7 @@ from router.rules.model import (
     Redact,
     Rule,
     RuleSet,
+    SayMessage,
     SayReply,
 )
 from router.rules.nearest import Nearest
@@ -319,6 +320,9 @@ class _Pass:
         if isinstance(decider, SayReply):
             plan.because = f"{who} states the answer"
             setting.reply(plan, decider)
+        elif isinstance(decider, SayMessage):
+            plan.because = f'{who} writes to the customer through "{decider.channel}"'
+            setting.message(plan, decider)
         elif isinstance(decider, AskAnswer):
             self._unasked(plan)
         elif isinstance(decider, KeepDraft):

@@ -33,6 +33,7 @@ _KNOWN = frozenset(
         "raised",
         "steps",
         "decision",
+        "plan",
         "model",
         "queued",
         # For deciding again; what of it rules looked at is among the facts.
@@ -57,6 +58,7 @@ def render(trace: Mapping[str, Any]) -> str:
         _raised(trace.get("raised", ())),
         _section("Steps", [f"  {step}" for step in trace.get("steps", ())]),
         _decision(trace.get("decision", {})),
+        _plan(trace.get("plan", {})),
         _section("Queued", [f"  {_queued(item)}" for item in trace.get("queued", ())]),
         "\n".join(f"{key} {_short(trace[key])}" for key in sorted(trace.keys() - _KNOWN)),
     ]
@@ -184,6 +186,17 @@ def _decision(decision: Mapping[str, Any]) -> str:
         else:
             lines.append(f"  {key}  {value if isinstance(value, str) else shown(value)}")
     return "\n".join(lines)
+
+
+def _plan(plan: Mapping[str, Any]) -> str:
+    """Say how the customer was to be written to, and why so."""
+    if not plan:
+        return ""
+    at = f", not before {plan['at']}" if plan.get("at") else ""
+    cost = f", counted as {plan['cost']}" if plan.get("cost") else ""
+    said = {"ticket": "not by message, a ticket", "nothing": "nothing"}
+    how = said.get(plan["send"], f"a {plan['send']}")
+    return f"Sent through {plan['channel']}: {how}{at}{cost}\n  {plan['because']}"
 
 
 def _queued(item: object) -> str:

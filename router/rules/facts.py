@@ -17,7 +17,7 @@ class Missing(Enum):
 #: What :meth:`Facts.get` gives for a value that is not there.
 MISSING: Final = Missing.MISSING
 
-_ATTRIBUTES = ("contact.attribute", "conversation.attribute", "event.metadata")
+_ATTRIBUTES = ("contact.attribute", "conversation.attribute", "event.metadata", "call.data")
 
 
 class Facts:
@@ -27,20 +27,20 @@ class Facts:
     at the first question and kept, so that a text costs its folding once however many rules look
     at it. ``fields.py`` says which type each value has; a value of ``None`` is a missing one.
     Attributes may be given one by one (``contact.attribute.city``) or as one mapping under
-    ``contact.attribute``; so may ``event.metadata``.
+    ``contact.attribute``; so may ``event.metadata`` and ``call.data``.
     """
 
     __slots__ = ("_folded", "_plain", "_words", "found", "history", "values")
 
     def __init__(self, values: Mapping[str, object], history: History | None = None) -> None:
-        known: dict[str, object] = {}
-        for path, value in values.items():
-            if value is None:
-                continue
-            if path in _ATTRIBUTES and isinstance(value, Mapping):
-                known.update({f"{path}.{name}": each for name, each in value.items()})
-            else:
-                known[path] = value
+        known = {path: value for path, value in values.items() if value is not None}
+        for path in _ATTRIBUTES:
+            given = known.get(path)
+            if type(given) is dict or isinstance(given, Mapping):
+                if given:
+                    known = _one_by_one(known)
+                    break
+                del known[path]
         #: Every value that is there. Conditions look here themselves: a call each would cost
         #: more than the rest of the condition.
         self.values: Mapping[str, Any] = known
@@ -59,12 +59,16 @@ class Facts:
     def with_(self, changes: Mapping[str, object] | None = None, /, **more: object) -> "Facts":
         """Give these facts with some values changed; ``None`` takes a value away."""
         changed = {**(changes or {}), **more}
-        values = {k: v for k, v in self.values.items() if k not in changed}
-        facts = Facts({**values, **changed}, self.history)
-        facts._plain = {k: v for k, v in self._plain.items() if k in values}
-        facts._folded = {k: v for k, v in self._folded.items() if k in values}
-        facts._words = {k: v for k, v in self._words.items() if k in values}
-        facts.found = {k: v for k, v in self.found.items() if k.split()[0] in values}
+        facts = Facts(changed, self.history)
+        values = dict(self.values)
+        for path in changed:
+            values.pop(path, None)
+        values.update(facts.values)
+        facts.values = values
+        facts._plain = {k: v for k, v in self._plain.items() if k not in changed}
+        facts._folded = {k: v for k, v in self._folded.items() if k not in changed}
+        facts._words = {k: v for k, v in self._words.items() if k not in changed}
+        facts.found = {k: v for k, v in self.found.items() if k.split()[0] not in changed}
         return facts
 
     def plain(self, path: str) -> str | None:
@@ -107,3 +111,14 @@ class Facts:
                 return None
             hits = self.found[key] = phrases.hits(text)
         return hits
+
+
+def _one_by_one(values: Mapping[str, object]) -> dict[str, object]:
+    """Give attributes that came as a mapping each under its own path."""
+    known: dict[str, object] = {}
+    for path, value in values.items():
+        if path in _ATTRIBUTES and isinstance(value, Mapping):
+            known.update({f"{path}.{name}": each for name, each in value.items()})
+        else:
+            known[path] = value
+    return known

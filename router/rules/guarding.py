@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from router.domain.decision import Outcome
 from router.rules import trace as tracing
-from router.rules.facts import MISSING, Facts
+from router.rules.facts import Facts
 from router.rules.model import CARE, Guardrail
 
 #: What a condition may fail with when a value is not of its field's type.
@@ -19,6 +19,8 @@ def held(
     The order of the files never matters: among equals the alphabet decides. A guardrail that
     cannot be asked holds: nobody knows that it does not.
     """
+    if not guardrails:
+        return []
     kind, channel, language = gate_facts(facts)
     found: list[Guardrail] = []
     for guardrail in guardrails:
@@ -42,11 +44,10 @@ def held(
 
 def gate_facts(facts: Facts) -> tuple[str, str, str]:
     """Give what gates look at: the kind, the channel, and the language without its region."""
-    kind, channel, language = (
-        str(value) if value is not MISSING else ""
-        for value in map(facts.get, ("event.kind", "channel", "language"))
-    )
-    return kind or "message", channel, language.casefold().split("-")[0]
+    known = facts.values
+    kind, channel = str(known.get("event.kind", "")), str(known.get("channel", ""))
+    language = str(known.get("language", "")).casefold().partition("-")[0]
+    return kind or "message", channel, language
 
 
 def _care(guardrail: Guardrail) -> tuple[int, str]:

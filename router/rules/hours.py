@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from typing import Any
 
 from router.rules.operators import WEEKDAYS
 
 _MIDNIGHT = time(0)
+#: Hours that hold for a whole week hold always.
+_LONGEST = timedelta(days=8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,9 @@ class Interval:
 
     start: time
     end: time
+
+    def __str__(self) -> str:
+        return f"{self.start:%H:%M}-{self.end:%H:%M}"
 
     @property
     def overnight(self) -> bool:
@@ -44,6 +49,11 @@ class Hours:
     days: Mapping[date, tuple[Interval, ...]] = field(default_factory=dict)
     regions: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        """Give the intervals of the week on one line."""
+        days = (f"{day} {', '.join(map(str, its))}" for day, its in self.week.items() if its)
+        return "; ".join(days)
+
     def holiday(self, day: date) -> bool:
         """Say whether a day is a holiday."""
         return any(day in holidays_of(region, day.year) for region in self.regions)
@@ -54,6 +64,38 @@ class Hours:
             return True
         before = self._of(day - timedelta(days=1))
         return any(each.overnight and at < each.end for each in before)
+
+    def over_at(self, now: datetime) -> datetime:
+        """Give the earliest moment from now on at which none of the intervals holds.
+
+        :param now: on the clock that the intervals are meant on; so is what is given.
+        :raises ValueError: if there is none within a week and a day.
+        """
+        moment = now
+        while self.open(moment.date(), moment.time()):
+            if moment - now > _LONGEST:
+                raise ValueError("these hours never end")
+            moment = self._end(moment)
+        return moment
+
+    def _end(self, now: datetime) -> datetime:
+        """Give when the interval ends that holds now and ends last."""
+        day, at = now.date(), now.time()
+        tomorrow = day + timedelta(days=1)
+        ends = [
+            datetime.combine(day if each.end > each.start else tomorrow, each.end, now.tzinfo)
+            for each in self._of(day)
+            if each.begins_before(at)
+        ]
+        ends += [
+            datetime.combine(day, each.end, now.tzinfo)
+            for each in self._of(day - timedelta(days=1))
+            if each.overnight and at < each.end
+        ]
+        end = max(ends)
+        # Where the clock is set back, the same time comes twice; where it is set forward, never.
+        end = end if end.astimezone(UTC) > now.astimezone(UTC) else end.replace(fold=1)
+        return end.astimezone(UTC).astimezone(now.tzinfo)
 
     def _of(self, day: date) -> tuple[Interval, ...]:
         if day in self.days:

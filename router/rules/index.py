@@ -58,7 +58,7 @@ class KindIndex:
         self.usual: list[Entry] = []
         self.several: list[int] = []
         #: What ``trace.packed`` makes of ``usual``, once it has.
-        self.packed: tuple[bytes, bytes] | None = None
+        self.packed: tuple[int, bytes] | None = None
         for number, rule in enumerate(rules):
             if kind not in rule.gate.kinds:
                 self.usual.append([rule.id, "s", _OTHER_KIND])

@@ -25,6 +25,10 @@ _SHOW: Final = (
     r"|diga|show|reveal|print|repeat|tell|output|what\W+(?:is|are)|cual\w*\W+(?:es|son)"
     r"|qual\W+e|quais\W+sao)"
 )
+#: Televisions have a developer mode, too: only who puts a model into it means that one.
+_SWITCH: Final = (
+    r"(?:enter\w*|enabl\w*|activat\w*|switch\w*|in|into|entra\w*|activ\w*|ativ\w*|habilit\w*|en|em)"
+)
 _PATTERNS: Final = (
     rf"\b{_DROP}{_GAP}(?:{_ORDERS}|{_RULES})\b",
     rf"\b{_FORGET}{_GAP}{_WHOSE}\W+(?:\w+\W+){{0,2}}(?:{_ORDERS}|{_RULES})\b",
@@ -35,9 +39,10 @@ _PATTERNS: Final = (
         r"\W+(?:me\W+)?(?:\w+\W+){0,2}(?:tus|sus|suas|your|initial|iniciales|originales)"
         r"\W+(?:\w+\W+)?(?:instruc\w+|instructions)\b"
     ),
-    r"\b(?:system|developer)\W+(?:prompt|message|mode)\b",
+    r"\b(?:system|developer)\W+(?:prompt|message)\b",
+    rf"\b{_SWITCH}\W+(?:\w+\W+){{0,3}}(?:developer\W+mode|modo\W+(?:desarrollador|desenvolvedor))\b",
     r"\bprompt\W+(?:de|del|do)\W+sistema\b",
-    r"\bmodo\W+(?:desarrollador|desenvolvedor|dios|dan|sin\W+restricciones|sem\W+restricoes)\b",
+    r"\bmodo\W+(?:dios|dan|sin\W+restricciones|sem\W+restricoes)\b",
     (
         r"\b(?:a\W+partir\W+de\W+(?:ahora|agora)|from\W+now\W+on)\W+(?:\w+\W+){0,2}"
         r"(?:eres|seras|actuas|actuaras|voce\W+e|age\W+como|you\W+are|you\W+will\W+act|act\W+as)\b"

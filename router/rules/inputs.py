@@ -14,11 +14,24 @@ from router.rules.language import turn_language
 from router.rules.policy import Policy
 from router.rules.recall import BOT, CUSTOMER, History, Said
 from router.rules.source import Source
+from router.rules.suites.given import Given
 from router.toml import KeyPath
 
 #: What examples, and the cases of suites, say of what comes in.
 INPUTS = ("say", "event", "as", "channel", "at", "owner", "history", "answer")
-_EVENT = ("kind", "text", "attachments", "status", "code", "reason", "why", "metadata")
+_EVENT = (
+    "kind",
+    "text",
+    "attachments",
+    "transcribed",
+    "status",
+    "code",
+    "reason",
+    "why",
+    "metadata",
+    "call",
+)
+_CALLS = ("call.ended", "call.failed")
 _AS = ("name", "language", "tag", "opted_out", "address", "attribute")
 _SPOKEN = ("customer", "bot", "person")
 _ANSWER = ("text", "confidence", "category", "cites", "sources")
@@ -44,6 +57,7 @@ def example_facts(stated: Mapping[str, object], policy: Policy) -> Facts:
             "event.kind": "message",
             "attachments": 0,
             "attachments.kind": frozenset(),
+            "attachments.transcribed": False,
             "contact.tag": frozenset(),
             "contact.opted_out": False,
             "contact.address": _ADDRESS,
@@ -106,6 +120,8 @@ def _event(source: Source, path: KeyPath, value: object) -> dict[str, object]:
     if "attachments" in table:
         kinds = source.strings((*path, "attachments"), table["attachments"]) or []
         facts |= {"attachments": len(kinds), "attachments.kind": frozenset(kinds)}
+    if "transcribed" in table:
+        facts["attachments.transcribed"] = source.flag((*path, "transcribed"), table["transcribed"])
     if "metadata" in table:
         facts |= _named(source, (*path, "metadata"), table["metadata"], "event.metadata")
     if "status" in table:
@@ -116,11 +132,30 @@ def _event(source: Source, path: KeyPath, value: object) -> dict[str, object]:
         facts["delivery.code"] = source.string((*path, "code"), table["code"])
     if "reason" in table:
         facts["delivery.reason"] = source.string((*path, "reason"), table["reason"])
+    if "call" in table or kind in _CALLS:
+        facts |= _call(source, (*path, "call"), table.get("call", {}), kind)
     if "why" in table:
         facts["delivery.why"] = source.choice(
             (*path, "why"), table["why"], tuple(Refusal), "reason of a failure"
         )
     return facts
+
+
+def _call(source: Source, path: KeyPath, value: object, kind: str) -> dict[str, object]:
+    """Read what is known of a call: any of the fields ``call.*``, without that word."""
+    if kind not in _CALLS:
+        message = f"a {kind} event has no call"
+        source.problem(path, message, 'Add kind = "call.ended".')
+        return {}
+    stated = Given(source, kind).read(path[:-1], {"call": value})
+    usual: dict[str, object] = {
+        "call.id": "call-1",
+        "call.direction": "outbound",
+        "call.origin": "provider",
+    }
+    if kind == "call.ended":
+        usual |= {"call.outcome": "unknown", "call.recorded": False}
+    return {**usual, **stated}
 
 
 def _history(

@@ -28,6 +28,12 @@ _WORDS: Final[Mapping[str, frozenset[str]]] = {
         soy estoy fue era han he ha hemos pedi compre pague me te nos se yo ella ellos aqui ahi
         algo alguien quien ayuda dinero envio envios factura vosotros vos tenes queres podes che
         hice dijeron dicen quieren dame digame digan espero esperando saber precio horario
+        disculpe disculpa perdon acuerdo tienda aceptan tarjeta teneis habeis bacan perfecto listo
+        dejen dejar dejad deje deja enviarme mandarme escribirme llamen llamar hablar esa esas ese
+        esos llegar llegan llegaron gustaria despues luego abren abierto cierran hacer sirve roto
+        rota cobraron cobro recibo cuenta ofrezco servicio pasame jefe vecino senor calle mensajes
+        venden viene vienen devuelvan ningun ninguna otra otro onda escriban escribas escriba
+        mandes manden mandeme vuelvan vuelva volver pues agradezco muchisimo creo
         """
     ),
     "pt": _listed(
@@ -38,6 +44,11 @@ _WORDS: Final[Mapping[str, frozenset[str]]] = {
         gostaria chegou chega pra isso isto fazer fazem qual quais sou estou foi eu ele ela eles
         pelo pela pelos pelas ate atendente frete pagamento loja preco troca fiz comprei paguei
         quer ter esta estao sao nem so mais depois agora entao ninguem alguem ajuda dinheiro sem
+        me te se nos desse dessa deste nessa nesse esse essa fui duas vezes cartao boleto emito
+        pessimo atendimento liga ligar ligue falar pessoa chama dono parem parar pare mensagem
+        mensagens propaganda deixem deixar deixe tira opa gente valeu beleza legal fatura cade kd
+        recebi receber chegaram encomenda rastreio endereco produto tudo bem abre aberto fecha
+        outro outra servico cobrado cobraram vizinha novo nota fiscal ai ta humano
         """
     ),
     "en": _listed(
@@ -46,12 +57,16 @@ _WORDS: Final[Mapping[str, frozenset[str]]] = {
         would want need where when how what which who order please thanks thank hello hi hey good
         morning this that these those was were been from at on am will yes any but be get got help
         still much price do did don't i'm it's there here they we our us his her him them about
-        just now received arrived refund back again because should an by
+        just now received arrived refund back again because should an by me why who stop texting
+        text texts message messages unsubscribe quit spam spamming asap charge charged charges cool
+        great cheers brilliant bet lol haha wont thru call talk speak someone package delivery
+        bill invoice store open close hours today tomorrow yesterday week month card cancel broken
+        late never always nobody asap plese y'all yall im that's what's don't can't won't he she
         """
     ),
 }
 #: Spanish and Portuguese share these, and they tell nothing.
-_SHARED: Final = _listed("esta la e em se me te nos no ola qual era soy ha")
+_SHARED: Final = _listed("esta la e em se me te nos no ola qual era soy ha humano bem deja novo")
 _SIGNS: Final[Mapping[str, str]] = {
     "ñ": "es",
     "¿": "es",
@@ -70,9 +85,24 @@ _VOTES: Final = {
     )
     for word in frozenset[str]().union(*_WORDS.values())
 }
+#: Endings that one of the languages has and the others write otherwise, folded.
+_ENDINGS: Final[Mapping[str, int]] = {
+    ending: number
+    for number, endings in enumerate(
+        (
+            "cion ciones ieron aron dad illo illa",
+            "cao coes agem agens dade inho inha lhar lho nho eiro eira",
+            "ing tion tions n't 's 'll 've ness ght",
+        )
+    )
+    for ending in endings.split()
+}
 #: More words than these do not change the mind.
 _ENOUGH: Final = 200
 _LONGEST: Final = 2000
+#: An ending is looked at behind so many letters at least.
+_STEM: Final = 4
+_LENGTHS: Final = tuple(sorted({len(ending) for ending in _ENDINGS}, reverse=True))
 #: What stands around words.
 _MARKS: Final = "¿?¡!.,;:…()[]\"'«»“”*_-"
 #: A text is sure of its language with so much more for it than for any other.
@@ -93,14 +123,23 @@ class Guess:
 def guess(text: str) -> Guess | None:
     """Guess a text's language from its small words; ``None`` if they do not tell."""
     scores = [0.0] * len(_LANGUAGES)
-    for word in fold(text[:_LONGEST]).split()[:_ENOUGH]:
-        for number, worth in _VOTES.get(word.strip(_MARKS), ()):
-            scores[number] += worth
+    for typed in fold(text[:_LONGEST]).split()[:_ENOUGH]:
+        word = typed.strip(_MARKS)
+        if (votes := _VOTES.get(word)) is not None:
+            for number, worth in votes:
+                scores[number] += worth
+        elif len(word) > _STEM:
+            for length in _LENGTHS:
+                if (ending := _ENDINGS.get(word[-length:])) is not None:
+                    scores[ending] += 0.5
+                    break
     if not text.isascii():
         lower = text[:_LONGEST].lower()
         for sign, language in _SIGNS.items():
             if sign in lower:
                 scores[_LANGUAGES.index(language)] += 1.0
+    if not any(scores):
+        return None
     best, second, _ = sorted(zip(_LANGUAGES, scores, strict=True), key=lambda item: -item[1])
     if best[1] - second[1] < 0.5:
         return None

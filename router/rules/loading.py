@@ -99,6 +99,7 @@ def _build(documents: Sequence[Document], names: Names, problems: list[Problem])
         files=tuple(str(document.path) for document in documents),
         hours=known.hours,
         prompts=known.prompts,
+        templates=known.templates,
     )
 
 

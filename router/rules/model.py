@@ -22,9 +22,11 @@ from router.rules.consequences import (
     Redact,
     Replace,
     RunAction,
+    SayMessage,
     SayReply,
     UsedTemplate,
     Verdict,
+    Wording,
 )
 from router.rules.hours import Hours
 from router.rules.index import Index
@@ -64,9 +66,11 @@ __all__ = [
     "Rule",
     "RuleSet",
     "RunAction",
+    "SayMessage",
     "SayReply",
     "UsedTemplate",
     "Verdict",
+    "Wording",
 ]
 
 #: The category of everything that no other fits.
@@ -182,8 +186,12 @@ class Rule:
     place: Place
     tests: tuple[Test, ...] = field(init=False, compare=False)
     missed: tuple[list[Any] | None, ...] = field(init=False, compare=False)
+    #: What it leads to, in words.
+    summary: tuple[str, ...] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
+        decided = (self.decider.summary,) if self.decider else ()
+        object.__setattr__(self, "summary", (*self.effects.summary, *decided))
         object.__setattr__(self, "tests", tuple(each.test for each in self.conditions))
         missed = tuple(
             [self.id, "-", each.text, list(each.fields)]
@@ -192,12 +200,6 @@ class Rule:
             for each in self.conditions
         )
         object.__setattr__(self, "missed", missed)
-
-    @property
-    def summary(self) -> tuple[str, ...]:
-        """What it leads to, in words."""
-        decided = (self.decider.summary,) if self.decider else ()
-        return (*self.effects.summary, *decided)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,6 +281,7 @@ class RuleSet:
     :param hash: equal for files that mean the same.
     :param hours: when the business is open; ``None`` if no file says.
     :param prompts: the instructions that rules may choose, by name.
+    :param templates: the texts that a provider approved, by the names that rules use.
     :param signals: what is worked out at the beginning of a reading, as the rules look at it.
     :param index: which rules a text can make hold at all.
     """
@@ -296,17 +299,21 @@ class RuleSet:
     files: tuple[str, ...]
     hours: Hours | None = None
     prompts: Mapping[str, PromptText] = field(default_factory=dict)
+    templates: Mapping[str, ApprovedTemplate] = field(default_factory=dict)
     signals: Derivations = field(init=False, compare=False, repr=False)
     index: Index = field(init=False, compare=False, repr=False)
+    #: Whether a rule looks at what was said lately, so that it has to be kept.
+    remembers: bool = field(init=False, compare=False, repr=False)
+    #: The kinds of events that any rule or input guardrail is for.
+    kinds: frozenset[str] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "signals", derivations(self.fields, self.hours))
         object.__setattr__(self, "index", Index(self.rules))
-
-    @property
-    def remembers(self) -> bool:
-        """Whether a rule looks at what was said lately, so that it has to be kept."""
-        return remembers(self.fields)
+        object.__setattr__(self, "remembers", remembers(self.fields))
+        gates = [each.gate for each in self.rules] + [each.gate for each in self.input_guardrails]
+        kinds = frozenset[str]().union(*(gate.kinds for gate in gates))
+        object.__setattr__(self, "kinds", kinds)
 
     @property
     def redacts(self) -> frozenset[str]:
@@ -317,8 +324,7 @@ class RuleSet:
 
     def on(self, kind: str) -> bool:
         """Say whether any rule or input guardrail is for a kind of event."""
-        gates = [each.gate for each in self.rules] + [each.gate for each in self.input_guardrails]
-        return any(kind in gate.kinds for gate in gates)
+        return kind in self.kinds
 
     @property
     def guardrails(self) -> tuple[Guardrail, ...]:

@@ -7,12 +7,25 @@ from enum import StrEnum
 from typing import Final
 
 #: The kinds of events that rules decide about.
-KINDS: Final = ("message", "echo", "delivery", "idle")
+KINDS: Final = (
+    "message",
+    "echo",
+    "delivery",
+    "idle",
+    "call.ended",
+    "call.failed",
+    "conversation.opened",
+    "conversation.escalated",
+)
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 RISKS: Final = ("low", "medium", "high")
 OWNERS: Final = ("bot", "nobody", "person")
 STATUSES: Final = ("active", "closed", "escalated")
 DELIVERIES: Final = ("queued", "sent", "delivered", "read", "failed")
+DIRECTIONS: Final = ("inbound", "outbound")
+CALL_OUTCOMES: Final = ("success", "failure", "unknown")
+#: Who reported a call.
+ORIGINS: Final = ("provider", "api")
 #: Personal data that is told apart, worst first.
 PII: Final = ("card", "iban", "cpf", "curp", "cuit", "rut", "nit", "dni", "email", "phone")
 #: How far back ``history.*.WINDOW`` looks at most, and how much it counts at most.

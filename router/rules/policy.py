@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
+from router.rules.hours import Hours
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
@@ -23,6 +25,8 @@ class Policy:
     :param silence_alarm: an event without an outcome for so long is an alarm.
     :param notice_links: what tells people of an escalation or a ticket carries a link to the
         conversation.
+    :param quiet_hours: when the business begins nothing, on the tenant's clock: what is not an
+        answer waits until they end; ``None``: it may at any time.
     :param apology: what the customer is told when answering failed for good; by language, or one
         text; empty for nothing.
     :param language: the tenant's language, a BCP 47 tag.
@@ -40,6 +44,7 @@ class Policy:
     idle_close: timedelta = timedelta(hours=24)
     silence_alarm: timedelta | None = timedelta(minutes=10)
     notice_links: bool = True
+    quiet_hours: Hours | None = None
     apology: str | Mapping[str, str] = field(default="")
     language: str = "es"
     timezone: str = "UTC"

@@ -1,5 +1,6 @@
 """The last steps of a decision: mode, ownership, opt-out. They only ever hold back."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -15,6 +16,7 @@ from router.domain.decision import (
     Reply,
     TicketRequest,
 )
+from router.domain.identity import Address, thread_key
 from router.domain.message import Author, Template
 from router.rules.facts import MISSING, Facts
 from router.rules.model import (
@@ -23,12 +25,15 @@ from router.rules.model import (
     Effects,
     OpenTicket,
     RuleSet,
+    SayMessage,
     SayReply,
+    Wording,
 )
 from router.rules.policy import Policy
 from router.rules.texts import Text, TextError, is_template, render
 
 _TITLE = 80
+_NOTHING = Effects()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +65,9 @@ class Plan:
     :param template: what is sent in place of the first text.
     :param draft: what waits for a person's word.
     :param raised: who made the outcome more careful, from what, to what.
+    :param channel: where it is said; ``None`` for where the customer last wrote.
+    :param otherwise: what is sent in place of the first text where no free text may be.
+    :param variant: which wording the first text is.
     """
 
     outcome: Outcome
@@ -68,6 +76,9 @@ class Plan:
     say: list[str] = field(default_factory=list)
     author: Author = Author.RULE
     template: Template | None = None
+    channel: str | None = None
+    otherwise: Reply | None = None
+    variant: str | None = None
     draft: DraftRequest | None = None
     ticket: TicketRequest | None = None
     escalation: EscalationRequest | None = None
@@ -141,7 +152,7 @@ class Setting:
 
     def title(self) -> str:
         """Give the beginning of what the customer wrote, for a ticket without a title."""
-        for path in ("turn.text", "text", "category", "event.kind"):
+        for path in ("turn.text", "text", "call.summary", "category", "event.kind"):
             value = self.facts.get(path)
             if value is not MISSING and (lines := str(value).strip().splitlines()):
                 first = lines[0]
@@ -165,19 +176,55 @@ class Setting:
         """Make it a reply."""
         self.tell(plan, reply.text)
         if reply.template is not None and plan.say:
-            ref = reply.template.ref.pick(*self.languages)
-            variables = {
-                name: self.filled(plan, text) for name, text in reply.template.variables.items()
-            }
-            if plan.ticket is None:
-                plan.template = Template(ref, variables)
-            else:
+            plan.template = self._template(plan, reply)
+            if plan.template is None:
                 plan.say = []
+
+    def _template(self, plan: Plan, reply: SayReply) -> Template | None:
+        """Fill in a template; ``None`` where that cannot be done, which is a ticket."""
+        if reply.template is None:  # pragma: no cover - only asked about templates
+            return None
+        ref = reply.template.ref.pick(*self.languages)
+        variables = {
+            name: _on_one_line(self.filled(plan, text))
+            for name, text in reply.template.variables.items()
+        }
+        return Template(ref, variables) if plan.ticket is None else None
+
+    def message(self, plan: Plan, message: SayMessage) -> None:
+        """Make it a message through a named channel: a text, a template, or either."""
+        wording = self._wording(plan.rule or "default", message.wordings)
+        plan.channel, plan.variant = message.channel, wording.name or None
+        if wording.text is None and wording.template is not None:
+            self.reply(plan, wording.template)
+            return
+        self.tell(plan, wording.text)
+        if wording.template is not None and plan.say:
+            said = self.text(plan, wording.template.text)
+            template = self._template(plan, wording.template)
+            if template is None:
+                plan.say = []
+            else:
+                plan.otherwise = Reply(text=said, template=template, variant=plan.variant)
+
+    def _wording(self, rule: str, wordings: tuple[Wording, ...]) -> Wording:
+        """Choose a wording: by the customer alone, so that they always get the same one."""
+        if len(wordings) == 1:
+            return wordings[0]
+        address = self.facts.get("contact.address")
+        who = "" if address is MISSING else thread_key(Address.from_text(str(address)))
+        digest = hashlib.sha256(f"{rule}/{who}".encode("utf-8", "replace")).digest()
+        return wordings[int.from_bytes(digest[:8], "big") % len(wordings)]
 
     def tell(self, plan: Plan, text: Text | None) -> None:
         """Say something to the customer."""
         if said := self.text(plan, text):
             plan.say.append(said)
+
+
+def _on_one_line(text: str) -> str:
+    # What stands in a template's place must be one line, or WhatsApp refuses all of it.
+    return " ".join(text.split())
 
 
 def _some(text: str, facts: Facts) -> str:
@@ -196,6 +243,8 @@ def risk_of(rules: RuleSet, category: str | None) -> str | None:
 
 def add(added: Added, effects: Effects, rules: RuleSet, facts: Facts, failures: list[str]) -> Added:
     """Add what one matching rule adds; what is stated later wins."""
+    if effects == _NOTHING:
+        return added
     category = effects.category or added.category
     stated = added.risk_stated or effects.risk is not None
     risk = effects.risk or added.risk
@@ -276,9 +325,16 @@ def settle(setting: Setting, added: Added, plan: Plan) -> Decision:
         priority=added.priority,
         language=added.language,
         replies=tuple(
-            Reply(text=text, author=plan.author, template=None if number else plan.template)
+            Reply(
+                text=text,
+                author=plan.author,
+                template=None if number else plan.template,
+                otherwise=None if number else plan.otherwise,
+                variant=None if number else plan.variant,
+            )
             for number, text in enumerate(plan.say)
         ),
+        channel=plan.channel,
         draft=plan.draft,
         ticket=plan.ticket if plan.outcome >= Outcome.TICKET else None,
         escalation=plan.escalation if plan.outcome is Outcome.ESCALATE else None,
@@ -297,7 +353,7 @@ def settle(setting: Setting, added: Added, plan: Plan) -> Decision:
 def _hold(plan: Plan, because: str) -> None:
     """Keep for a person what would have been said."""
     text = "\n\n".join(plan.say)
-    plan.say, plan.template = [], None
+    plan.say, plan.template, plan.otherwise = [], None, None
     if text and plan.draft is None:
         plan.draft = DraftRequest(
             text=text, because=because, author=plan.author, sources=plan.sources

@@ -80,7 +80,7 @@ def words(text: str) -> str:
     that is drawn out ("holaaa") is written once.
     """
     spaced = f" {' '.join(text.translate(_SPACED).split())} "
-    if not any(drawn in spaced for drawn in _DRAWN_OUT):
+    if not any(map(spaced.__contains__, _DRAWN_OUT)):
         return spaced
     return "".join(
         run[:1] if len(run) > 2 and letter.isalpha() else run
@@ -138,8 +138,12 @@ class PhraseSet:
     """All phrases of a set of rules, looked for in one pass over a text.
 
     A tree of words: what a text costs depends on its length and on the phrases that begin in it,
-    not on how many there are. (Automata over characters pay for every phrase at each character
-    that they see in a new place: with thousands of phrases a new text took milliseconds.)
+    not on how many there are. RE2's ``Set`` of the same phrases, on texts it has not seen, by the
+    processor's time: of 200 rules with 701 phrases a median of 1.5 us against 2.9 here, which no
+    message notices; of the shipped packs with 4,579 phrases 10.6 us against 8.5, and now and then
+    4.5 ms against 0.3, while the states that it makes on the way took 27 MB for each rule set.
+
+    May be asked from several threads once nothing is added any more.
     """
 
     __slots__ = ("_last", "_numbers", "_root", "_typed")

@@ -194,6 +194,6 @@ def _samples(tree: "nodes.Template") -> dict[str, object]:
         Type.TIME: time(12),
         Type.DATE: date(2026, 1, 1),
     }
-    named = {path for path in _paths(tree) if ".attribute." in path}
+    named = {path for path in _paths(tree) if path not in FIELDS}
     paths = named | {path for path in FIELDS if not path.endswith(".NAME")}
     return {path: sample.get(field.type, "x") for path in paths if (field := find(path))}

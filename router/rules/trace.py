@@ -36,6 +36,7 @@ import json
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from router.domain.decision import Decision
@@ -48,7 +49,9 @@ from router.rules.model import CHANGING, Guardrail, Rule, RuleSet
 Trace: TypeAlias = dict[str, Any]
 Entry: TypeAlias = list[Any]
 
-_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str)
+_encoder = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), default=str, check_circular=False
+)
 #: A stream that any reader of zlib takes; 0x7801 says that its window is the usual one.
 _HEADER = b"\x78\x01"
 
@@ -85,8 +88,12 @@ def plain(value: object) -> Any:
 
 def begin(rules: RuleSet, facts: Facts) -> Trace:
     """Begin a trace with what is known."""
-    paths = dict.fromkeys((*_ALWAYS, *rules.fields))
-    return {"rules": rules.hash[:12], "facts": values(paths, facts)}
+    return {"rules": rules.hash[:12], "facts": values(_paths(rules.fields), facts)}
+
+
+@lru_cache(maxsize=64)
+def _paths(fields: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*_ALWAYS, *fields)))
 
 
 def add_answer(trace: Trace, rules: RuleSet, facts: Facts) -> None:
@@ -97,7 +104,8 @@ def add_answer(trace: Trace, rules: RuleSet, facts: Facts) -> None:
 
 def values(paths: Iterable[str], facts: Facts) -> dict[str, Any]:
     """Give the values that are there."""
-    return {path: plain(v) for path in paths if (v := facts.get(path)) is not MISSING}
+    known = facts.values
+    return {path: plain(known[path]) for path in paths if path in known}
 
 
 def matched(what: Rule | Guardrail, facts: Facts) -> Entry:
@@ -161,6 +169,13 @@ def decision_values(decision: Decision) -> Mapping[str, Any]:
         "opted_out": decision.opted_out,
         "snooze": None if decision.snooze is None else plain(decision.snooze),
         "template": [reply.template.ref for reply in decision.replies if reply.template],
+        "channel": decision.channel,
+        "otherwise": [
+            it.otherwise.template.ref
+            for it in decision.replies
+            if it.otherwise and it.otherwise.template
+        ],
+        "variant": [reply.variant for reply in decision.replies if reply.variant],
         "sources": list(decision.sources),
     }
     if decision.draft is not None:
@@ -177,7 +192,11 @@ def decision_values(decision: Decision) -> Mapping[str, Any]:
     }
     if attributes:
         found["set"] = {name: cut(value) for name, value in attributes.items()}
-    return {key: value for key, value in found.items() if value not in (None, [], {})}
+    return {
+        key: value
+        for key, value in found.items()
+        if value or not (value is None or isinstance(value, list | dict))
+    }
 
 
 # As it is stored ──────────────────────────────────────────────────────────────────────────────
@@ -194,12 +213,13 @@ def packed(trace: Mapping[str, Any]) -> bytes:
         usual = f'{{"usual":{_encoder.encode(index.usual)},'.encode("utf-8", "replace")
         packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
         # Ends on a whole byte, so that any other piece can follow.
-        index.packed = usual, packer.compress(usual) + packer.flush(zlib.Z_FULL_FLUSH)
-    usual, start = index.packed
+        start = packer.compress(usual) + packer.flush(zlib.Z_FULL_FLUSH)
+        index.packed = zlib.adler32(usual), start
+    checksum, start = index.packed
     changed = [[number, entries[number]] for number in entries.changed if number < len(entries)]
     rest = {**trace, "triage": [len(entries), changed]}
     text = _encoder.encode(rest)[1:].encode("utf-8", "replace")
-    return _HEADER + start + _deflated(text) + _checksum(usual, text)
+    return _HEADER + start + _deflated(text) + _checksum(text, checksum)
 
 
 def unpacked(data: bytes) -> Trace:
@@ -227,8 +247,6 @@ def _deflated(text: bytes) -> bytes:
     return packer.compress(text) + packer.flush()
 
 
-def _checksum(*pieces: bytes) -> bytes:
-    found = 1
-    for piece in pieces:
-        found = zlib.adler32(piece, found)
-    return found.to_bytes(4, "big")
+def _checksum(text: bytes, before: int = 1) -> bytes:
+    """Give the checksum of a stream that ends with this text, from that of what came before."""
+    return zlib.adler32(text, before).to_bytes(4, "big")

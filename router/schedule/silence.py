@@ -36,7 +36,18 @@ class SilenceAlarm:
             await self.look()
 
     async def look(self) -> None:
-        """Look once; say of each silent event once that it is."""
+        """Look once, unless another node is just looking; say of each silent event once that it is.
+
+        What a node has found is known to it until it looks again.
+        """
+        try:
+            async with self._store.alone("silence") as mine:
+                if mine:
+                    await self._look()
+        except StorageUnavailable:
+            pass  # which has an alarm of its own
+
+    async def _look(self) -> None:
         from router.storage.silence import unanswered  # here, because it brings SQLAlchemy
 
         found: list[str] = []
@@ -45,11 +56,8 @@ class SilenceAlarm:
             if patience is None:
                 continue
             before = self._clock.now() - patience
-            try:
-                read = partial(unanswered, tenant=tenant.name, before=before)
-                found += await self._store.read(read)
-            except StorageUnavailable:
-                return  # which has an alarm of its own
+            read = partial(unanswered, tenant=tenant.name, before=before)
+            found += await self._store.read(read)
         for name in found:
             if name not in self.silent:
                 self._log.error("no outcome for too long", event=name)

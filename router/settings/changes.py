@@ -1,7 +1,7 @@
 """What tells two configurations apart, in words; and what of it a running process can take up."""
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import SecretStr
 
 from router.domain.identity import MAIN_TENANT
+from router.rules.hours import Hours
 from router.settings.values import default_public_url, duration_text
 
 if TYPE_CHECKING:
@@ -27,7 +28,10 @@ _ROUTER_KEPT: Final = ("database", "lease", "plugins")
 _SERVER_KEPT: Final = ("host", "port", "engine")
 
 #: Keys of an instance that only the host reads: a change of them needs no new instance.
-_HOST_KEYS: Final = ("required", "breaker_after", "breaker_pause", "on_unknown", "settle", "prompt")
+_HOST_KEYS: Final = (
+    *("required", "breaker_after", "breaker_pause"),
+    *("on_unknown", "settle", "webhook_rate", "prompt"),
+)
 
 
 def same_instance(before: "InstanceSettings", after: "InstanceSettings") -> bool:
@@ -70,10 +74,10 @@ def changes(before: "Settings", after: "Settings") -> tuple[str, ...]:
 
 def _changes(before: "Settings", after: "Settings") -> Iterator[str]:
     kept = {"router": _ROUTER_KEPT, "server": _SERVER_KEPT}
-    for name in ("router", "server"):
+    for name in ("router", "server", "media"):
         old, new = getattr(before, name), getattr(after, name)
         # Rules files are judged by what they say.
-        for key in _keys(old, but=(*kept[name], "rules")):
+        for key in _keys(old, but=(*kept.get(name, ()), "rules")):
             was, is_ = getattr(old, key), getattr(new, key)
             if was != is_:
                 yield f"[{name}] {key}: {_shown(was)} → {_shown(is_)}"
@@ -97,11 +101,11 @@ def _tenant(before: "TenantSettings", after: "TenantSettings") -> Iterator[str]:
         was, is_ = getattr(before, key), getattr(after, key)
         if was != is_:
             yield f"{prefix}{key}: {_shown(was)} → {_shown(is_)}"
-    was_policy, is_policy = asdict(before.policy), asdict(after.policy)
-    for key, was in was_policy.items():
+    for key in (field.name for field in fields(before.policy)):
+        was, becomes = getattr(before.policy, key), getattr(after.policy, key)
         # These two are the tenant's own, said above.
-        if was != is_policy[key] and key not in ("language", "timezone"):
-            yield f"{prefix}policy.{key}: {_shown(was)} → {_shown(is_policy[key])}"
+        if was != becomes and key not in ("language", "timezone"):
+            yield f"{prefix}policy.{key}: {_shown(was)} → {_shown(becomes)}"
     if before.rules.hash != after.rules.hash:
         yield from (f"{prefix}{words}" for words in _rules(before.rules, after.rules))
 
@@ -219,7 +223,7 @@ def _shown(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, timedelta):
         return f'"{duration_text(value.total_seconds())}"'
-    if isinstance(value, str | Path):
+    if isinstance(value, str | Path | Hours):
         return f'"{value}"'
     if isinstance(value, Mapping):
         return f"{{ {', '.join(f'{key} = {_shown(it)}' for key, it in value.items())} }}"

@@ -37,11 +37,12 @@ def fingerprint(settings: "Settings", references: Mapping[str, str]) -> str:
             "timeout": table.timeout,
             "breaker": [table.breaker_after, table.breaker_pause],
             "on_unknown": [table.on_unknown, table.settle],
+            "webhook_rate": str(table.webhook_rate),
             "prompt": table.prompt.hash if table.prompt else None,
             "config": table.config.model_dump(mode="json"),
         }
 
-    router, server = settings.router, settings.server
+    router, server, media = settings.router, settings.server, settings.media
     meaning = {
         "router": [
             router.public_url,
@@ -57,7 +58,12 @@ def fingerprint(settings: "Settings", references: Mapping[str, str]) -> str:
             server.max_body,
             server.drain,
             server.metrics,
+            str(server.webhook_rate),
         ],
+        "media": {
+            **asdict(media),
+            "store": media.store if "://" in media.store else plain(Path(media.store)),
+        },
         "ai": {name: instance(table) for name, table in settings.ai.items()},
         "actions": {name: instance(table) for name, table in settings.actions.items()},
         "queues": {name: [queue.title, queue.notify] for name, queue in settings.queues.items()},

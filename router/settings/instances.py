@@ -104,6 +104,7 @@ class Instances:
             breaker_pause=host.breaker_pause,
             on_unknown=host.on_unknown if isinstance(host, ChannelTable) else "ask",
             settle=host.settle if isinstance(host, ChannelTable) else 60.0,
+            webhook_rate=host.webhook_rate if isinstance(host, ChannelTable) else None,
             prompt=prompt,
         )
 

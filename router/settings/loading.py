@@ -1,7 +1,7 @@
 """Reading a whole configuration: every mistake in it at once, or settings that are right."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,14 +14,24 @@ from router.rules.model import CallPerson, Decider, Names, Place, RuleSet, Verdi
 from router.settings.database import database_url, password_of
 from router.settings.fingerprint import fingerprint
 from router.settings.instances import Instances
-from router.settings.model import QueueSettings, RouterSettings, ServerSettings, Settings
+from router.settings.model import (
+    MediaSettings,
+    QueueSettings,
+    ReloadReplay,
+    RouterSettings,
+    ServerSettings,
+    Settings,
+)
 from router.settings.secrets import References, Secrets, readable_by_others
 from router.settings.sources import Table, read_sources
-from router.settings.tables import QueueTable, RouterTable, ServerTable
+from router.settings.tables import MediaTable, QueueTable, RouterTable, ServerTable
 from router.settings.tenants import Draft, Tenants
 from router.settings.validation import Findings, table_of
 from router.settings.values import default_public_url
 from router.toml import Problem, suggest
+
+#: How the address of an object store begins.
+STORES = ("s3://", "gs://", "az://")
 
 
 def plugin_files(path: Path) -> list[Path]:
@@ -83,6 +93,7 @@ class _Reading:
         router = self._router(server)
         ai = self._instances.read("ai", named["ai"], MAIN_TENANT)
         actions = self._instances.read("actions", named["actions"], MAIN_TENANT)
+        media = self._media(named["ai"])
         queues = {name: self._queue(name, table) for name, table in named["queues"].items()}
         drafts = Tenants(self._sources, self._found).read(router)
         channels = {
@@ -105,6 +116,7 @@ class _Reading:
             hash="",
             router=router,
             server=server,
+            media=media,
             tenants={
                 draft.name: draft.settings(channels[draft.name], read)
                 for draft in drafts
@@ -128,6 +140,7 @@ class _Reading:
             max_body=host.max_body,
             drain=host.drain,
             metrics=host.metrics,
+            webhook_rate=host.webhook_rate,
         )
 
     def _router(self, server: ServerSettings) -> RouterSettings:
@@ -143,6 +156,9 @@ class _Reading:
             plugins=self._found.files(table.place / "plugins", host.plugins, "plugin"),
             lease=host.lease,
             watch=host.watch,
+            reload_replay=None
+            if host.reload_replay is None
+            else ReloadReplay(**host.reload_replay.model_dump()),
         )
 
     def _database(self, host: RouterTable, table: Table) -> str:
@@ -176,6 +192,39 @@ class _Reading:
         if password := password_of(url):
             self._secrets.values.add(password)
         return url
+
+    def _media(self, backends: Collection[str]) -> MediaSettings:
+        table = table_of(self._sources, "media")
+        host = self._found.validated(table, MediaTable)
+        store = host.store
+        if "://" not in store:
+            store = str((table.place.folder / store).resolve())
+        elif not store.startswith(STORES):
+            self._found.problems.append(
+                (table.place / "store").problem(
+                    f'"{store}" is no place to keep files',
+                    f"Name a folder, or an address that begins with {', '.join(STORES)}.",
+                    part="value",
+                )
+            )
+        if host.transcribe is not None and host.transcribe not in backends:
+            known = f"Configured: {', '.join(backends) or 'none'}."
+            self._found.problems.append(
+                (table.place / "transcribe").problem(
+                    f'there is no AI backend "{host.transcribe}"',
+                    suggest(host.transcribe, backends) or known,
+                    part="value",
+                )
+            )
+        return MediaSettings(
+            store=store,
+            fetch=host.fetch,
+            max_size=host.max_size,
+            types=tuple(each.strip().lower() for each in host.types),
+            keep=host.keep,
+            transcribe=host.transcribe,
+            wait=host.transcribe_wait,
+        )
 
     def _queue(self, name: str, table: Table) -> QueueSettings:
         host = self._found.validated(table, QueueTable)

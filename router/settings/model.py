@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from router.plugin.config import PluginConfig
 from router.plugin.registry import Registration
 from router.settings.sources import Place
+from router.settings.values import Rate, duration_text
 from router.toml import Problem
 
 if TYPE_CHECKING:
@@ -15,6 +16,26 @@ if TYPE_CHECKING:
     from router.rules.policy import Policy
 
 Group: TypeAlias = Literal["channels", "ai", "actions"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadReplay:
+    """``[router] reload_replay``: which reloads recorded traffic speaks against.
+
+    :param since: how far back decisions are looked at, in seconds.
+    :param max_changed: the most of them that may come out differently, in percent.
+    :param limit: how many of each tenant are looked at, the newest.
+    """
+
+    since: float
+    max_changed: float
+    limit: int
+
+    def __str__(self) -> str:
+        since = duration_text(self.since)
+        return (
+            f'{{ since = "{since}", max_changed = "{self.max_changed:g}%", limit = {self.limit} }}'
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +48,7 @@ class RouterSettings:
     :param lease: how long a node that is not heard of keeps its work, in seconds.
     :param rules: the shared rules files, in reading order.
     :param watch: the files are read again when one of them changes.
+    :param reload_replay: ``None``: a reload is not tried on recorded traffic.
     :param trusted_proxies: addresses or networks whose ``X-Forwarded-For`` is believed.
     """
 
@@ -39,6 +61,7 @@ class RouterSettings:
     plugins: tuple[Path, ...]
     lease: float = 15.0
     watch: bool = True
+    reload_replay: ReloadReplay | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +71,7 @@ class ServerSettings:
     :param max_body: the largest request body that is taken, in bytes.
     :param drain: how long a stop waits for what is under way, in seconds.
     :param metrics: who may read ``/metrics``.
+    :param webhook_rate: how fast one address may send to one channel; ``None``: unlimited.
     """
 
     host: str
@@ -56,6 +80,36 @@ class ServerSettings:
     max_body: int
     drain: float
     metrics: Literal["local", "public"] = "local"
+    webhook_rate: Rate | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaSettings:
+    """``[media]``.
+
+    :param fetch: files are fetched as soon as their message is accepted.
+    :param store: a whole path, or the address of an object store.
+    :param max_size: the largest file, in bytes.
+    :param types: media types that are kept, in lower case; ``*`` at the end stands for anything.
+    :param keep: how long a file is kept after it last came, in seconds; ``None`` for ever.
+    :param transcribe: the AI backend that writes down voice notes.
+    :param wait: how long a turn waits at most for that, in seconds.
+    """
+
+    store: str
+    fetch: bool = True
+    max_size: int = 20 << 20
+    types: tuple[str, ...] = ("*",)
+    keep: float | None = None
+    transcribe: str | None = None
+    wait: float = 20.0
+
+    def takes(self, content_type: str) -> bool:
+        """Say whether a file of this type is kept."""
+        return any(
+            content_type.startswith(it[:-1]) if it.endswith("*") else content_type == it
+            for it in self.types
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +134,7 @@ class InstanceSettings:
     :param on_unknown: what becomes of a message of which nobody knows whether it was sent: a
         person is asked, or it is sent again. Channels only.
     :param settle: how long the provider's list of what it sent may lag, in seconds. Channels only.
+    :param webhook_rate: how fast the provider may send; ``None``: unlimited. Channels only.
     :param prompt: AI backends only.
     :param config: the plugin's validated table. In ``load_settings(…, run=False)`` a secret that
         is not set has a placeholder here.
@@ -100,6 +155,7 @@ class InstanceSettings:
     breaker_pause: float = 30.0
     on_unknown: Literal["ask", "resend"] = "ask"
     settle: float = 60.0
+    webhook_rate: Rate | None = None
     prompt: PromptText | None = None
 
 
@@ -150,6 +206,7 @@ class Settings:
     hash: str
     router: RouterSettings
     server: ServerSettings
+    media: MediaSettings
     tenants: Mapping[str, TenantSettings]
     ai: Mapping[str, InstanceSettings]
     actions: Mapping[str, InstanceSettings]

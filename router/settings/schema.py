@@ -10,13 +10,14 @@ from router.plugin.registry import Registration, Registry
 from router.settings.tables import (
     INSTANCES,
     KnowledgeTable,
+    MediaTable,
     PolicyTable,
     QueueTable,
     RouterTable,
     ServerTable,
     TenantTable,
 )
-from router.settings.values import NAME, duration_text
+from router.settings.values import NAME, Rate, duration_text
 
 _SECRET = {
     "description": "A reference to a secret; the secret itself never stands in the file.",
@@ -51,6 +52,7 @@ def json_schema(registry: Registry) -> dict[str, Any]:
         "server": ServerTable,
         "policy": PolicyTable,
         "knowledge": KnowledgeTable,
+        "media": MediaTable,
         "queue": QueueTable,
         "tenant": TenantTable,
     }
@@ -76,6 +78,7 @@ def json_schema(registry: Registry) -> dict[str, Any]:
             "server": {"$ref": "#/$defs/server"},
             "policy": {"$ref": "#/$defs/policy"},
             "knowledge": {"$ref": "#/$defs/knowledge"},
+            "media": {"$ref": "#/$defs/media"},
             "channels": _named("channels", "Ways to customers and back."),
             "ai": _named("ai", "What writes answers."),
             "actions": _named("actions", "What the router can do besides talking."),
@@ -164,6 +167,8 @@ def _adapted(schema: Any) -> Any:
     default = adapted.get("default")
     if adapted.get("type") == "string" and isinstance(default, int | float):
         adapted["default"] = duration_text(default)
+    elif isinstance(default, dict) and set(default) == {"count", "period"}:
+        adapted["default"] = str(Rate(**default))
     elif "default" in adapted and default is None:
         del adapted["default"]
     return adapted

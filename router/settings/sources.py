@@ -11,7 +11,7 @@ from router.errors import ConfigError
 from router.toml import Document, KeyPath, Problem, load, suggest
 
 #: Tables that stand once in all files together.
-SINGLE = ("router", "server", "policy", "knowledge")
+SINGLE = ("router", "server", "policy", "knowledge", "media")
 #: Tables of named tables, such as ``[channels.whatsapp]``.
 NAMED = ("channels", "ai", "actions", "queues", "tenants")
 

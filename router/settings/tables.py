@@ -9,7 +9,11 @@ from router.settings.values import (
     DurationOrNever,
     Language,
     Network,
+    Percentage,
     PublicUrl,
+    QuietHours,
+    Rate,
+    RateOrUnlimited,
     Size,
     Texts,
     Timezone,
@@ -20,6 +24,18 @@ class HostTable(BaseModel):
     """A table of which the host knows every key. Nothing is guessed: "80" is no number."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ReloadReplayTable(HostTable):
+    """What recorded traffic may have to say against a reload."""
+
+    since: Duration = Field(
+        604800.0, gt=0, description="How far back recorded decisions are looked at."
+    )
+    max_changed: Percentage = Field(
+        description="The most of them that may come out differently, such as 2%."
+    )
+    limit: int = Field(1000, ge=1, description="At most so many of each tenant, the newest.")
 
 
 class RouterTable(HostTable):
@@ -52,6 +68,11 @@ class RouterTable(HostTable):
     watch: bool = Field(
         True, description="true: the files are read again as soon as one of them changes."
     )
+    reload_replay: ReloadReplayTable | None = Field(
+        None,
+        description="A reload is refused if more of the recorded decisions would come out "
+        "differently. Default: nothing is compared.",
+    )
 
 
 class ServerTable(HostTable):
@@ -66,6 +87,10 @@ class ServerTable(HostTable):
     drain: Duration = Field(20.0, description="How long a stop waits for what is under way.")
     metrics: Literal["local", "public"] = Field(
         "local", description="Who may read /metrics: this machine only, or everybody."
+    )
+    webhook_rate: RateOrUnlimited = Field(
+        Rate(1000, 1.0),
+        description="How fast one address may send to one channel: 1000/s, 600/m, or unlimited.",
     )
 
 
@@ -103,6 +128,11 @@ class PolicyTable(HostTable):
     silence_alarm: DurationOrNever = Field(
         600.0, description="An event without an outcome for so long is an alarm."
     )
+    quiet_hours: QuietHours | None = Field(
+        None,
+        description="When nothing is begun with customers: 21:00-08:00, several of them, or a "
+        "table by days of the week. Answers leave at any time. Default: never.",
+    )
     notice_links: bool = Field(
         True,
         description="true: a notice of an escalation or a ticket carries a link that shows the "
@@ -117,6 +147,31 @@ class KnowledgeTable(HostTable):
     """Where a tenant's articles are."""
 
     folders: list[str] = Field([], description="Folders of Markdown articles.")
+
+
+class MediaTable(HostTable):
+    """What becomes of the files that customers send."""
+
+    fetch: bool = Field(True, description="false: files stay at the provider.")
+    store: str = Field(
+        "data/media",
+        min_length=1,
+        description="A folder, or an object store: s3://bucket/prefix, gs://…, az://….",
+    )
+    max_size: Size = Field(20 << 20, description='The largest file, such as "20 MiB".')
+    types: list[str] = Field(
+        ["image/*", "audio/*", "video/*", "text/plain", "application/pdf", "application/vnd.*"],
+        description="What is kept, by what a file's bytes say that it is.",
+    )
+    keep: DurationOrNever = Field(
+        7776000.0, description="How long a file is kept after it last came; or never: for ever."
+    )
+    transcribe: str | None = Field(
+        None, description="The [ai.X] that writes down voice notes. Default: nobody does."
+    )
+    transcribe_wait: Duration = Field(
+        20.0, gt=0, description="How long a turn waits at most for what is said in a voice note."
+    )
 
 
 class TenantTable(HostTable):
@@ -166,6 +221,11 @@ class ChannelTable(InstanceTable):
         60.0,
         gt=0,
         description="How long the provider's list of what it sent may lag behind.",
+    )
+    webhook_rate: RateOrUnlimited = Field(
+        Rate(2000, 1.0),
+        description="How fast the provider may send, from all its addresses: 100/s, 600/m, or "
+        "unlimited.",
     )
 
 

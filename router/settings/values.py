@@ -2,6 +2,8 @@
 
 import ipaddress
 import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, TypeAlias
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -9,6 +11,8 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from router.clock import seconds
+from router.rules.hours import Hours, Interval, read_days, read_interval
+from router.rules.operators import WEEKDAYS
 
 #: The form of every name that the deployer chooses; names stand in URLs and rules.
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
@@ -18,7 +22,15 @@ RESERVED = "test"
 
 _SIZE = re.compile(r"([0-9]+) ?(B|KiB|MiB|GiB)")
 _UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_PERCENTAGE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?%")
+_RATE = re.compile(r"([0-9]{1,9})/(s|m|h)")
+_PERIODS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+
+
+_DAYS = "|".join(WEEKDAYS)
+_INTERVAL = {"type": "string", "pattern": "^[0-9]{1,2}:[0-9]{2} ?- ?[0-9]{1,2}:[0-9]{2}$"}
+_INTERVALS = {"anyOf": [_INTERVAL, {"type": "array", "items": _INTERVAL, "minItems": 1}]}
 
 
 def _schema(pattern: re.Pattern[str], *, examples: list[str]) -> WithJsonSchema:
@@ -48,10 +60,36 @@ def _duration_or_never(value: object) -> object:
         raise ValueError(message) from None
 
 
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How often something may happen: so many times at once, and in each period.
+
+    :param count: above 0.
+    :param period: in seconds.
+    """
+
+    count: int
+    period: float
+
+    def __str__(self) -> str:
+        unit = next(name for name, seconds in _PERIODS.items() if seconds == self.period)
+        return f"{self.count}/{unit}"
+
+
+def _rate(value: object) -> object:
+    if value == "unlimited":
+        return None
+    match = _RATE.fullmatch(value) if isinstance(value, str) else None
+    if match is None or not int(match[1]):
+        message = 'must be a rate such as "100/s", "600/m" or "5000/h", or "unlimited"'
+        raise ValueError(message)
+    return Rate(int(match[1]), _PERIODS[match[2]])
+
+
 def duration_text(length: float) -> str:
-    """Write a number of seconds as it is written in a file, such as ``"24h"``."""
-    for unit, size in (("h", 3600), ("m", 60)):
-        if length >= size and length % size == 0:
+    """Write a number of seconds as it is written in a file, such as ``"24h"`` or ``"7d"``."""
+    for unit, size, least in (("d", 86400, 172800), ("h", 3600, 3600), ("m", 60, 60)):
+        if length >= least and length % size == 0:
             return f"{length / size:g}{unit}"
     return f"{length:g}s"
 
@@ -73,6 +111,40 @@ def _texts(value: object) -> object:
             message = f'must have language tags for keys, and "{tag}" is none'
             raise ValueError(message)
     return value
+
+
+def _quiet_hours(value: object) -> object:
+    table = value if isinstance(value, dict) else {"mon-sun": value}
+    week: dict[str, tuple[Interval, ...]] = {}
+    for key, each in table.items():
+        days = read_days(key) if isinstance(key, str) else None
+        if days is None:
+            message = f'must have days of the week for keys, such as "mon-fri", and "{key}" is none'
+            raise ValueError(message)
+        texts = each if isinstance(each, list) else [each]
+        found = [read_interval(text) if isinstance(text, str) else None for text in texts]
+        if not found or None in found:
+            message = 'must be hours such as "21:00-08:00", a list of them, or a table by days'
+            raise ValueError(message)
+        if again := sorted(week.keys() & set(days)):
+            message = f'must name each day once, and "{again[0]}" is there twice'
+            raise ValueError(message)
+        week |= dict.fromkeys(days, tuple(it for it in found if it is not None))
+    hours = Hours(week=week)
+    try:
+        hours.over_at(datetime(2026, 1, 5, tzinfo=UTC))  # any Monday, on any clock
+    except ValueError:
+        message = "must end at some time of the week, or nothing would ever be begun"
+        raise ValueError(message) from None
+    return hours
+
+
+def _percentage(value: object) -> object:
+    match = _PERCENTAGE.fullmatch(value) if isinstance(value, str) else None
+    if match is None or float(match[1]) > 100:
+        message = 'must be a percentage such as "2%"'
+        raise ValueError(message)
+    return float(match[1])
 
 
 def _language(value: str) -> str:
@@ -127,11 +199,39 @@ Size: TypeAlias = Annotated[
         }
     ),
 ]
+#: A share of a hundred, written ``"2%"``.
+Percentage: TypeAlias = Annotated[
+    float, BeforeValidator(_percentage), _schema(_PERCENTAGE, examples=["2%"])
+]
 #: Seconds, or ``None`` for never; written as a duration or ``"never"``.
 DurationOrNever: TypeAlias = Annotated[
     float | None,
     BeforeValidator(_duration_or_never),
     WithJsonSchema({"type": "string", "pattern": r"^(never|[0-9]+(\.[0-9]+)?(ms|s|m|h|d))$"}),
+]
+#: How often something may happen, or ``None`` for as often as one likes; ``"unlimited"``.
+RateOrUnlimited: TypeAlias = Annotated[
+    Rate | None,
+    BeforeValidator(_rate),
+    WithJsonSchema({"type": "string", "pattern": "^(unlimited|[0-9]{1,9}/[smh])$"}),
+]
+#: Hours of the week: an interval, several, or a table of them by days.
+QuietHours: TypeAlias = Annotated[
+    Hours,
+    BeforeValidator(_quiet_hours),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                _INTERVALS,
+                {
+                    "type": "object",
+                    "propertyNames": {"pattern": f"^({_DAYS})(-({_DAYS}))?$"},
+                    "additionalProperties": _INTERVALS,
+                },
+            ],
+            "examples": ["21:00-08:00"],
+        }
+    ),
 ]
 #: One text, or texts by language.
 Texts: TypeAlias = Annotated[

@@ -17,12 +17,17 @@ from router.storage.files import private_file, private_folder
 from router.storage.lock import DatabaseLock
 from router.storage.migrating import ensure
 from router.storage.moving import Moved, Progress
+from router.storage.pollers import hold_all
 from router.storage.store import JOB, OUT
 from router.storage.tables import lane, message, outbox
 
 #: What has an effect outside, so that nobody knows whether it has happened since.
 _OUTWARD: Final = (ItemKind.MESSAGE, ItemKind.ACTION)
 _OPEN: Final = (ItemState.WAITING, ItemState.STARTED)
+_WHY_HELD: Final = (
+    "it was restored from a backup, and would find again, and have answered again, what it had "
+    "found since. `router pollers resume` lets it go on"
+)
 _WHY: Final = "it was restored from a backup and may have been sent since"
 _PAGE: Final = 500
 
@@ -80,7 +85,8 @@ def restore(path: Path, url: str, progress: Progress = lambda *_: None) -> tuple
     """Carry a backup into an empty database, verified, and hold back what may have left since.
 
     What waited to be sent when the backup was made, or was just leaving, may have been sent between
-    that moment and now: it becomes ``unknown``, and a person says what became of it. Blocks.
+    that moment and now: it becomes ``unknown``, and a person says what became of it. Nothing is
+    polled until a person says so, for what was found since would be found again. Blocks.
 
     :return: what was carried, and how many items are held back.
     :raises StorageError: in words, if it cannot be done; the destination is then empty.
@@ -102,6 +108,7 @@ def restore(path: Path, url: str, progress: Progress = lambda *_: None) -> tuple
 
 
 def _hold_back(connection: sa.Connection) -> int:
+    hold_all(connection, _WHY_HELD)
     where = sa.and_(outbox.c.kind.in_(_OUTWARD), outbox.c.state.in_(_OPEN))
     rows = connection.execute(sa.select(outbox.c.id, outbox.c.lane, outbox.c.kind).where(where))
     found = rows.all()

@@ -3,20 +3,38 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from router.clock import from_micros, to_micros
 from router.domain.answer import Completion, ProposedAction, Usage
 from router.domain.decision import Decision
-from router.domain.event import DeliveryReported, MessageEchoed, MessageReceived
-from router.domain.host_event import AnswerArrived, OwnEcho, TimerFired, Unparsed
+from router.domain.event import (
+    CallEnded,
+    CallTurn,
+    ContactOptedOut,
+    DeliveryReported,
+    MessageEchoed,
+    MessageReceived,
+)
+from router.domain.host_event import (
+    AnswerArrived,
+    ConversationChanged,
+    FileFetched,
+    HostEvent,
+    OwnEcho,
+    TimerFired,
+    Unparsed,
+    VoiceTranscribed,
+)
 from router.domain.identity import Address
 from router.domain.message import Attachment
 from router.errors import Refusal
 from router.storage.store import Event
 
-_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_encoder = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"))
+#: What says something although it is nothing: a text, a number, a no.
+_GIVEN = ("", 0)
 
 
 def dumps(value: Any) -> str:
@@ -50,7 +68,7 @@ def decode_attachments(items: list[dict[str, Any]] | None) -> tuple[Attachment, 
 def encode(event: Event) -> str:
     """Give an event as JSON, without what is missing. An empty text is not: it was given."""
     values = _ENCODERS[event.kind](event)
-    return dumps({name: value for name, value in values.items() if value not in (None, [], {})})
+    return dumps({name: value for name, value in values.items() if value or value in _GIVEN})
 
 
 def decode(kind: str, payload: str) -> Event:
@@ -139,6 +157,82 @@ def _decode_delivery(values: dict[str, Any]) -> DeliveryReported:
     )
 
 
+def encode_transcript(turns: tuple[CallTurn, ...]) -> list[list[Any]]:
+    """Give what was said in a call as values for JSON; times in seconds."""
+    return [[it.role, it.text, None if it.at is None else it.at.total_seconds()] for it in turns]
+
+
+def decode_transcript(turns: list[list[Any]] | None) -> tuple[CallTurn, ...]:
+    """Read :func:`encode_transcript` back."""
+    return tuple(
+        CallTurn(role, text, None if at is None else timedelta(seconds=at))
+        for role, text, at in turns or ()
+    )
+
+
+def _encode_call(event: CallEnded) -> dict[str, Any]:
+    return {
+        "id": event.id,
+        "party": str(event.party),
+        "direction": event.direction,
+        "status": event.status,
+        "outcome": event.outcome,
+        "started_at": _moment(event.started_at),
+        "duration": None if event.duration is None else event.duration.total_seconds(),
+        "summary": event.summary or None,
+        "transcript": encode_transcript(event.transcript),
+        "data": dict(event.data),
+        "agent": event.agent,
+        "name": event.name,
+        "language": event.language,
+        "reason": event.reason,
+        "batch": event.batch,
+        "recording": event.recording and _attachment(event.recording),
+        "origin": event.origin,
+    }
+
+
+def _decode_call(values: dict[str, Any]) -> CallEnded:
+    seconds, recording = values.get("duration"), values.get("recording")
+    return CallEnded(
+        id=values["id"],
+        party=Address.from_text(values["party"]),
+        direction=values["direction"],
+        status=values["status"],
+        outcome=values["outcome"],
+        started_at=_read_moment(values.get("started_at")),
+        duration=None if seconds is None else timedelta(seconds=seconds),
+        summary=values.get("summary", ""),
+        transcript=decode_transcript(values.get("transcript")),
+        data=values.get("data", {}),
+        agent=values.get("agent"),
+        name=values.get("name"),
+        language=values.get("language"),
+        reason=values.get("reason"),
+        batch=values.get("batch"),
+        recording=recording and Attachment(**recording),
+        origin=values.get("origin", "provider"),
+    )
+
+
+def _encode_opt_out(event: ContactOptedOut) -> dict[str, Any]:
+    return {
+        "id": event.id,
+        "contact": str(event.contact),
+        "reason": event.reason,
+        "sent_at": _moment(event.sent_at),
+    }
+
+
+def _decode_opt_out(values: dict[str, Any]) -> ContactOptedOut:
+    return ContactOptedOut(
+        values["id"],
+        Address.from_text(values["contact"]),
+        values.get("reason"),
+        _read_moment(values.get("sent_at")),
+    )
+
+
 def _encode_answer(event: AnswerArrived) -> dict[str, Any]:
     completion = event.completion
     return {
@@ -198,7 +292,7 @@ def _decode_answer(values: dict[str, Any]) -> AnswerArrived:
     )
 
 
-def _plain(event: TimerFired | Unparsed | OwnEcho) -> dict[str, Any]:
+def _plain(event: HostEvent) -> dict[str, Any]:
     return {field.name: getattr(event, field.name) for field in fields(event)}
 
 
@@ -206,20 +300,33 @@ _ENCODERS: Mapping[str, Callable[[Any], dict[str, Any]]] = {
     "message": _encode_message,
     "echo": _encode_echo,
     "delivery": _encode_delivery,
+    "call": _encode_call,
+    "opt_out": _encode_opt_out,
     "answer": _encode_answer,
     "timer": _plain,
     "unparsed": _plain,
     "own_echo": _plain,
+    "file": _plain,
+    "transcript": _plain,
+    "conversation": _plain,
 }
 _DECODERS: Mapping[str, Callable[[dict[str, Any]], Event]] = {
     "message": _decode_message,
     "echo": _decode_echo,
     "delivery": _decode_delivery,
+    "call": _decode_call,
+    "opt_out": _decode_opt_out,
     "answer": _decode_answer,
     "timer": lambda values: TimerFired(**values),
     "unparsed": lambda values: Unparsed(**{"headers": {}, "body": "", "endpoint": "", **values}),
     "own_echo": lambda values: OwnEcho(**values),
+    "file": lambda values: FileFetched(**values),
+    "transcript": lambda values: VoiceTranscribed(**values),
+    "conversation": lambda values: ConversationChanged(**values),
 }
+
+#: Every kind of event there is.
+KINDS = frozenset(_ENCODERS)
 
 
 def decision_values(decision: Decision) -> dict[str, Any]:
@@ -227,6 +334,7 @@ def decision_values(decision: Decision) -> dict[str, Any]:
     replies = [
         {"text": reply.text, "author": reply.author}
         | ({"template": reply.template.ref} if reply.template else {})
+        | ({"variant": reply.variant} if reply.variant else {})
         for reply in decision.replies
     ]
     values = {
@@ -255,6 +363,7 @@ def decision_values(decision: Decision) -> dict[str, Any]:
         "untags": sorted(decision.untags),
         "sources": list(decision.sources),
         "opted_out": decision.opted_out,
+        "channel": decision.channel,
         "snooze": decision.snooze and decision.snooze.total_seconds(),
     }
-    return {name: value for name, value in values.items() if value not in (None, [], "")}
+    return {name: value for name, value in values.items() if value or value == 0}

@@ -4,16 +4,19 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
 from router.domain.conversation import BOT, NOBODY, ConversationStatus
 from router.domain.identity import Address, thread_key
+from router.domain.message import Attachment
 from router.domain.outbox import ItemKind, ItemState
 from router.errors import ActRefused, NotFound
-from router.storage.codec import encode_attachments
-from router.storage.fence import raise_epoch
+from router.storage.codec import decode_attachments, encode_attachments
+from router.storage.drafts import discard_drafts
+from router.storage.fence import raise_epoch, withdraw
+from router.storage.keyset import behind, in_order
 from router.storage.store import EventRef, NewMessage
 from router.storage.tables import alias, contact, conversation, message, outbox
 
@@ -65,7 +68,7 @@ class Line:
     at: datetime
     author: str
     text: str
-    attachments: int = 0
+    attachments: tuple[Attachment, ...] = ()
     status: str | None = None
     failure: str | None = None
 
@@ -76,16 +79,23 @@ def list_conversations(
     *,
     statuses: Sequence[str] = (),
     owners: Sequence[str] = (),
+    before: Sequence[Any] | None = None,
     limit: int = 50,
 ) -> list[ConversationView]:
-    """Give conversations, the last active first."""
+    """Give conversations, the last active first.
+
+    :param before: only those behind this place: ``last_activity_at`` and ``id`` of another one.
+    """
     statement = _select(tenant)
     if statuses:
         statement = statement.where(conversation.c.status.in_(statuses))
     if owners:
         statement = statement.where(conversation.c.owner.in_(owners))
-    newest = (conversation.c.last_activity_at.desc(), conversation.c.id.desc())
-    return [_view(row) for row in connection.execute(statement.order_by(*newest).limit(limit))]
+    order = ((conversation.c.last_activity_at, True), (conversation.c.id, True))
+    if before is not None:
+        statement = statement.where(behind(order, before))
+    statement = statement.order_by(*in_order(order)).limit(limit)
+    return [_view(row) for row in connection.execute(statement)]
 
 
 def show_conversation(connection: "Connection", tenant: str, name: str) -> ConversationView:
@@ -137,7 +147,7 @@ def last_lines(
             at=row.created_at,
             author=row.author,
             text=row.text,
-            attachments=len(row.attachments or ()),
+            attachments=decode_attachments(row.attachments),
             status=row.status,
             failure=row.failure,
         )
@@ -163,6 +173,41 @@ def take_conversation(
         raise ActRefused(f'conversation "{view.id}" is closed')
     if view.owner == by:
         raise ActRefused(f'conversation "{view.id}" is {by}\'s already')
+    return _given_to(connection, view, by, now)
+
+
+def speak_as(
+    connection: "Connection", tenant: str, name: str, *, by: str, now: datetime
+) -> tuple[ConversationView, int]:
+    """Let a person speak: the conversation is theirs, and what the customer wrote is answered.
+
+    :return: the conversation, and how many messages of the bot were withdrawn.
+    :raises NotFound: if the tenant has none of this name.
+    :raises ActRefused: if it is closed, the customer wants no messages, or the name is no person's.
+    """
+    view = _locked(connection, tenant, name)
+    if by in (BOT, NOBODY):
+        raise ActRefused(f'"{by}" is not a person. Say who writes')
+    if view.status == ConversationStatus.CLOSED:
+        raise ActRefused(
+            f'conversation "{view.id}" is closed. The customer\'s next message opens another'
+        )
+    if view.opted_out:
+        raise ActRefused("the customer has asked for no more messages")
+    given = _given_to(connection, view, by, now)
+    connection.execute(
+        sa.update(conversation)
+        .where(conversation.c.id == view.id, conversation.c.tenant == tenant)
+        .values(turn_from=None, pending_ask=None, bot_turns=0)
+    )
+    return given
+
+
+def _given_to(
+    connection: "Connection", view: ConversationView, by: str, now: datetime
+) -> tuple[ConversationView, int]:
+    """Raise the epoch for a person; give the conversation, and how much that withdrew."""
+    tenant = view.tenant
     waiting = sa.select(sa.func.count()).where(
         outbox.c.conversation == view.id,
         outbox.c.tenant == tenant,
@@ -216,6 +261,36 @@ def release_conversation(
     return show_conversation(connection, tenant, view.id)
 
 
+def close_conversation(
+    connection: "Connection", tenant: str, name: str, *, by: str, now: datetime
+) -> ConversationView:
+    """Close a conversation; the customer's next message opens another.
+
+    Its epoch rises: what the bot has not sent yet is withdrawn, and an answer that is still to come
+    is dropped. Drafts that wait are thrown away. What a person wrote still leaves.
+
+    :raises NotFound: if the tenant has none of this name.
+    :raises ActRefused: if it is closed already.
+    """
+    view = _locked(connection, tenant, name)
+    if view.status == ConversationStatus.CLOSED:
+        raise ActRefused(f'conversation "{view.id}" is closed already')
+    connection.execute(
+        sa.update(conversation)
+        .where(conversation.c.id == view.id, conversation.c.tenant == tenant)
+        .values(
+            status=ConversationStatus.CLOSED,
+            epoch=conversation.c.epoch + 1,
+            pending_ask=None,
+            turn_from=None,
+        )
+    )
+    why = f"{by} closed the conversation"
+    withdraw(connection, tenant, view.id, view.epoch + 1, f"{why} before it was sent", now)
+    discard_drafts(connection, tenant, view.id, because=why, now=now)
+    return show_conversation(connection, tenant, view.id)
+
+
 def _locked(connection: "Connection", tenant: str, name: str) -> ConversationView:
     """Give a conversation as it stands, and let nobody else change it in this transaction."""
     view = show_conversation(connection, tenant, name)
@@ -236,6 +311,34 @@ def note_person(
         .where(conversation.c.id == conversation_id, conversation.c.tenant == tenant)
         .values(last_person_at=now)
     )
+
+
+class Heard(NamedTuple):
+    """What tells whether a customer may be written to freely where a conversation is.
+
+    :param at: when they last wrote; ``None``: not as far as is known.
+    :param shut_at: when the channel said that it takes no free text any more.
+    :param source: where the conversation came from.
+    """
+
+    at: datetime | None
+    shut_at: datetime | None
+    source: str
+
+
+def heard(connection: "Connection", tenant: str, name: str) -> Heard:
+    """Give when the customer of a conversation was last heard.
+
+    :raises NotFound: if the tenant has none of this name.
+    """
+    row = connection.execute(
+        sa.select(
+            conversation.c.last_in_at, conversation.c.window_shut_at, conversation.c.source
+        ).where(conversation.c.id == name, conversation.c.tenant == tenant)
+    ).first()
+    if row is None:
+        raise NotFound(f'there is no conversation "{name}"')
+    return Heard(*row)
 
 
 def add_line(

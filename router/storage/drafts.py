@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from router.domain.decision import DraftRequest
 from router.domain.draft import DraftState
 from router.errors import ActRefused, NotFound
+from router.storage.keyset import behind, in_order
 from router.storage.store import EventRef
 from router.storage.tables import contact, draft
 from router.storage.tables import conversation as conversation_table
@@ -77,19 +78,24 @@ def list_drafts(
     *,
     states: Sequence[str] = (DraftState.PENDING,),
     conversation: str | None = None,
+    before: Sequence[Any] | None = None,
     limit: int = 50,
 ) -> list[DraftView]:
     """Give drafts, the newest first.
 
     :param states: none for every state.
+    :param before: only those behind this place: ``created_at`` and ``id`` of another one.
     """
     statement = _select(tenant)
     if states:
         statement = statement.where(draft.c.state.in_(states))
     if conversation is not None:
         statement = statement.where(draft.c.conversation == conversation)
-    newest = (draft.c.created_at.desc(), draft.c.id.desc())
-    return [_view(row) for row in connection.execute(statement.order_by(*newest).limit(limit))]
+    order = ((draft.c.created_at, True), (draft.c.id, True))
+    if before is not None:
+        statement = statement.where(behind(order, before))
+    statement = statement.order_by(*in_order(order)).limit(limit)
+    return [_view(row) for row in connection.execute(statement)]
 
 
 def show_draft(connection: sa.Connection, tenant: str, id: str) -> DraftView:

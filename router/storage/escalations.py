@@ -1,5 +1,6 @@
 """Calls for a person, as people look them up and acknowledge them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from router.errors import ActRefused, NotFound
+from router.storage.keyset import behind, in_order
 from router.storage.store import EventRef
 from router.storage.tables import escalation
 
@@ -31,18 +33,26 @@ class EscalationView:
 
 
 def list_escalations(
-    connection: sa.Connection, tenant: str, *, open_only: bool = True, limit: int = 50
+    connection: sa.Connection,
+    tenant: str,
+    *,
+    open_only: bool = True,
+    before: Sequence[Any] | None = None,
+    limit: int = 50,
 ) -> list[EscalationView]:
     """Give the calls for a person, the newest first.
 
     :param open_only: only those that nobody has acknowledged.
+    :param before: only those behind this place: ``created_at`` and ``id`` of another one.
     """
     statement = sa.select(escalation).where(escalation.c.tenant == tenant)
     if open_only:
         statement = statement.where(escalation.c.acknowledged_at.is_(None))
-    newest = (escalation.c.created_at.desc(), escalation.c.id.desc())
-    rows = connection.execute(statement.order_by(*newest).limit(limit))
-    return [_escalation(row) for row in rows]
+    order = ((escalation.c.created_at, True), (escalation.c.id, True))
+    if before is not None:
+        statement = statement.where(behind(order, before))
+    statement = statement.order_by(*in_order(order)).limit(limit)
+    return [_escalation(row) for row in connection.execute(statement)]
 
 
 def show_escalation(connection: sa.Connection, tenant: str, id: str) -> EscalationView:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from router.errors import NotFound
+from router.storage.keyset import behind, in_order
 from router.storage.store import IN, EventRef
 from router.storage.tables import contact, inbox_event, message, outbox
 from router.storage.tables import conversation as conversation_table
@@ -61,12 +62,14 @@ def list_events(
     open_only: bool = False,
     conversation: str | None = None,
     lane: str | None = None,
+    before: Sequence[Any] | None = None,
     limit: int = 50,
 ) -> list[EventView]:
     """Give events, the newest first.
 
     :param dead: only those that were given up and not tried again.
     :param open_only: only those without an outcome.
+    :param before: only those behind this place: ``received_at``, lane and number of another one.
     """
     statement = sa.select(inbox_event).where(inbox_event.c.tenant == tenant)
     if kinds:
@@ -84,9 +87,12 @@ def list_events(
         )
     if lane is not None:
         statement = statement.where(inbox_event.c.lane == lane)
-    newest = (inbox_event.c.received_at.desc(), inbox_event.c.lane, inbox_event.c.seq.desc())
-    rows = connection.execute(statement.order_by(*newest).limit(limit))
-    return [_view(row) for row in rows]
+    columns = inbox_event.c
+    order = ((columns.received_at, True), (columns.lane, False), (columns.seq, True))
+    if before is not None:
+        statement = statement.where(behind(order, before))
+    statement = statement.order_by(*in_order(order)).limit(limit)
+    return [_view(row) for row in connection.execute(statement)]
 
 
 def _unworked(tenant: str) -> sa.ColumnElement[bool]:
@@ -148,7 +154,8 @@ def show_event(connection: "Connection", tenant: str, event: EventRef) -> EventV
 def find_meant(connection: "Connection", tenant: str, name: str) -> EventRef | str | None:
     """Find what people mean by an id.
 
-    :param name: an event's ``lane#seq``, an outbox item's id, or a provider's id of a message.
+    :param name: an event's ``lane#seq``, an outbox item's id, or a provider's id of a message
+        or of a call.
     :return: the event, or the id of an outbox item, or ``None``.
     """
     if "#" in name:
@@ -171,7 +178,9 @@ def find_meant(connection: "Connection", tenant: str, name: str) -> EventRef | s
         .where(
             inbox_event.c.tenant == tenant,
             inbox_event.c.source.in_(_sources(connection, tenant)),
-            inbox_event.c.external_id.in_([name, f"message:{name}", f"echo:{name}"]),
+            inbox_event.c.external_id.in_(
+                [name, f"message:{name}", f"echo:{name}", f"call:{name}"]
+            ),
         )
         .order_by(inbox_event.c.received_at.desc())
     ).first()
@@ -263,5 +272,7 @@ def _text(kind: str, payload: Mapping[str, Any]) -> str:
             return str(payload.get("timer", ""))
         case "unparsed":
             return str(payload.get("error", ""))
+        case "call":
+            return str(payload.get("summary") or payload.get("reason") or "")
         case _:
             return str(payload.get("text", ""))

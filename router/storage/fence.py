@@ -108,6 +108,38 @@ def withdraw(
         wake_lane(connection, tenant, key, now)
 
 
+def withdraw_held(
+    connection: sa.Connection, tenant: str, conversation_id: str, why: str, now: datetime
+) -> None:
+    """Withdraw what the bot or a rule began and quiet hours still hold back.
+
+    Whoever writes first has made it moot, and the answer must not wait behind it.
+    """
+    withdrawn = connection.execute(
+        sa.update(outbox)
+        .where(
+            outbox.c.conversation == conversation_id,
+            outbox.c.tenant == tenant,
+            outbox.c.kind == ItemKind.MESSAGE,
+            outbox.c.state == ItemState.WAITING,
+            outbox.c.author != "person",
+            outbox.c.attempt == 0,
+            outbox.c.not_before > now,
+        )
+        .values(state=ItemState.WITHDRAWN, finished_at=now, error=why)
+        .returning(outbox.c.id, outbox.c.lane)
+    ).all()
+    if not withdrawn:
+        return
+    connection.execute(
+        sa.update(message)
+        .where(message.c.id.in_([row.id for row in withdrawn]), message.c.tenant == tenant)
+        .values(status=ItemState.WITHDRAWN, failure=why)
+    )
+    for key in sorted({row.lane for row in withdrawn}):
+        wake_lane(connection, tenant, key, now)
+
+
 def prove(
     connection: sa.Connection, tenant: str, item: str, key: str, provider_ref: str, now: datetime
 ) -> None:

@@ -1,8 +1,12 @@
 """What a model may see of a conversation."""
 
+from datetime import datetime
+from typing import Any
+
 import sqlalchemy as sa
 
-from router.domain.answer import ContactCard, PromptTurn
+from router.domain.answer import CallSummary, ContactCard, PromptTurn
+from router.storage.calls import summaries
 from router.storage.tables import contact, conversation, message
 
 
@@ -18,11 +22,11 @@ def turns(
         conversation.c.id == conversation_id, conversation.c.tenant == tenant
     )
     rows = connection.execute(
-        sa.select(message.c.direction, message.c.text)
+        sa.select(message.c.direction, message.c.text, message.c.attachments)
         .where(
             message.c.tenant == tenant,
             message.c.conversation == conversation_id,
-            message.c.text != "",
+            sa.or_(message.c.text != "", message.c.attachments.is_not(None)),
             sa.or_(message.c.status.is_(None), message.c.status.not_in(["failed", "withdrawn"])),
             sa.or_(message.c.direction == "out", message.c.event_seq < pending.scalar_subquery()),
         )
@@ -30,9 +34,28 @@ def turns(
         .limit(limit)
     ).all()
     return tuple(
-        PromptTurn("user" if row.direction == "in" else "assistant", row.text)
+        PromptTurn("user" if row.direction == "in" else "assistant", said)
         for row in reversed(rows)
+        if (said := _said(row))
     )
+
+
+def _said(row: sa.Row[Any]) -> str:
+    """Give what was written, and what was said in voice notes."""
+    spoken = (it.get("transcript") for it in row.attachments or ())
+    return "\n".join(filter(None, (row.text, *spoken)))
+
+
+def calls(
+    connection: sa.Connection, tenant: str, conversation_id: str, since: datetime
+) -> tuple[CallSummary, ...]:
+    """Give the customer's last calls, oldest first, whichever conversation they belong to."""
+    person = connection.scalar(
+        sa.select(conversation.c.contact).where(
+            conversation.c.id == conversation_id, conversation.c.tenant == tenant
+        )
+    )
+    return () if person is None else summaries(connection, tenant, person, since=since)
 
 
 def card(connection: sa.Connection, tenant: str, conversation_id: str) -> ContactCard:

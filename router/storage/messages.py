@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from router.domain.message import Author, Direction
+from router.domain.message import Attachment, Author, Direction
+from router.storage.codec import decode_attachments
 from router.storage.decisions import UNSETTLED, DecisionView, decisions_of
+from router.storage.keyset import behind, in_order
 from router.storage.store import EventRef
 from router.storage.tables import contact, conversation, inbox_event, message, outbox
 
@@ -37,7 +39,7 @@ class ThreadMessage:
     channel: str
     address: str
     at: datetime
-    attachments: int = 0
+    attachments: tuple[Attachment, ...] = ()
     event: EventRef | None = None
     outcome: str | None = None
     ours: bool = False
@@ -162,6 +164,49 @@ def thread(
     return _with_decisions(connection, tenant, messages, decided)
 
 
+def list_messages(
+    connection: "Connection",
+    tenant: str,
+    conversation_id: str,
+    *,
+    before: Sequence[Any] | None = None,
+    limit: int = 50,
+) -> list[ThreadMessage]:
+    """Give the messages of one conversation without their decisions, the newest first.
+
+    :param before: only those behind this place, see :func:`message_place`.
+    """
+    columns = message.c
+    # What an event brought stands before what was decided about it, in the same instant.
+    order = (
+        (columns.created_at, True),
+        (sa.func.coalesce(columns.event_seq, 0), True),
+        (columns.direction, True),
+        (columns.id, True),
+    )
+    statement = (
+        sa.select(message, inbox_event.c.outcome, outbox.c.id.label("item"))
+        .outerjoin(
+            inbox_event,
+            sa.and_(
+                inbox_event.c.lane == columns.event_lane, inbox_event.c.seq == columns.event_seq
+            ),
+        )
+        .outerjoin(outbox, outbox.c.id == columns.id)
+        .where(columns.tenant == tenant, columns.conversation == conversation_id)
+    )
+    if before is not None:
+        statement = statement.where(behind(order, before))
+    statement = statement.order_by(*in_order(order)).limit(limit)
+    return [_message(row) for row in connection.execute(statement).mappings()]
+
+
+def message_place(line: ThreadMessage) -> tuple[Any, ...]:
+    """Give where a message stands in its conversation."""
+    seq = 0 if line.event is None else line.event.seq
+    return (line.at, seq, str(line.direction), line.id)
+
+
 def recent_threads(
     connection: "Connection", tenant: str, channel: str, *, limit: int = 20
 ) -> list[ThreadSummary]:
@@ -200,7 +245,7 @@ def _message(row: sa.RowMapping) -> ThreadMessage:
         channel=row["channel"],
         address=row["address"],
         at=row["created_at"],
-        attachments=len(row["attachments"] or ()),
+        attachments=decode_attachments(row["attachments"]),
         event=None if lane is None else EventRef(lane, seq),
         outcome=row["outcome"],
         ours=row["item"] is not None,

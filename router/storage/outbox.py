@@ -12,8 +12,17 @@ import sqlalchemy as sa
 from router.domain.message import Author, DeliveryStatus
 from router.domain.outbox import ItemKind, ItemState
 from router.errors import ActRefused, NotFound
+from router.storage.keyset import behind, in_order
 from router.storage.store import JOB, OUT, OWN_LANE, EventRef
-from router.storage.tables import Moment, contact, conversation, lane, message, outbox
+from router.storage.tables import (
+    Moment,
+    contact,
+    conversation,
+    inbox_event,
+    lane,
+    message,
+    outbox,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -32,6 +41,7 @@ class ItemView:
     :param attempt: attempts begun.
     :param provider_ref: the provider's name for it.
     :param code: the provider's own error code.
+    :param not_before: when it may leave at the earliest, where quiet hours hold it back.
     """
 
     id: str
@@ -53,6 +63,7 @@ class ItemView:
     provider_ref: str | None = None
     code: str | None = None
     error: str | None = None
+    not_before: datetime | None = None
     body: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -63,9 +74,13 @@ def list_items(
     states: Sequence[str] = (),
     kinds: Sequence[str] = (),
     conversation: str | None = None,
+    before: Sequence[Any] | None = None,
     limit: int = 50,
 ) -> list[ItemView]:
-    """Give outbox items, the newest first."""
+    """Give outbox items, the newest first.
+
+    :param before: only those behind this place: ``created_at`` and ``id`` of another one.
+    """
     statement = sa.select(outbox).where(outbox.c.tenant == tenant)
     if states:
         statement = statement.where(outbox.c.state.in_(states))
@@ -73,16 +88,26 @@ def list_items(
         statement = statement.where(outbox.c.kind.in_(kinds))
     if conversation is not None:
         statement = statement.where(outbox.c.conversation == conversation)
-    newest = (outbox.c.created_at.desc(), outbox.c.id.desc())
-    return [_view(row) for row in connection.execute(statement.order_by(*newest).limit(limit))]
+    order = ((outbox.c.created_at, True), (outbox.c.id, True))
+    if before is not None:
+        statement = statement.where(behind(order, before))
+    statement = statement.order_by(*in_order(order)).limit(limit)
+    return [_view(row) for row in connection.execute(statement)]
 
 
 def items_of(connection: "Connection", tenant: str, event: EventRef) -> list[ItemView]:
     """Give what the decision about an event queued, in order."""
+    # By way of their conversation, which an index of the outbox has; none has what decided them.
+    thread = sa.select(inbox_event.c.conversation).where(
+        inbox_event.c.tenant == tenant,
+        inbox_event.c.lane == event.lane,
+        inbox_event.c.seq == event.seq,
+    )
     statement = (
         sa.select(outbox)
         .where(
             outbox.c.tenant == tenant,
+            outbox.c.conversation == thread.scalar_subquery(),
             outbox.c.decided_lane == event.lane,
             outbox.c.decided_seq == event.seq,
         )
@@ -147,6 +172,9 @@ def resolve_item(
     values: dict[str, Any] = {"error": f"{said}; before: {item.error}" if dead else said}
     if verdict is Verdict.RESEND:
         values |= {"state": ItemState.WAITING, "finished_at": None, "code": None}
+        if item.kind == ItemKind.MESSAGE and item.body.get("unknown"):
+            # Earlier attempts of which nobody knew, either: now somebody does.
+            values["body"] = json.dumps({**item.body, "unknown": 0}, ensure_ascii=False)
     else:
         ended = ItemState.DONE if verdict is Verdict.SENT else ItemState.WITHDRAWN
         values |= {"state": ended, "finished_at": now}
@@ -330,6 +358,7 @@ def _view(row: sa.Row[Any]) -> ItemView:
         provider_ref=row.provider_ref,
         code=row.code,
         error=row.error,
+        not_before=row.not_before,
         body=body,
     )
 

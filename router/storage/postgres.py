@@ -1,7 +1,8 @@
 """The store on PostgreSQL: many nodes on one database, each with two flushers for everybody."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from router.clock import Clock
 from router.storage import postgres_lanes, postgres_sql
 from router.storage.changes import Listener
+from router.storage.conflicts import number_of
 from router.storage.postgres_dispatch import Dispatch
 from router.storage.postgres_engine import (
     Transaction,
@@ -265,6 +267,29 @@ class PostgresStore(Store):
 
     async def wait_timers(self) -> None:
         await self._dispatch.alarm.wait(self.clock.now)
+
+    # --- other nodes' turns
+
+    async def wait_lost(self) -> None:
+        await self._node.lost.wait()
+
+    @asynccontextmanager
+    async def alone(self, name: str) -> AsyncIterator[bool]:
+        async with AsyncExitStack() as stack:
+            try:
+                # A connection of its own: what is done may need all of the others.
+                _, raw = await stack.enter_async_context(connected(self._single))
+                await raw.execute("BEGIN")
+                mine = bool(await raw.fetchval(postgres_sql.TURN, number_of("turn", name)))
+            except Exception as error:
+                if is_away(error):
+                    raise in_words(error) from error
+                raise
+            try:
+                yield mine
+            finally:
+                with suppress(Exception):  # it goes with the connection, too
+                    await raw.execute("ROLLBACK")
 
     # --- everything else
 

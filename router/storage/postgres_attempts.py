@@ -103,6 +103,10 @@ class _Round:
             if item.decided is not None:
                 self._unasked.append(item.decided)
             return Start.NOT
+        if item.not_before is not None and self._now < item.not_before:
+            lane = (item.lane_kind, item.lane, item.lease, item.seq)
+            self._postponed.append((*lane, item.not_before))
+            return Start.NOT
         if terms is not None:
             if terms.window is not None and _closed(terms.window, last_in_at, shut_at, self._now):
                 return Start.CLOSED
@@ -127,7 +131,7 @@ class _Round:
         if self._unasked:
             tx.rows(postgres_sql.UNASK, *columns(self._unasked, 2))
         postgres_lanes.postpone(tx, self._postponed)
-        return postgres_outbox.move(tx, self._moved)
+        return postgres_outbox.move(tx, self._moved, self._now)
 
 
 def _closed(
@@ -172,7 +176,7 @@ class _Buckets:
         again, kept = take(
             stands,
             now,
-            waited=(ready_at or EPOCH) > item.created_at,
+            waited=(ready_at or EPOCH) > item.ready_since,
             ahead=item.author is Author.PERSON,
         )
         for bucket in kept:

@@ -74,9 +74,11 @@ def _write_threads(tx: Transaction, commits: Sequence[Commit], now: datetime) ->
         conversation = commit.conversation
         if conversation is None:
             continue
-        values = _thread(commit, conversation, now)
         if commit.owner is not None:
             owners.append((conversation.id, commit.owner))
+        if conversation is commit.work.conversation:
+            continue
+        values = _thread(commit, conversation, now)
         if commit.work.conversation is not None:
             changed.append(values)
             continue

@@ -216,8 +216,11 @@ def cause_of(error: BaseException) -> BaseException:
     """Give what the driver said, below what SQLAlchemy made of it."""
     if isinstance(error, sa.exc.DBAPIError) and error.orig is not None:
         error = error.orig
-    # SQLAlchemy's adapter raises errors of its own from the driver's.
-    return error.__cause__ if isinstance(error.__cause__, asyncpg.PostgresError) else error
+    # SQLAlchemy's adapter raises errors of its own from the driver's. Of a session that the server
+    # ended the driver says that it is gone, and gives what the server said last as the cause; that
+    # alone does not tell that it is gone.
+    below = None if isinstance(error, asyncpg.PostgresError) else error.__cause__
+    return below if isinstance(below, asyncpg.PostgresError) else error
 
 
 def state_of(error: BaseException) -> str:

@@ -87,6 +87,7 @@ def _works(
                 contact=contact,
                 conversation=conversation,
                 lease=me,
+                known=postgres_threads.known_of(tx, event.tenant, event.lane, event.event),
             )
         )
     burnt = [

@@ -105,6 +105,8 @@ class Node:
         self._telling: asyncio.Task[None] | None = None
         # A driver's connection does one thing at a time.
         self._one = asyncio.Lock()
+        #: Set once this node was taken for dead; then another is in its place.
+        self.lost = asyncio.Event()
         #: This node's number; ``None`` while it has none, and may lease nothing.
         self.me: int | None = None
         #: Why the last heartbeat failed; ``None`` once one did not.
@@ -173,6 +175,9 @@ class Node:
                 raw = await self._connect()
                 if self.me is not None and not await self._lives(raw, self.me):
                     self._lose()
+                    self.lost.set()
+                    self.lost = asyncio.Event()
+                anew = self.me is None
                 if self.me is None:
                     self.me = await self._register(raw)
                 dead = await self._bury(raw)
@@ -181,7 +186,8 @@ class Node:
                 raise in_words(error) from error
             raise
         self.error = None
-        if dead:
+        if dead or anew:
+            # What the old number held is free, too.
             self._freed()
 
     async def _lives(self, raw: "Raw[Any]", me: int) -> bool:

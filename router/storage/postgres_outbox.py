@@ -5,8 +5,8 @@ it, so items may end out of order; the cursor then stays before the first that h
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
-from typing import Any, NamedTuple
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
 
 from router.domain.message import Author
 from router.domain.outbox import ItemKind, ItemState
@@ -15,6 +15,9 @@ from router.storage.conflicts import number_of
 from router.storage.postgres_engine import Transaction
 from router.storage.postgres_lanes import Claimed, Rest, columns
 from router.storage.store import OWN_LANE, AttemptResult, EventRef, Item, NewItem
+
+#: Until a lane is looked at again whose head is just being settled.
+_SOON: Final = timedelta(milliseconds=50)
 
 #: What people see of a message whose item stands in a state. ``done`` is ``sent``.
 STATUS = {
@@ -74,7 +77,7 @@ def put(
             if me is not None and number.handed:
                 items.append(_fresh(it, number.seq, me, now))
     if rows:
-        tx.rows(postgres_sql.PUT, *columns(rows, 12), now)
+        tx.rows(postgres_sql.PUT, *columns(rows, 13), now)
     return items
 
 
@@ -92,6 +95,7 @@ def _row(queued: Queued, seq: int) -> tuple[Any, ...]:
         queued.epoch,
         item.destination,
         item.body,
+        item.not_before,
     )
 
 
@@ -113,6 +117,7 @@ def _fresh(queued: Queued, seq: int, lease: int, now: datetime) -> Item:
         attempt=0,
         created_at=now,
         lease=lease,
+        not_before=item.not_before,
     )
 
 
@@ -134,36 +139,52 @@ def _item(row: Sequence[Any], lease: int) -> Item:
         created_at=row[14],
         started_at=row[15],
         lease=lease,
+        not_before=row[16],
     )
 
 
-def claimed_items(tx: Transaction, kind: str, claimed: Sequence[Claimed], *, me: int) -> list[Item]:
+def claimed_items(
+    tx: Transaction, kind: str, claimed: Sequence[Claimed], *, me: int, now: datetime
+) -> list[Item]:
     """Give the next items of lanes just claimed, in their order."""
-    return _next_items(tx, kind, [(lane.key, lane.done_seq) for lane in claimed], me=me)
+    cursors = [(lane.key, lane.done_seq) for lane in claimed]
+    return _next_items(tx, kind, cursors, me=me, claimed_at=now)
 
 
 def _next_items(
-    tx: Transaction, kind: str, cursors: Sequence[tuple[str, int]], *, me: int, held: bool = False
+    tx: Transaction,
+    kind: str,
+    cursors: Sequence[tuple[str, int]],
+    *,
+    me: int,
+    claimed_at: datetime | None = None,
 ) -> list[Item]:
     """Read the next items that may leave; lanes that have none are given back as they should rest.
 
     A statement of its own, after the one that locked the lanes: it sees every number they gave.
 
-    :param held: the lanes have been leased since before this transaction.
+    :param claimed_at: now, where this transaction has leased the lanes; ``None``: they have been
+        leased since before.
     """
     if not cursors:
         return []
     heads = {row[2]: row for row in tx.rows(postgres_sql.HEADS, *columns(cursors, 2))}
     blocked = [it for it in cursors if it[0] in heads and heads[it[0]][12] == ItemState.UNKNOWN]
-    if held and _settled_since(tx, [heads[lane][0] for lane, _ in blocked]):
-        return _next_items(tx, kind, cursors, me=me, held=held)
+    settled, soon = _settled_since(tx, [heads[lane][0] for lane, _ in blocked], claimed_at)
+    if settled:
+        return _next_items(tx, kind, cursors, me=me, claimed_at=claimed_at)
     people = {}
     if blocked:
         people = {row[2]: row for row in tx.rows(postgres_sql.BEHIND, *columns(blocked, 2))}
         _overtake(tx, [(*it, people[it[0]]) for it in blocked if it[0] in people])
-        postgres_lanes.rest(
-            tx, [Rest(kind, lane, me, parked=True) for lane, _ in blocked if lane not in people]
-        )
+        parked = Rest(kind, "", me, parked=True)
+        again = Rest(kind, "", me, ready_at=claimed_at and claimed_at + _SOON)
+        rests = [
+            (again if heads[lane][0] in soon else parked)._replace(key=lane)
+            for lane, _ in blocked
+            if lane not in people
+        ]
+        postgres_lanes.rest(tx, rests)
     # Of a blocked lane what a person wrote leaves, or nothing.
     blocked_lanes = {lane for lane, _ in blocked}
     empty = [lane for lane, _ in cursors if lane not in heads]
@@ -172,16 +193,24 @@ def _next_items(
     return [_item(found[lane], me) for lane, _ in cursors if lane in found]
 
 
-def _settled_since(tx: Transaction, heads: Sequence[str]) -> bool:
+def _settled_since(
+    tx: Transaction, heads: Sequence[str], claimed_at: datetime | None
+) -> tuple[bool, set[str]]:
     """Lock unknown heads, for whose sake lanes are to be parked; tell whether one is so no more.
 
     Who settles one wakes its lane, unless it is leased: then whoever holds it goes on by itself.
-    So it must not be parked by somebody who has not seen that.
+    So it must not be parked by somebody who has not seen that. Whoever has just claimed it may
+    find that it was leased when it was settled, and is not yet known to be: it does not wait,
+    because what settles one may be about to lock any of the lanes that were claimed with it.
+
+    :return: besides, the heads that are just being settled.
     """
     if not heads:
-        return False
-    rows = tx.rows(postgres_sql.LOCK_ITEMS, sorted(heads))
-    return any(row[1] != ItemState.UNKNOWN for row in rows)
+        return False, set()
+    statement = postgres_sql.LOCK_ITEMS if claimed_at is None else postgres_sql.PEEK_ITEMS
+    states = {row[0]: row[1] for row in tx.rows(statement, sorted(heads))}
+    settled = any(state != ItemState.UNKNOWN for state in states.values())
+    return settled, {name for name in heads if name not in states}
 
 
 def _overtake(tx: Transaction, lanes: Sequence[tuple[str, int, Sequence[Any]]]) -> None:
@@ -264,7 +293,7 @@ def finish(
         tx.rows(postgres_sql.KNOWN_AS, *columns(sorted(known), 4))
     show(tx, shown)
     postgres_lanes.rest(tx, rests)
-    return counted, move(tx, moved)
+    return counted, move(tx, moved, now)
 
 
 def _epochs(tx: Transaction, parts: Iterable[tuple[Item, AttemptResult]]) -> dict[str | None, int]:
@@ -316,33 +345,37 @@ def _told(
     return (status if told in (None, "queued") else told), why
 
 
-def move(tx: Transaction, items: Sequence[Item]) -> list[Item]:
+def move(tx: Transaction, items: Sequence[Item], now: datetime) -> list[Item]:
     """Move cursors up to the first item that has not ended; give the next that may leave.
 
-    The lanes are locked already.
+    The lanes are locked already. What has ended under a lost lease may be that for whose sake its
+    lane was parked since, or what somebody else has in hand: nobody but us would wake it.
 
     :param items: of different lanes; each with the lease under which its lane may go on.
     """
     if not items:
         return []
     leases = {(item.lane_kind, item.lane): item.lease for item in items}
-    moved, ended, idle, goes_on = [], [], [], []
+    moved, ended, idle, goes_on, relieved = [], [], [], [], []
     for row in tx.rows(postgres_sql.STANDS, *columns(leases, 2)):
-        kind, lane, done_seq, last_seq, owner, first = row
+        kind, lane, done_seq, last_seq, owner, parked, first, state = row
         done = last_seq if first is None else first - 1
         lease = leases[kind, lane]
         if done > done_seq:
             moved.append((kind, lane, done))
-        if owner is None or owner != lease:
-            continue
-        if first is not None:
-            goes_on.append((kind, lane, done, lease))
-        elif lane.startswith(OWN_LANE):
+        if first is None and lane.startswith(OWN_LANE):
             ended.append((kind, lane))
-        else:
+        elif owner == lease and first is not None:
+            goes_on.append((kind, lane, done, lease))
+        elif owner == lease:
             idle.append((kind, lane, lease))
+        # What has been started is what the other has in hand: a person's, past an unknown head.
+        elif done > done_seq and (parked if owner is None else state != ItemState.STARTED):
+            relieved.append((kind, lane))
     if moved:
         tx.rows(postgres_sql.MOVE, *columns(moved, 3))
+    if relieved:
+        tx.rows(postgres_sql.RELIEVE, *columns(relieved, 2), now)
     for kind in {kind for kind, _ in ended}:
         postgres_lanes.forget(tx, kind, [lane for it, lane in ended if it == kind])
     for group in {(kind, lease) for kind, _, lease in idle}:
@@ -351,5 +384,5 @@ def move(tx: Transaction, items: Sequence[Item]) -> list[Item]:
     found = []
     for group in {(kind, lease) for kind, _, _, lease in goes_on}:
         cursors = [(lane, done) for kind, lane, done, it in goes_on if (kind, it) == group]
-        found += _next_items(tx, group[0], cursors, me=group[1], held=True)
+        found += _next_items(tx, group[0], cursors, me=group[1])
     return found

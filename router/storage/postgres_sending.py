@@ -25,7 +25,8 @@ class OutboxWork:
         def claiming(tx: Transaction, me: int) -> int:
             now = self._clock.now()
             claimed = postgres_lanes.claim(tx, kind, me=me, now=now, limit=limit)
-            tx.published.extend(postgres_outbox.claimed_items(tx, kind, claimed, me=me))
+            items = postgres_outbox.claimed_items(tx, kind, claimed, me=me, now=now)
+            tx.published.extend(items)
             return len(claimed)
 
         self._dispatch.claim(tx, kind, limit, claiming)
@@ -61,7 +62,12 @@ class OutboxWork:
         self._inbox.put(tx, [event for result in results for event in result.events])
         effects = [effect for result in results for effect in result.effects]
         tx.published.extend(following)
-        kinds = {item.lane_kind for item, result in parts if result.state is not ItemState.DONE}
+        # What comes under a lost lease may have woken its lane.
+        kinds = {
+            item.lane_kind
+            for item, result in parts
+            if result.state is not ItemState.DONE or item.lease != tx.me
+        }
         if self._writing.take_effect(tx, effects):
             # Effects may have woken lanes of any kind.
             kinds.update(self._dispatch.items)

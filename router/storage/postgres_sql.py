@@ -181,6 +181,15 @@ WHERE e.type = 'message' AND e.outcome IN ('waiting', 'asking')
 ORDER BY e.lane, e.seq
 """
 
+CALL: Final = "SELECT 1 FROM call WHERE tenant = $1 AND id = $2"
+
+WROTE: Final = """
+SELECT DISTINCT ON (m.channel) m.channel, m.address, m.created_at FROM contact c
+JOIN conversation v ON v.contact = c.id JOIN message m ON m.conversation = v.id
+WHERE c.tenant = $1 AND c.key = $2 AND m.direction = 'in'
+ORDER BY m.channel, m.created_at DESC
+"""
+
 # --- commits
 
 # The fence: who raises an epoch waits for this transaction, or this one waits and sees the raised.
@@ -315,15 +324,16 @@ TURNS_SOON: Final = "UPDATE timer SET due_at = $1 WHERE kind = 'turn' AND due_at
 
 PUT: Final = """
 INSERT INTO outbox (id, tenant, lane, seq, kind, conversation, decided_lane, decided_seq, author,
-  epoch, destination, body, state, attempt, created_at)
-SELECT u.*, 'waiting', 0, $13::timestamptz
+  epoch, destination, body, not_before, state, attempt, created_at)
+SELECT u.*, 'waiting', 0, $14::timestamptz
 FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[],
-  $8::bigint[], $9::text[], $10::bigint[], $11::text[], $12::text[]) AS u
+  $8::bigint[], $9::text[], $10::bigint[], $11::text[], $12::text[],
+  $13::timestamptz[]) AS u
 """
 
 _ITEM: Final = """o.id, o.tenant, o.lane, o.seq, o.kind, o.conversation, o.decided_lane,
   o.decided_seq, o.author, o.epoch, o.destination, o.body, o.state, o.attempt, o.created_at,
-  o.started_at"""
+  o.started_at, o.not_before"""
 
 # The first of each lane that has not ended.
 HEADS: Final = f"""
@@ -405,19 +415,33 @@ RETURNING r.tenant, r.channel, r.provider_id, r.status, r.failure
 
 HOLD: Final = "SELECT pg_advisory_xact_lock(n) FROM unnest($1::bigint[]) AS n"
 
+# The same without waiting: what somebody is just writing does not come back.
+PEEK_ITEMS: Final = """
+SELECT id, state FROM outbox WHERE id = ANY ($1::text[]) FOR NO KEY UPDATE SKIP LOCKED
+"""
+
 # The lanes are locked already, so that their rows are what they are.
 STANDS: Final = """
-SELECT l.kind, l.key, l.done_seq, l.last_seq, l.lease_owner,
-  (SELECT min(seq) FROM outbox WHERE lane = l.key AND seq > l.done_seq
-     AND state IN ('waiting', 'started', 'unknown'))
+SELECT l.kind, l.key, l.done_seq, l.last_seq, l.lease_owner, l.parked, o.seq, o.state
 FROM unnest($1::text[], $2::text[]) AS k (kind, key)
 JOIN lane l ON l.kind = k.kind AND l.key = k.key
+LEFT JOIN LATERAL (SELECT seq, state FROM outbox WHERE lane = l.key AND seq > l.done_seq
+  AND state IN ('waiting', 'started', 'unknown') ORDER BY seq LIMIT 1) o ON true
 """
 
 MOVE: Final = """
 UPDATE lane l SET done_seq = u.done FROM unnest($1::text[], $2::text[], $3::bigint[])
   AS u (kind, key, done)
 WHERE l.kind = u.kind AND l.key = u.key AND l.done_seq < u.done
+"""
+
+# Whoever leases it, or had it parked, did so for the sake of what has ended without them: nothing
+# that they still do would match its row. Its next item may be claimed by anybody.
+RELIEVE: Final = """
+UPDATE lane l SET lease_owner = NULL, parked = false,
+  ready_at = CASE WHEN l.done_seq < l.last_seq THEN $3::timestamptz END
+FROM unnest($1::text[], $2::text[]) AS u (kind, key)
+WHERE l.kind = u.kind AND l.key = u.key
 """
 
 # --- buckets
@@ -467,6 +491,9 @@ RETURNING address, key
 ALIASES: Final = "SELECT tenant, address, key FROM alias"
 
 # --- nodes
+
+# Whoever gets it does what it is named after; a transaction's lock works behind a pooler, too.
+TURN: Final = "SELECT pg_try_advisory_xact_lock($1)"
 
 #: The first half of every node's advisory lock; the second is its number.
 NODE_LOCK: Final = 0x726F7574

@@ -11,13 +11,16 @@ from router.domain.conversation import (
     Turn,
     TurnMessage,
 )
-from router.domain.event import MessageReceived
+from router.domain.event import CallEnded, MessageReceived
 from router.domain.host_event import Unparsed
 from router.domain.identity import Address
 from router.storage import codec, postgres_sql
 from router.storage.postgres_engine import Transaction
 from router.storage.postgres_lanes import columns
-from router.storage.store import Event, EventRef, Work
+from router.storage.store import Event, EventRef, Known, Work, Wrote
+
+_STATUSES = {str(status): status for status in ConversationStatus}
+_NOTHING = Turn()
 
 #: Who a lane belongs to, and their open conversation.
 Thread: TypeAlias = tuple[Contact | None, Conversation | None]
@@ -48,19 +51,30 @@ def next_works(tx: Transaction, cursors: Sequence[Cursor]) -> dict[str, Work]:
     for lane, seq, tenant, source, kind, payload, received_at in rows:
         contact, conversation = threads[lane]
         head = heads[lane]
+        event = _decode(source, kind, payload)
         works[lane] = Work(
             ref=EventRef(lane, seq),
             tenant=tenant,
             source=source,
-            event=_decode(source, kind, payload),
+            event=event,
             received_at=received_at,
             contact=contact,
             conversation=conversation,
             attempts=head.attempts,
             crashes=head.crashes,
             lease=head.lease,
+            known=known_of(tx, tenant, lane, event),
         )
     return works
+
+
+def known_of(tx: Transaction, tenant: str, lane: str, event: Event) -> Known | None:
+    """Give what more is known of a call; ``None`` for any other event."""
+    if not isinstance(event, CallEnded):
+        return None
+    rows = tx.rows(postgres_sql.WROTE, tenant, lane[len(tenant) + 1 :])
+    wrote = (Wrote(channel, Address.from_text(address), at) for channel, address, at in rows)
+    return Known(call=bool(tx.rows(postgres_sql.CALL, tenant, event.id)), wrote=tuple(wrote))
 
 
 def _decode(source: str, kind: str, payload: str) -> Event:
@@ -108,12 +122,16 @@ def _thread(row: Sequence[Any], messages: Sequence[TurnMessage]) -> Thread:
     )
     if row[8] is None:
         return contact, None
+    generation, pending_ask = row[28:30]
+    turn = _NOTHING
+    if messages or generation or pending_ask is not None:
+        turn = Turn(messages=tuple(messages), generation=generation, pending_ask=pending_ask)
     return contact, Conversation(
         id=row[8],
         contact=contact,
         channel=row[9],
         address=Address.from_text(row[10]),
-        status=ConversationStatus(row[11]),
+        status=_STATUSES[row[11]],
         source=row[12],
         owner=row[13],
         owner_since=row[14],
@@ -130,7 +148,7 @@ def _thread(row: Sequence[Any], messages: Sequence[TurnMessage]) -> Thread:
         open_ticket=row[24],
         tags=frozenset(json.loads(row[25])) if row[25] != "[]" else frozenset(),
         attributes=json.loads(row[26]) if row[26] != "{}" else {},
-        turn=Turn(messages=tuple(messages), generation=row[28], pending_ask=row[29]),
+        turn=turn,
     )
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from router.clock import Clock
-from router.domain.event import MessageEchoed
+from router.domain.event import ContactOptedOut, MessageEchoed
 from router.storage import postgres_inbox, postgres_lanes, postgres_outbox
 from router.storage.postgres_dispatch import Dispatch
 from router.storage.postgres_engine import Transaction
@@ -22,8 +22,8 @@ Mirror = Callable[[str, str, str], None]
 
 
 def has_echo(events: Iterable[NewEvent]) -> bool:
-    """Tell whether storing these events may take a conversation over."""
-    return any(isinstance(event.event, MessageEchoed) for event in events)
+    """Tell whether storing these events may take a conversation over, or silence the bot in it."""
+    return any(isinstance(event.event, MessageEchoed | ContactOptedOut) for event in events)
 
 
 class Writing:
@@ -81,18 +81,23 @@ class Writing:
         if not has_echo(events):
             return {}
         postgres_lanes.lock(tx, [(IN, event.lane) for event in events])
-        held = [identity(event) for event in events if isinstance(event.event, MessageEchoed)]
+        fenced = [it for it in events if isinstance(it.event, MessageEchoed | ContactOptedOut)]
+        held = [identity(event) for event in fenced]
         postgres_inbox.hold(tx, held)
         return postgres_inbox.known(tx, names)
 
     def _fence(self, tx: Transaction, item: NewEvent) -> NewEvent:
-        """Let what a person wrote take effect with its acceptance, before its turn comes."""
+        """Let a person's word or an opt-out take effect with its acceptance, not in its turn."""
         event = item.event
-        if not isinstance(event, MessageEchoed):
+        if not isinstance(event, MessageEchoed | ContactOptedOut):
             return item
-        from router.storage import fence
+        from router.storage import fence, refusals
 
         key = item.lane[len(item.tenant) + 1 :]
+        if isinstance(event, ContactOptedOut):
+            refusals.accept_opt_out(tx.sql, item.tenant, key, self.clock.now())
+            tx.published.append(self.dispatch.items[OUT])
+            return item
         channel = item.source.split("/")[1]
         now = self.clock.now()
         stored = fence.accept_echo(tx.sql, item.tenant, key, channel, event, now)

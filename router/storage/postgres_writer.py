@@ -239,8 +239,9 @@ class Flusher:
         try:
             await raw.execute("COMMIT")
         except BaseException as error:
+            answered = isinstance(error, Exception) and not (raw.is_closed() or is_away(error))
             await self._roll_back(raw)
-            if not isinstance(error, Exception) or is_away(error):
+            if not answered:
                 # It may have been committed, and its leases with it; nobody here knows of them.
                 self._lost()
             raise

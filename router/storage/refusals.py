@@ -5,6 +5,9 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from router.errors import Refusal
+from router.ids import new_id
+from router.storage.conflicts import insert_missing
+from router.storage.drafts import discard_drafts
 from router.storage.fence import withdraw
 from router.storage.tables import contact, conversation
 
@@ -26,6 +29,30 @@ def take_up(
         _shut_window(connection, tenant, conversation_id, sent_at)
     elif why is Refusal.OPTED_OUT:
         _opt_out(connection, tenant, conversation_id, now)
+
+
+def accept_opt_out(connection: sa.Connection, tenant: str, key: str, now: datetime) -> None:
+    """Note that a customer wants no messages, in the transaction that accepts that they said so.
+
+    Whoever is not known yet becomes known by it, so that nobody writes to them later.
+
+    :param key: the contact's thread key.
+    """
+    values = {"id": new_id(), "tenant": tenant, "key": key, "created_at": now}
+    empty = {"tags": [], "attributes": {}, "opted_out": True}
+    if insert_missing(connection, contact, {**values, **empty}, key=("tenant", "key")):
+        return
+    who = sa.and_(contact.c.tenant == tenant, contact.c.key == key)
+    connection.execute(sa.update(contact).where(who).values(opted_out=True))
+    threads = (
+        sa.select(conversation.c.id)
+        .join(contact, contact.c.id == conversation.c.contact)
+        .where(who, conversation.c.tenant == tenant, conversation.c.status != "closed")
+    )
+    for thread in connection.execute(threads).scalars().all():
+        _opt_out(connection, tenant, thread, now)
+        why = "the customer opted out at the provider"
+        discard_drafts(connection, tenant, thread, because=why, now=now)
 
 
 def _shut_window(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from router import __version__
 from router.clock import Clock, from_micros, to_micros
-from router.domain.event import MessageEchoed
+from router.domain.event import ContactOptedOut, MessageEchoed
 from router.domain.host_event import TimerFired
 from router.domain.outbox import ItemState
 from router.errors import StorageUnavailable
@@ -186,7 +186,7 @@ class SQLiteStore(Store):
         self._aliases[tenant, address] = key
 
     async def enqueue(self, events: Sequence[NewEvent]) -> list[Accepted]:
-        sql = any(isinstance(item.event, MessageEchoed) for item in events)
+        sql = any(isinstance(item.event, MessageEchoed | ContactOptedOut) for item in events)
         (accepted,) = await self._writer.run_batch(self._put_requests, [events], sql=sql)
         result: list[Accepted] = accepted
         return result
@@ -199,34 +199,36 @@ class SQLiteStore(Store):
 
     def put_events(self, tx: Transaction, events: Sequence[NewEvent]) -> list[Accepted]:
         """Store events inside a transaction and offer what may be worked."""
-        known = sqlite_inbox.known(tx.raw, events)
+        names = [sqlite_inbox.identity(item) for item in events]
+        known = sqlite_inbox.known(tx.raw, names)
         fresh: dict[sqlite_inbox.Identity, NewEvent] = {}
-        for item in events:
-            name = sqlite_inbox.identity(item)
+        for name, item in zip(names, events, strict=True):
             if name not in known and name not in fresh:
                 fresh[name] = self._fence(tx, item)
         now, room = to_micros(self.clock.now()), self._in.room
         offered = list(fresh.values())
-        refs, works = sqlite_inbox.store(tx.raw, offered, me=self._me, room=room, now=now)
+        refs, works = sqlite_inbox.store(
+            tx.raw, offered, me=self._me, room=room, now=now, era=tx.era
+        )
         tx.published.extend(works)
         if room < len(offered):
             tx.published.append(self._in)
         known.update(zip(fresh, refs, strict=True))
-        accepted = []
-        for item in events:
-            name = sqlite_inbox.identity(item)
-            # Only the first of equals is new.
-            accepted.append(Accepted(known[name], new=fresh.pop(name, None) is not None))
-        return accepted
+        # Only the first of equals is new.
+        return [Accepted(known[name], new=fresh.pop(name, None) is not None) for name in names]
 
     def _fence(self, tx: Transaction, item: NewEvent) -> NewEvent:
-        """Let what a person wrote take effect with its acceptance, before its turn comes."""
+        """Let a person's word or an opt-out take effect with its acceptance, not in its turn."""
         event = item.event
-        if not isinstance(event, MessageEchoed):
+        if not isinstance(event, MessageEchoed | ContactOptedOut):
             return item
-        from router.storage import fence
+        from router.storage import fence, refusals
 
         key = item.lane[len(item.tenant) + 1 :]
+        if isinstance(event, ContactOptedOut):
+            refusals.accept_opt_out(tx.sql, item.tenant, key, self.clock.now())
+            tx.published.append(self._items[OUT])
+            return item
         channel = item.source.split("/")[1]
         now = self.clock.now()
         stored = fence.accept_echo(tx.sql, item.tenant, key, channel, event, now)
@@ -247,7 +249,7 @@ class SQLiteStore(Store):
         now = to_micros(self.clock.now())
         claimed = sqlite_lanes.claim(tx.raw, IN, me=self._me, now=now, limit=limit)
         cursors = [Cursor(it.key, it.done_seq, it.attempts, it.crashes) for it in claimed]
-        works = sqlite_threads.next_works(tx.raw, cursors)
+        works = sqlite_threads.next_works(tx.raw, cursors, tx.era)
         for lane in claimed:
             if lane.key not in works:
                 sqlite_lanes.idle(tx.raw, IN, lane.key, me=self._me)
@@ -275,13 +277,17 @@ class SQLiteStore(Store):
             for commit in commits:
                 self._settle(tx, [commit])
             return [None] * len(commits)
-        for lane in sqlite_commits.moved_on(raw, commits):
+        # Where nothing else ran since, a thread is as its lane has left it.
+        doubtful = [it for it in commits if tx.era == 0 or it.work.lease != tx.era]
+        for lane in sqlite_commits.moved_on(raw, doubtful):
             self._offer_again(tx, by_lane.pop(lane))
         waiting = sqlite_lanes.advance(
             raw, IN, [commit.work.ref for commit in by_lane.values()], me=me
         )
         held = [commit for commit in by_lane.values() if commit.work.ref.lane in waiting]
         sqlite_commits.write(raw, held, to_micros(self.clock.now()))
+        if any(map(_is_of_another, held)):
+            tx.disturb()
         self.put_items(tx, [queued for commit in held for queued in _queued(commit)])
         self._take_effect(tx, held)
         self._go_on(tx, [commit.work.ref for commit in held if waiting[commit.work.ref.lane]])
@@ -298,7 +304,7 @@ class SQLiteStore(Store):
         lane, seq = commit.work.ref
         if sqlite_lanes.holds(tx.raw, IN, lane, seq, me=self._me):
             cursor = Cursor(lane, seq - 1, commit.work.attempts)
-            tx.published.extend(sqlite_threads.next_works(tx.raw, [cursor]).values())
+            tx.published.extend(sqlite_threads.next_works(tx.raw, [cursor], tx.era).values())
 
     def _take_effect(self, tx: Transaction, commits: Sequence[Commit]) -> None:
         context = None
@@ -312,7 +318,7 @@ class SQLiteStore(Store):
 
     def _go_on(self, tx: Transaction, done: Sequence[EventRef]) -> None:
         """Offer the next event of lanes that hold more."""
-        works = sqlite_threads.next_works(tx.raw, [Cursor(*ref) for ref in done])
+        works = sqlite_threads.next_works(tx.raw, [Cursor(*ref) for ref in done], tx.era)
         tx.published.extend(works.values())
         for ref in done:
             if ref.lane not in works:
@@ -546,6 +552,12 @@ class SQLiteStore(Store):
             elif callable(thing):
                 thing()
         self.changes.publish(changes)
+
+
+def _is_of_another(commit: Commit) -> bool:
+    """Tell whether the thread that a commit writes belongs to another lane than its event."""
+    thread, work = commit.conversation, commit.work
+    return thread is not None and work.ref.lane != f"{work.tenant}/{thread.contact.key}"
 
 
 def _queued(commit: Commit) -> list[Queued]:

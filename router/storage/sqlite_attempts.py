@@ -15,7 +15,7 @@ from router.domain.outbox import ItemKind, ItemState
 from router.storage import sqlite_buckets, sqlite_lanes
 from router.storage.sqlite_bulk import Bulk
 from router.storage.sqlite_outbox import move
-from router.storage.store import OWN_LANE, AttemptResult, Item, Start, Terms
+from router.storage.store import JOB, OUT, OWN_LANE, AttemptResult, Item, Start, Terms
 
 _STANDS = Bulk(
     """
@@ -65,13 +65,13 @@ UPDATE message SET
 
 _EARLY = Bulk(
     """
-DELETE FROM early_report WHERE (tenant, channel, provider_id) IN (VALUES {rows})
+DELETE FROM early_report WHERE rowid IN (
+  SELECT e.rowid FROM (VALUES {rows}) AS k JOIN early_report e
+    ON e.tenant = k.column1 AND e.channel = k.column2 AND e.provider_id = k.column3)
 RETURNING tenant, channel, provider_id, status, failure
 """,
     3,
 )
-
-_FORGET_LANES = Bulk("DELETE FROM lane WHERE (kind, key) IN (VALUES {rows})", 2)
 
 #: What people see of a message whose item stands in a state. ``done`` is ``sent``.
 _STATUS = {
@@ -158,6 +158,9 @@ def _judge(
     if item.kind in (ItemKind.ASK, ItemKind.CLASSIFY) and row.pending != item.id:
         _unask(raw, item, now)
         return Start.NOT, move(raw, item.lane_kind, item.lane, me=me)
+    if item.not_before is not None and now < (ready_at := to_micros(item.not_before)):
+        sqlite_lanes.postpone(raw, item.lane_kind, item.lane, item.seq, me=me, ready_at=ready_at)
+        return Start.NOT, None
     if terms is not None:
         if terms.window is not None and _closed(terms.window, row.last_in_at, row.shut_at, now):
             return Start.CLOSED, None
@@ -194,7 +197,7 @@ def _admitted(raw: sqlite3.Connection, item: Item, terms: Terms, now: int, *, me
         item.tenant,
         terms.buckets,
         now,
-        waited=since > to_micros(item.created_at),
+        waited=since > to_micros(item.ready_since),
         ahead=item.author is Author.PERSON,
     )
     if ready_at is None:
@@ -259,9 +262,11 @@ def _succeed(raw: sqlite3.Connection, ends: Sequence[End], now: int) -> None:
         status, failure = _told(told, item, result.provider_ref, "sent", result.error)
         lines.append((item.id, status, failure, result.provider_ref))
     _MESSAGE_STATUS.run(raw, lines)
-    lanes = [(item.lane_kind, item.lane) for item, _ in ends]
-    _FORGET_LANES.run(raw, [lane for lane in lanes if lane[1].startswith(OWN_LANE)])
-    sqlite_lanes.idle_all(raw, [lane for lane in lanes if not lane[1].startswith(OWN_LANE)])
+    for kind in (OUT, JOB):
+        lanes = [item.lane for item, _ in ends if item.lane_kind == kind]
+        own = [lane for lane in lanes if lane.startswith(OWN_LANE)]
+        sqlite_lanes.forget_all(raw, kind, own)
+        sqlite_lanes.idle_all(raw, kind, [lane for lane in lanes if not lane.startswith(OWN_LANE)])
 
 
 #: What was reported of messages before their ids were known here: state and failure.

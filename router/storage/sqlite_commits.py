@@ -37,9 +37,9 @@ VALUES {rows}
 
 _NEW_CONVERSATION = Bulk(
     """
-INSERT INTO conversation (channel, address, status, category, risk, priority, language,
-  bot_turns, tags, attributes, pending_ask, turn_from, turn_generation, last_in_at,
-  last_provider_id, last_activity_at, epoch, id, owner, tenant, contact, source, created_at)
+INSERT INTO conversation (channel, address, category, risk, priority, language, bot_turns, tags,
+  attributes, pending_ask, turn_from, turn_generation, last_in_at, last_provider_id,
+  last_activity_at, epoch, id, status, owner, tenant, contact, source, created_at)
 VALUES {rows}
 """,
     23,
@@ -47,16 +47,19 @@ VALUES {rows}
 
 _CONVERSATION = Bulk(
     """
-UPDATE conversation SET channel = v.column1, address = v.column2,
-  status = coalesce(v.column3, status), category = v.column4, risk = v.column5,
-  priority = v.column6, language = v.column7, bot_turns = v.column8, tags = v.column9,
-  attributes = v.column10, pending_ask = v.column11, turn_from = v.column12,
-  turn_generation = v.column13, last_in_at = v.column14, last_provider_id = v.column15,
-  last_activity_at = v.column16, epoch = v.column17
-FROM (VALUES {rows}) AS v WHERE id = v.column18
+UPDATE conversation SET channel = v.column1, address = v.column2, category = v.column3,
+  risk = v.column4, priority = v.column5, language = v.column6, bot_turns = v.column7,
+  tags = v.column8, attributes = v.column9, pending_ask = v.column10, turn_from = v.column11,
+  turn_generation = v.column12, last_in_at = v.column13, last_provider_id = v.column14,
+  last_activity_at = v.column15, epoch = v.column16
+FROM (VALUES {rows}) AS v WHERE id = v.column17
 """,
-    18,
+    17,
 )
+
+# Left alone unless the event changes it: a person may have changed it since it was read, and it
+# would be taken out of the index of what is open, and put back.
+_NEW_STATUS = "UPDATE conversation SET status = ? WHERE id = ?"
 
 _NEW_OWNER = "UPDATE conversation SET owner = ?, owner_since = ? WHERE id = ?"
 
@@ -147,8 +150,11 @@ def _write_threads(raw: sqlite3.Connection, commits: Sequence[Commit], now: int)
         conversation = commit.conversation
         if conversation is None:
             continue
-        values = _thread(commit, conversation, now)
-        if commit.work.conversation is not None:
+        before = commit.work.conversation
+        if conversation is before:
+            continue
+        values = _thread(conversation, now)
+        if before is not None:
             changed.append(values)
             continue
         tenant, contact = commit.work.tenant, conversation.contact
@@ -157,24 +163,26 @@ def _write_threads(raw: sqlite3.Connection, commits: Sequence[Commit], now: int)
             known = codec.dumps(dict(contact.attributes)) if contact.attributes else _NO_ATTRIBUTES
             fresh = (contact.id, tenant, contact.key, contact.name, contact.language)
             people.append((*fresh, contact.opted_out, tags, known, now))
-        opened.append((*values, conversation.owner, tenant, contact.id, conversation.source, now))
+        names = (conversation.owner, tenant, contact.id, conversation.source, now)
+        opened.append((*values, conversation.status, *names))
     _NEW_CONTACT.run(raw, people)
     _NEW_CONVERSATION.run(raw, opened)
     _CONVERSATION.run(raw, changed)
     for commit in commits:
-        if commit.owner is not None and commit.conversation is not None:
-            raw.execute(_NEW_OWNER, (commit.owner, now, commit.conversation.id))
+        before, after = commit.work.conversation, commit.conversation
+        if after is None:
+            continue
+        if before is not None and before.status != after.status:
+            raw.execute(_NEW_STATUS, (after.status, after.id))
+        if commit.owner is not None:
+            raw.execute(_NEW_OWNER, (commit.owner, now, after.id))
 
 
-def _thread(commit: Commit, conversation: Conversation, now: int) -> tuple[Any, ...]:
-    turn, before = conversation.turn, commit.work.conversation
-    # Left alone unless the event changes it: a person may have changed it since it was read.
-    kept = before is not None and before.status == conversation.status
-    attributes = conversation.attributes
+def _thread(conversation: Conversation, now: int) -> tuple[Any, ...]:
+    turn, attributes = conversation.turn, conversation.attributes
     return (
         conversation.channel,
         str(conversation.address),
-        None if kept else conversation.status,
         conversation.category,
         conversation.risk,
         conversation.priority,

@@ -45,14 +45,14 @@ def identity(event: NewEvent) -> Identity:
     return event.source, event.external_id
 
 
-def known(raw: sqlite3.Connection, events: Sequence[NewEvent]) -> dict[Identity, EventRef]:
+def known(raw: sqlite3.Connection, names: Sequence[Identity]) -> dict[Identity, EventRef]:
     """Give those that are stored already."""
-    rows = _KNOWN.run(raw, [identity(event) for event in events])
+    rows = _KNOWN.run(raw, names)
     return {(source, external_id): EventRef(*ref) for source, external_id, *ref in rows}
 
 
 def store(
-    raw: sqlite3.Connection, events: Sequence[NewEvent], *, me: int, room: int, now: int
+    raw: sqlite3.Connection, events: Sequence[NewEvent], *, me: int, room: int, now: int, era: int
 ) -> tuple[list[EventRef], list[Work]]:
     """Store events that are new; give their names, and the work of lanes that are now ours."""
     lanes = [(event.lane, event.tenant) for event in events]
@@ -77,10 +77,12 @@ def store(
         for event, ref, number in zip(events, refs, numbers, strict=True)
         if number.handed
     ]
-    return refs, _works(raw, handed)
+    return refs, _works(raw, handed, era)
 
 
-def _works(raw: sqlite3.Connection, handed: Sequence[tuple[NewEvent, EventRef]]) -> list[Work]:
+def _works(
+    raw: sqlite3.Connection, handed: Sequence[tuple[NewEvent, EventRef]], era: int
+) -> list[Work]:
     """Give the work of events just stored, with their threads, without reading them back."""
     heads = [(event.tenant, *ref) for event, ref in handed]
     threads = sqlite_threads.read_threads(raw, heads)
@@ -96,6 +98,8 @@ def _works(raw: sqlite3.Connection, handed: Sequence[tuple[NewEvent, EventRef]])
                 received_at=event.received_at,
                 contact=contact,
                 conversation=conversation,
+                lease=era,
+                known=sqlite_threads.known_of(raw, event.tenant, ref.lane, event.event),
             )
         )
     return works

@@ -6,53 +6,77 @@ from typing import NamedTuple
 
 from router.storage.sqlite_bulk import Bulk
 
-# Taking numbers and, where a lane was idle, its lease: the event goes straight to a worker of this
-# node, without a claim. Every expression on the right sees the row as it was before.
-_EXTEND = """
-INSERT INTO lane (kind, key, tenant, last_seq, done_seq, ready_at, lease_owner)
-VALUES {{rows}}
-ON CONFLICT (kind, key) DO UPDATE SET
-  last_seq = last_seq + 1,
-  lease_owner = CASE WHEN ready_at IS NULL AND lease_owner IS NULL AND NOT parked
-                     THEN excluded.lease_owner ELSE lease_owner END,
-  {parked}
-RETURNING key, last_seq, lease_owner, done_seq
-"""
-_WIDTH = 7
-# A parked lane stays parked for the bot and its rules, and wakes for a person.
-_EXTEND_FOR_BOT = Bulk(
-    _EXTEND.format(
-        parked="ready_at = CASE WHEN parked THEN ready_at"
-        " ELSE coalesce(ready_at, excluded.ready_at) END"
-    ),
-    _WIDTH,
+# How lanes stand that are about to take numbers or to move. Read first, because what SQLite sets
+# to the value that it had costs as much as a change, in the table and in each of its indexes.
+_STAND = Bulk(
+    """
+SELECT key, last_seq, done_seq, ready_at, lease_owner, parked
+FROM lane WHERE kind = ? AND key IN (VALUES {rows})
+""",
+    1,
 )
-_EXTEND_FOR_PERSON = Bulk(
-    _EXTEND.format(parked="ready_at = coalesce(ready_at, excluded.ready_at), parked = false"),
-    _WIDTH,
+
+_NEW = Bulk(
+    """
+INSERT INTO lane (kind, key, tenant, last_seq, ready_at, lease_owner) VALUES {rows}
+""",
+    6,
+)
+
+# Taking a number where the lane was idle, and its lease where there is room: the event goes
+# straight to a worker of this node, without a claim.
+_HAND = Bulk(
+    """
+UPDATE lane SET last_seq = last_seq + ?, ready_at = ?, lease_owner = ?
+WHERE kind = ? AND key IN (VALUES {rows})
+""",
+    1,
+)
+
+# Taking a number in a lane that has work already, or that is parked and stays so.
+_GROW = Bulk(
+    """
+UPDATE lane SET last_seq = last_seq + ? WHERE kind = ? AND key IN (VALUES {rows})
+""",
+    1,
+)
+
+# A parked lane wakes for a person.
+_WAKE = Bulk(
+    """
+UPDATE lane SET last_seq = last_seq + ?, ready_at = coalesce(ready_at, ?), parked = 0
+WHERE kind = ? AND key IN (VALUES {rows})
+""",
+    1,
 )
 
 _CLAIM = """
 UPDATE lane SET lease_owner = :me WHERE kind = :kind AND key IN (
   SELECT key FROM lane
   WHERE kind = :kind AND ready_at IS NOT NULL AND ready_at <= :now
-    AND lease_owner IS NULL AND NOT parked
+    AND lease_owner IS NULL AND parked = 0
   ORDER BY ready_at LIMIT :limit)
 RETURNING key, tenant, done_seq, attempts, crashes, ready_at
 """
 
 # The cursor moves only while the lease is ours and only forwards: what a stale worker brings
-# matches no row and is dropped.
-_ADVANCE = Bulk(
+# matches no row and is dropped. Nothing else runs between reading the lanes and moving them.
+_FINISH = Bulk(
     """
-UPDATE lane SET done_seq = v.column2, attempts = 0, crashes = 0, last_error = NULL,
-  lease_owner = CASE WHEN last_seq > v.column2 THEN lease_owner END,
-  ready_at = CASE WHEN last_seq > v.column2 THEN ready_at END
-FROM (VALUES {rows}) AS v
-WHERE kind = v.column4 AND key = v.column1 AND lease_owner = v.column3 AND done_seq < v.column2
-RETURNING key, last_seq > done_seq
+UPDATE lane SET done_seq = last_seq, ready_at = NULL, lease_owner = NULL, attempts = 0,
+  crashes = 0, last_error = NULL
+WHERE kind = ? AND key IN (VALUES {rows})
 """,
-    4,
+    1,
+)
+
+_MOVE = Bulk(
+    """
+WITH v AS (VALUES {rows})
+UPDATE lane SET done_seq = v.column2, attempts = 0, crashes = 0, last_error = NULL
+FROM v WHERE kind = v.column3 AND key = v.column1
+""",
+    3,
 )
 
 _HOLDS = "SELECT 1 FROM lane WHERE kind = ? AND key = ? AND lease_owner = ? AND done_seq < ?"
@@ -73,10 +97,12 @@ _IDLE_ALL = Bulk(
     """
 UPDATE lane SET lease_owner = NULL, ready_at = NULL, attempts = 0, last_error = NULL,
   done_seq = last_seq
-WHERE (kind, key) IN (VALUES {rows})
+WHERE kind = ? AND key IN (VALUES {rows})
 """,
-    2,
+    1,
 )
+
+_FORGET_ALL = Bulk("DELETE FROM lane WHERE kind = ? AND key IN (VALUES {rows})", 1)
 
 # What comes late about work that is done leaves the lease of the work after it alone.
 _RELEASE = """
@@ -110,11 +136,15 @@ WHERE lease_owner IS NOT NULL
 """
 
 # A clock that was set back must not hold back what was ready before; retries keep their moment.
-_NOT_LATER = "UPDATE lane SET ready_at = ? WHERE ready_at > ? AND attempts = 0"
+_NOT_LATER = """
+UPDATE lane SET ready_at = ?
+WHERE kind IN ('in', 'out', 'job') AND ready_at IS NOT NULL AND ready_at > ?
+  AND lease_owner IS NULL AND parked = 0 AND attempts = 0
+"""
 
 _NEXT_READY = """
 SELECT min(ready_at) FROM lane
-WHERE kind = ? AND ready_at IS NOT NULL AND lease_owner IS NULL AND NOT parked
+WHERE kind = ? AND ready_at IS NOT NULL AND lease_owner IS NULL AND parked = 0
 """
 
 
@@ -126,6 +156,17 @@ class Claimed(NamedTuple):
     done_seq: int
     attempts: int
     crashes: int
+
+
+class _Lane(NamedTuple):
+    """How a lane stands."""
+
+    key: str
+    last_seq: int
+    done_seq: int
+    ready_at: int | None
+    lease_owner: int | None
+    parked: int
 
 
 class Number(NamedTuple):
@@ -154,20 +195,50 @@ def extend(
     :param me: who leases what was idle.
     :param room: of so many lanes at most; the others are left to be claimed.
     """
-    statement = _EXTEND_FOR_PERSON if person else _EXTEND_FOR_BOT
-    rows = [
-        (kind, key, tenant, 1, 0, now, me if place < room else None)
-        for place, (key, tenant) in enumerate(lanes)
-    ]
-    found = statement.run(raw, rows)
-    # SQLite does not promise the order of what it returns; a lane's numbers rise, that is enough.
-    found.sort(key=lambda row: row[1], reverse=True)
-    taken: dict[str, list[Number]] = {}
-    for key, seq, owner, done_seq in found:
-        # Not asked of SQLite: it takes "IS NOT NULL" for true behind several rows of VALUES.
-        handed = owner == me and done_seq == seq - 1
-        taken.setdefault(key, []).append(Number(seq, handed))
-    return [taken[key].pop() for key, _ in lanes]
+    standing = _standing(raw, kind, [key for key, _ in lanes])
+    counts: dict[str, int] = {}
+    fresh: list[tuple[str, str, int | None]] = []
+    handed: list[str] = []
+    ready: list[str] = []
+    woken: list[str] = []
+    grown: list[str] = []
+    numbers = []
+    for place, (key, tenant) in enumerate(lanes):
+        count = counts[key] = counts.get(key, 0) + 1
+        lane = standing.get(key)
+        hand = count == 1 and place < room
+        if lane is None:
+            numbers.append(Number(count, hand))
+            if count == 1:
+                fresh.append((key, tenant, me if hand else None))
+            continue
+        idle = lane.ready_at is None and lane.lease_owner is None and not lane.parked
+        hand = hand and idle and lane.done_seq == lane.last_seq
+        numbers.append(Number(lane.last_seq + count, hand))
+        if count > 1:
+            continue
+        if idle:
+            (handed if hand else ready).append(key)
+        elif person if lane.parked else lane.ready_at is None:
+            woken.append(key)
+        else:
+            grown.append(key)
+    rows = [(kind, key, tenant, counts[key], now, owner) for key, tenant, owner in fresh]
+    _NEW.run(raw, rows)
+    for count in sorted(set(counts.values())):
+        for statement, keys, values in (
+            (_HAND, handed, (count, now, me, kind)),
+            (_HAND, ready, (count, now, None, kind)),
+            (_WAKE, woken, (count, now, kind)),
+            (_GROW, grown, (count, kind)),
+        ):
+            statement.run(raw, [(key,) for key in keys if counts[key] == count], *values)
+    return numbers
+
+
+def _standing(raw: sqlite3.Connection, kind: str, keys: Sequence[str]) -> dict[str, _Lane]:
+    rows = _STAND.run(raw, [(key,) for key in keys], kind)
+    return {row[0]: _Lane(*row) for row in rows}
 
 
 def claim(raw: sqlite3.Connection, kind: str, *, me: int, now: int, limit: int) -> list[Claimed]:
@@ -181,8 +252,20 @@ def advance(
     raw: sqlite3.Connection, kind: str, cursors: Sequence[tuple[str, int]], *, me: int
 ) -> dict[str, bool]:
     """Move cursors; say of each lane whose lease is not lost whether more is waiting in it."""
-    rows = [(key, seq, me, kind) for key, seq in cursors]
-    return {key: bool(more) for key, more in _ADVANCE.run(raw, rows)}
+    standing = _standing(raw, kind, [key for key, _ in cursors])
+    held, finished, moved = {}, [], []
+    for key, seq in cursors:
+        lane = standing.get(key)
+        if lane is None or lane.lease_owner != me or lane.done_seq >= seq:
+            continue
+        more = held[key] = lane.last_seq > seq
+        if more:
+            moved.append((key, seq, kind))
+        else:
+            finished.append((key,))
+    _FINISH.run(raw, finished, kind)
+    _MOVE.run(raw, moved)
+    return held
 
 
 def holds(raw: sqlite3.Connection, kind: str, key: str, seq: int, *, me: int) -> bool:
@@ -232,9 +315,9 @@ def idle(raw: sqlite3.Connection, kind: str, key: str, *, me: int) -> None:
     raw.execute(_IDLE, (kind, key, me))
 
 
-def idle_all(raw: sqlite3.Connection, lanes: Sequence[tuple[str, str]]) -> None:
-    """Give leases back of lanes, kind and key, that are this node's and hold nothing more."""
-    _IDLE_ALL.run(raw, lanes)
+def idle_all(raw: sqlite3.Connection, kind: str, keys: Sequence[str]) -> None:
+    """Give leases back of lanes that are this node's and hold nothing more."""
+    _IDLE_ALL.run(raw, [(key,) for key in keys], kind)
 
 
 def release(raw: sqlite3.Connection, kind: str, key: str, seq: int, *, me: int) -> None:
@@ -275,3 +358,8 @@ def next_ready(raw: sqlite3.Connection, kind: str) -> int | None:
 def forget(raw: sqlite3.Connection, kind: str, key: str) -> None:
     """Remove a lane that held one item and never will hold another."""
     raw.execute("DELETE FROM lane WHERE kind = ? AND key = ?", (kind, key))
+
+
+def forget_all(raw: sqlite3.Connection, kind: str, keys: Sequence[str]) -> None:
+    """Remove lanes that held one item each and never will hold another."""
+    _FORGET_ALL.run(raw, [(key,) for key in keys], kind)

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from router.clock import from_micros
+from router.clock import from_micros, to_micros
 from router.domain.message import Author
 from router.domain.outbox import ItemKind, ItemState
 from router.storage import sqlite_lanes
@@ -18,15 +18,15 @@ from router.storage.store import OWN_LANE, EventRef, Item, NewItem
 _INSERT = Bulk(
     """
 INSERT INTO outbox (id, tenant, lane, seq, kind, conversation, decided_lane, decided_seq, author,
-  epoch, destination, body, state, attempt, created_at)
+  epoch, destination, body, state, attempt, created_at, not_before)
 VALUES {rows}
 """,
-    15,
+    16,
 )
 
 _ITEM = """
 SELECT id, tenant, lane, seq, kind, conversation, decided_lane, decided_seq, author, epoch,
-  destination, body, state, attempt, created_at, started_at
+  destination, body, state, attempt, created_at, started_at, not_before
 FROM outbox WHERE lane = ? AND seq > ? AND state IN ('waiting', 'started', 'unknown') ORDER BY seq
 """
 
@@ -92,6 +92,7 @@ def _row(queued: Queued, seq: int, now: int) -> tuple[Any, ...]:
         "waiting",
         0,
         now,
+        None if item.not_before is None else to_micros(item.not_before),
     )
 
 
@@ -112,6 +113,7 @@ def _fresh(queued: Queued, seq: int, now: int) -> Item:
         state=ItemState.WAITING,
         attempt=0,
         created_at=from_micros(now),
+        not_before=item.not_before,
     )
 
 
@@ -164,6 +166,7 @@ def _item(row: Sequence[Any]) -> Item:
         attempt=row[13],
         created_at=from_micros(row[14]),
         started_at=None if row[15] is None else from_micros(row[15]),
+        not_before=None if row[16] is None else from_micros(row[16]),
     )
 
 

@@ -13,12 +13,12 @@ from router.domain.conversation import (
     Turn,
     TurnMessage,
 )
-from router.domain.event import MessageReceived
+from router.domain.event import CallEnded, MessageReceived
 from router.domain.host_event import Unparsed
 from router.domain.identity import Address
 from router.storage import codec
 from router.storage.sqlite_bulk import Bulk
-from router.storage.store import Event, EventRef, Work
+from router.storage.store import Event, EventRef, Known, Work, Wrote
 
 _NEXT = Bulk(
     """
@@ -50,6 +50,18 @@ WHERE lane = ? AND seq >= ? AND seq < ? AND type = 'message'
   AND outcome IN ('waiting', 'asking') ORDER BY seq
 """
 
+_CALL = "SELECT 1 FROM call WHERE tenant = ? AND id = ?"
+
+# Beside max(), SQLite gives the other columns of the row that has it.
+_WROTE = """
+SELECT m.channel, m.address, max(m.created_at) FROM contact c
+  JOIN conversation v ON v.contact = c.id JOIN message m ON m.conversation = v.id
+WHERE c.tenant = ? AND c.key = ? AND m.direction = 'in' GROUP BY m.channel ORDER BY m.channel
+"""
+
+
+_STATUSES = {str(status): status for status in ConversationStatus}
+_NOTHING: Turn = Turn()
 
 #: Who a lane belongs to, and their open conversation.
 Thread: TypeAlias = tuple[Contact | None, Conversation | None]
@@ -65,26 +77,46 @@ class Cursor(NamedTuple):
     crashes: int = 0
 
 
-def next_works(raw: sqlite3.Connection, cursors: Sequence[Cursor]) -> dict[str, Work]:
-    """Read the event after each cursor and the thread as it stands; a lane without is left out."""
+def next_works(raw: sqlite3.Connection, cursors: Sequence[Cursor], era: int) -> dict[str, Work]:
+    """Read the event after each cursor and the thread as it stands; a lane without is left out.
+
+    :param era: the transaction's.
+    """
     rows = _NEXT.run(raw, [(cursor.lane, cursor.done_seq) for cursor in cursors])
     threads = read_threads(raw, [(tenant, lane, seq) for lane, seq, tenant, *_ in rows])
     heads = {cursor.lane: cursor for cursor in cursors}
     works = {}
     for lane, seq, tenant, source, kind, payload, received_at in rows:
         contact, conversation = threads[lane]
+        event = _decode(source, kind, payload)
         works[lane] = Work(
             ref=EventRef(lane, seq),
             tenant=tenant,
             source=source,
-            event=_decode(source, kind, payload),
+            event=event,
             received_at=from_micros(received_at),
             contact=contact,
             conversation=conversation,
             attempts=heads[lane].attempts,
             crashes=heads[lane].crashes,
+            lease=era,
+            known=known_of(raw, tenant, lane, event),
         )
     return works
+
+
+def known_of(raw: sqlite3.Connection, tenant: str, lane: str, event: Event) -> Known | None:
+    """Give what more is known of a call; ``None`` for any other event."""
+    if not isinstance(event, CallEnded):
+        return None
+    rows = raw.execute(_WROTE, (tenant, lane[len(tenant) + 1 :])).fetchall()
+    return Known(
+        call=raw.execute(_CALL, (tenant, event.id)).fetchone() is not None,
+        wrote=tuple(
+            Wrote(channel, Address.from_text(address), from_micros(at))
+            for channel, address, at in rows
+        ),
+    )
 
 
 def _decode(source: str, kind: str, payload: str) -> Event:
@@ -125,15 +157,16 @@ def _thread(raw: sqlite3.Connection, lane: str, row: Sequence[Any], before: int)
     if row[6] is None:
         return contact, None
     turn_from, generation, pending_ask = row[25:28]
-    messages: tuple[TurnMessage, ...] = ()
-    if turn_from is not None:
-        messages = _turn(raw, lane, turn_from, before)
+    turn = _NOTHING
+    if turn_from is not None or generation or pending_ask is not None:
+        messages = () if turn_from is None else _turn(raw, lane, turn_from, before)
+        turn = Turn(messages=messages, generation=generation, pending_ask=pending_ask)
     return contact, Conversation(
         id=row[6],
         contact=contact,
         channel=row[7],
         address=Address.from_text(row[8]),
-        status=ConversationStatus(row[9]),
+        status=_STATUSES[row[9]],
         source=row[10],
         owner=row[11],
         owner_since=None if row[12] is None else from_micros(row[12]),
@@ -150,7 +183,7 @@ def _thread(raw: sqlite3.Connection, lane: str, row: Sequence[Any], before: int)
         open_ticket=row[22],
         tags=frozenset(json.loads(row[23])) if row[23] != "[]" else frozenset(),
         attributes=json.loads(row[24]) if row[24] != "{}" else {},
-        turn=Turn(messages=messages, generation=generation, pending_ask=pending_ask),
+        turn=turn,
     )
 
 

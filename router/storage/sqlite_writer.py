@@ -10,6 +10,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
@@ -33,12 +34,31 @@ class Transaction:
 
     :ivar raw: the writer's connection. BEGIN, SAVEPOINT and COMMIT are the writer's to speak.
     :ivar published: what to hand out once the commit is on disk.
+    :ivar era: a thread that was read in an era still stands in the same era as it was read, but
+        for what its own lane has done since. ``0`` is none: here run functions that may change
+        any thread.
     """
 
     def __init__(self, raw: sqlite3.Connection) -> None:
         self.raw = raw
         self.published: list[Any] = []
+        self.era = 0
+        self._eras = 0
         self._sql: Connection | None = None
+
+    def start(self, *, sql: bool) -> None:
+        """Begin anew for a group of operations.
+
+        :param sql: some of them use :attr:`sql`.
+        """
+        self.published = []
+        self._eras += sql
+        self.era = 0 if sql else self._eras + 1
+
+    def disturb(self) -> None:
+        """Say that another lane's thread was changed."""
+        self._eras += 1
+        self.era = 0
 
     @property
     def sql(self) -> "Connection":
@@ -181,9 +201,10 @@ class Writer:
 
     def _work(self, group: list[_Operation]) -> None:
         transaction = self._transaction
-        transaction.published = []
+        sql = any(operation.sql for operation in group)
+        transaction.start(sql=sql)
         try:
-            if any(operation.sql for operation in group):
+            if sql:
                 self._open_sql()
             self._together(group)
             self.error = None
@@ -251,8 +272,11 @@ class Writer:
             raw.execute("RELEASE part")
 
     def _rollback(self) -> None:
-        if self._transaction.raw.in_transaction:
-            self._transaction.raw.execute("ROLLBACK")
+        # Who waits is answered all the same, and so is who comes after: as long as the transaction
+        # cannot be ended no other begins, and each of them is told why.
+        with suppress(sqlite3.Error):
+            if self._transaction.raw.in_transaction:
+                self._transaction.raw.execute("ROLLBACK")
 
     def _settle(self, group: list[_Operation], published: list[Any]) -> None:
         # Hand out first: whoever awaits may look at what its operation set in motion.

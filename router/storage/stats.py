@@ -13,7 +13,15 @@ import sqlalchemy as sa
 
 from router.storage import status
 from router.storage.status import LaneCounts, Open, Queue
-from router.storage.tables import conversation, decision, inbox_event, message, outbox, usage
+from router.storage.tables import (
+    call,
+    conversation,
+    decision,
+    inbox_event,
+    message,
+    outbox,
+    usage,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -111,6 +119,12 @@ def messages(connection: "Connection", scope: Scope) -> Messages:
         _pairs(connection, message, scope.of(message, message.c.created_at), message.c.direction)
     )
     return Messages(inbound=found.get("in", 0), outbound=found.get("out", 0))
+
+
+def calls(connection: "Connection", scope: Scope) -> Mapping[str, int]:
+    """Count calls: ``done``, and ``failed`` for those that reached nobody."""
+    found = dict(_pairs(connection, call, scope.of(call, call.c.began_at), call.c.status))
+    return {"done": found.get("done", 0), "failed": found.get("failed", 0)}
 
 
 def events(connection: "Connection", scope: Scope) -> Table:

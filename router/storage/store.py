@@ -5,10 +5,12 @@ A lane is a numbered log with a cursor. Lanes of kind ``in`` hold customers' thr
 what goes to one address through one channel, ``job`` hold everything slow.
 """
 
+import asyncio
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -91,6 +93,26 @@ class Accepted:
     new: bool
 
 
+class Wrote(NamedTuple):
+    """Where a customer last wrote on one channel, and when."""
+
+    channel: str
+    address: Address
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What more was known when a call was reported, which may be followed up on another channel.
+
+    :param call: the call was reported before, by whichever way.
+    :param wrote: on which channels the customer has ever written, in the order of their names.
+    """
+
+    call: bool = False
+    wrote: tuple[Wrote, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """The next event of a lane, leased to this node, and the thread as it stood when it was read.
@@ -99,7 +121,8 @@ class Work:
     :param conversation: ``None`` where the contact has no open conversation.
     :param attempts: how often working this event has failed.
     :param crashes: above 0 if a process died while it held the lane.
-    :param lease: under what it was claimed, where several nodes work on one database.
+    :param lease: under what it was claimed or read; the store's own.
+    :param known: of a call, what more was known.
     """
 
     ref: EventRef
@@ -112,6 +135,7 @@ class Work:
     attempts: int = 0
     crashes: int = 0
     lease: int = 0
+    known: Known | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +161,7 @@ class NewItem:
         conversation for asks, ``item/<id>`` for what waits for nobody.
     :param destination: the instance that does it.
     :param body: JSON; what it holds depends on the kind.
+    :param not_before: when it may leave at the earliest; ``None``: at once.
     """
 
     id: str
@@ -145,6 +170,7 @@ class NewItem:
     author: Author
     destination: str
     body: str
+    not_before: datetime | None = None
 
     @property
     def lane_kind(self) -> str:
@@ -172,7 +198,8 @@ class Commit:
     :param outcome: the word kept with the event: an outcome's, or ``waiting``, ``asking``,
         ``superseded``, ``recorded``, ``dead``.
     :param conversation: the thread after the event. Written only while its epoch is still the one
-        that was read: else the work is offered again with the thread as it is now.
+        that was read: else the work is offered again with the thread as it is now. If it is the
+        very one that the work holds, the event changes nothing of it, and nothing is written.
     :param owner: the new owner, if the event changes it.
     :param settles: numbers of earlier events of the lane that waited for this decision; they get
         its outcome.
@@ -202,6 +229,7 @@ class Item:
     :param created_at: when it was decided.
     :param started_at: when the last attempt began.
     :param lease: under what it was claimed, where several nodes work on one database.
+    :param not_before: when it may leave at the earliest.
     """
 
     id: str
@@ -220,6 +248,12 @@ class Item:
     created_at: datetime
     started_at: datetime | None = None
     lease: int = 0
+    not_before: datetime | None = None
+
+    @property
+    def ready_since(self) -> datetime:
+        """When it could leave for the first time."""
+        return max(self.created_at, self.not_before or self.created_at)
 
     @property
     def may_have_left(self) -> bool:
@@ -380,8 +414,9 @@ class Store(ABC):
         """Note that an item is about to leave, unless it must not.
 
         It must not when the lease is lost, or when the bot or a rule decided it under an older
-        epoch of its conversation: then it becomes ``withdrawn`` right here. It must not yet when
-        a bucket is empty: its lane then rests until there may be a token, which is no attempt.
+        epoch of its conversation: then it becomes ``withdrawn`` right here. It must not yet before
+        its ``not_before``, or when a bucket is empty: its lane then rests until that moment, or
+        until there may be a token, which is no attempt.
         """
 
     @abstractmethod
@@ -421,6 +456,22 @@ class Store(ABC):
     @abstractmethod
     async def wait_timers(self) -> None:
         """Wait until a timer may be due; a few seconds at most."""
+
+    async def wait_lost(self) -> None:
+        """Wait until this node was taken for dead: what it had leased has gone to others."""
+        await asyncio.Event().wait()  # the only node there is
+
+    @asynccontextmanager
+    async def alone(self, name: str) -> AsyncIterator[bool]:
+        """Do something on one node at a time; gives whether it is this one's turn.
+
+        For what is done now and then, and would be done twice for nothing. There is no leader:
+        each time, whichever node comes while no other is at it has the turn until the end of the
+        context. If the database is lost meanwhile, so is the turn, and nobody says so.
+
+        :param name: of what is done; one word of the program's.
+        """
+        yield True
 
     @abstractmethod
     async def write(self, function: Callable[[Tx], Result]) -> Result:

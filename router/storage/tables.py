@@ -228,6 +228,49 @@ sa.Index(
     postgresql_where=_by_person,
 )
 
+# A telephone call that is over, beside the messages of its conversation. However it was reported,
+# it has the provider's id, so that it is one.
+call = sa.Table(
+    "call",
+    metadata,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("conversation", sa.Text, sa.ForeignKey("conversation.id"), nullable=False),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("party", sa.Text, nullable=False),
+    sa.Column("direction", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("origin", sa.Text, nullable=False),
+    sa.Column("agent", sa.Text),
+    sa.Column("batch", sa.Text),
+    sa.Column("reason", sa.Text),
+    sa.Column("summary", sa.Text, nullable=False),
+    sa.Column("seconds", sa.Integer),
+    sa.Column("data", _json(), nullable=False, server_default="{}"),
+    sa.Column("transcript", _json(), nullable=False, server_default="[]"),
+    sa.Column("recording", _json()),
+    sa.Column("event_lane", sa.Text, nullable=False),
+    sa.Column("event_seq", sa.BigInteger, nullable=False),
+    sa.Column("began_at", Moment, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+)
+sa.Index("call_conversation", call.c.conversation, call.c.began_at)
+sa.Index("call_recent", call.c.tenant, call.c.began_at)
+
+# First messages of which there are several wordings: which one a customer was sent.
+first_message = sa.Table(
+    "first_message",
+    metadata,
+    sa.Column("message", sa.Text, sa.ForeignKey("message.id"), primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("conversation", sa.Text, sa.ForeignKey("conversation.id"), nullable=False),
+    sa.Column("rule", sa.Text, nullable=False),
+    sa.Column("variant", sa.Text, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+)
+sa.Index("first_message_recent", first_message.c.tenant, first_message.c.created_at)
+
 decision = sa.Table(
     "decision",
     metadata,
@@ -260,6 +303,8 @@ outbox = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
     sa.Column("created_at", Moment, nullable=False),
+    # Held back until then, by quiet hours.
+    sa.Column("not_before", Moment),
     sa.Column("started_at", Moment),
     sa.Column("finished_at", Moment),
     sa.Column("provider_ref", sa.Text),
@@ -269,7 +314,6 @@ outbox = sa.Table(
     sa.Column("echo", sa.Text),
     sa.UniqueConstraint("lane", "seq"),
 )
-sa.Index("outbox_decided", outbox.c.decided_lane, outbox.c.decided_seq)
 sa.Index("outbox_conversation", outbox.c.conversation, outbox.c.created_at)
 sa.Index("outbox_recent", outbox.c.tenant, outbox.c.created_at)
 _unsettled = outbox.c.state.not_in(["done", "withdrawn"])
@@ -320,6 +364,40 @@ breaker = sa.Table(
     sa.Column("opened_at", Moment, nullable=False),
     sa.Column("until", Moment, nullable=False),
     sa.Column("error", sa.Text, nullable=False),
+)
+
+# The files that customers sent, by what is in them; the bytes are elsewhere. One that comes again
+# is the same row, used again.
+media = sa.Table(
+    "media",
+    metadata,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("content_type", sa.Text, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("used_at", Moment, nullable=False),
+)
+sa.Index("media_used", media.c.used_at)
+
+# What a channel asks its provider for, again and again. generation is the fence: what a poll found
+# is kept only under the one that was taken; holder and leased_until say that a poll is under way,
+# held that there is none until a person says so, and why.
+poller = sa.Table(
+    "poller",
+    metadata,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("channel", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("cursor", sa.Text),
+    sa.Column("generation", sa.BigInteger, nullable=False),
+    sa.Column("holder", sa.Text),
+    sa.Column("leased_until", Moment),
+    sa.Column("held", sa.Text),
+    sa.Column("due_at", Moment, nullable=False),
+    sa.Column("polled_at", Moment),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("failing_since", Moment),
+    sa.Column("error", sa.Text),
 )
 
 timer = sa.Table(
@@ -420,6 +498,50 @@ link = sa.Table(
     sa.Column("ticket", sa.Text, sa.ForeignKey("ticket.id")),
     sa.Column("created_at", Moment, nullable=False),
 )
+
+# What the tokens of the API are signed with: the newest key of a tenant that is not retired signs,
+# every one that is not retired is believed.
+api_key = sa.Table(
+    "api_key",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("secret", sa.Text, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("retired_at", Moment),
+)
+sa.Index("api_key_tenant", api_key.c.tenant, api_key.c.created_at)
+
+# A token of the API, without the token: what makes it revocable.
+api_token = sa.Table(
+    "api_token",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("key", sa.Text, sa.ForeignKey("api_key.id"), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("scopes", _json(), nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),
+    sa.Column("expires_at", Moment, nullable=False),
+    sa.Column("revoked_at", Moment),
+    sa.Column("revoked_by", sa.Text),
+)
+sa.Index("api_token_tenant", api_token.c.tenant, api_token.c.created_at)
+
+# What a request with an Idempotency-Key was answered: a repeat gets the same, and does nothing.
+api_answer = sa.Table(
+    "api_answer",
+    metadata,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("token", sa.Text, primary_key=True),
+    sa.Column("route", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("answer", sa.Text),
+    sa.Column("created_at", Moment, nullable=False),
+)
+sa.Index("api_answer_created", api_answer.c.created_at)
 
 usage = sa.Table(
     "usage",

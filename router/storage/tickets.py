@@ -13,6 +13,7 @@ from router.domain.ticket import TicketState
 from router.errors import ActRefused, NotFound
 from router.ids import new_id
 from router.storage.conflicts import insert_missing
+from router.storage.keyset import behind, in_order
 from router.storage.store import EventRef
 from router.storage.tables import conversation as conversation_table
 from router.storage.tables import escalation, ticket, ticket_entry
@@ -181,9 +182,13 @@ def list_tickets(
     states: Sequence[str] = (),
     queue: str | None = None,
     conversation: str | None = None,
+    before: Sequence[Any] | None = None,
     limit: int = 50,
 ) -> list[TicketView]:
-    """Give tickets, the last touched first."""
+    """Give tickets, the last touched first.
+
+    :param before: only those behind this place: ``updated_at`` and ``number`` of another one.
+    """
     statement = sa.select(ticket).where(ticket.c.tenant == tenant)
     if states:
         statement = statement.where(ticket.c.state.in_(states))
@@ -191,8 +196,11 @@ def list_tickets(
         statement = statement.where(ticket.c.queue == queue)
     if conversation is not None:
         statement = statement.where(ticket.c.conversation == conversation)
-    newest = (ticket.c.updated_at.desc(), ticket.c.number.desc())
-    return [_ticket(row) for row in connection.execute(statement.order_by(*newest).limit(limit))]
+    order = ((ticket.c.updated_at, True), (ticket.c.number, True))
+    if before is not None:
+        statement = statement.where(behind(order, before))
+    statement = statement.order_by(*in_order(order)).limit(limit)
+    return [_ticket(row) for row in connection.execute(statement)]
 
 
 def show_ticket(connection: sa.Connection, tenant: str, name: str) -> TicketView:
@@ -259,6 +267,44 @@ def change_state(
         else:
             done = sa.update(conversation_table).where(of_it, opened == view.id)
             connection.execute(done.values(open_ticket=None))
+    return show_ticket(connection, tenant, view.id)
+
+
+def assign_ticket(
+    connection: sa.Connection,
+    tenant: str,
+    name: str,
+    *,
+    assignee: str | None,
+    by: str,
+    now: datetime,
+) -> TicketView:
+    """Give a ticket to a person, and note who did.
+
+    :param name: its number or its id.
+    :param assignee: ``None`` takes it from whoever has it.
+    :raises NotFound: if the tenant has none of this name.
+    :raises ActRefused: if it is closed, or the person's already.
+    """
+    view = show_ticket(connection, tenant, name)
+    connection.execute(
+        sa.select(ticket.c.id)
+        .where(ticket.c.id == view.id, ticket.c.tenant == tenant)
+        .with_for_update()
+    )
+    view = show_ticket(connection, tenant, view.id)
+    if view.state == TicketState.CLOSED:
+        raise ActRefused(f"ticket {view.number} is closed. Open a new one")
+    if view.assignee == assignee:
+        whose = "nobody's" if assignee is None else f"{assignee}'s"
+        raise ActRefused(f"ticket {view.number} is {whose} already")
+    connection.execute(
+        sa.update(ticket)
+        .where(ticket.c.id == view.id, ticket.c.tenant == tenant)
+        .values(assignee=assignee, updated_at=now)
+    )
+    what = "assigned to nobody" if assignee is None else f"assigned to {assignee}"
+    note(connection, tenant=tenant, ticket=view.id, author=by, what=what, now=now)
     return show_ticket(connection, tenant, view.id)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
@@ -12,7 +12,7 @@ from router.storage.store import EventRef
 def as_values(thing: Any) -> Any:
     """Give a view, or anything made of views, as values for JSON.
 
-    Moments are ISO 8601 in UTC, events ``lane#seq``, enums their words.
+    Moments are ISO 8601 in UTC, durations seconds, events ``lane#seq``, enums their words.
     """
     if isinstance(thing, EventRef):
         return str(thing)
@@ -20,6 +20,8 @@ def as_values(thing: Any) -> Any:
         return {field.name: as_values(getattr(thing, field.name)) for field in fields(thing)}
     if isinstance(thing, datetime):
         return thing.isoformat()
+    if isinstance(thing, timedelta):
+        return thing.total_seconds()
     if isinstance(thing, Enum):
         return as_values(thing.value)
     if isinstance(thing, Mapping):

@@ -36,8 +36,8 @@ WRONG_HOST: Final = (
 CROSS_SITE: Final = "This request was made by another site's page, so it is refused."
 
 
-class LocalOnly:
-    """Decides whether a request was made on this machine.
+class Networks:
+    """The networks of the trusted proxies, read once for each configuration.
 
     :param trusted_proxies: gives ``[router] trusted_proxies`` as configured now.
     """
@@ -45,6 +45,61 @@ class LocalOnly:
     def __init__(self, trusted_proxies: Callable[[], Sequence[str]]) -> None:
         self._trusted_proxies = trusted_proxies
         self._read: tuple[Sequence[str], tuple[_Net, ...]] = ((), ())
+
+    def __call__(self) -> tuple[_Net, ...]:
+        proxies = self._trusted_proxies()
+        if self._read[0] is not proxies:
+            self._read = (proxies, tuple(ip_network(text, strict=False) for text in proxies))
+        return self._read[1]
+
+
+def client_address(scope: Scope, networks: Networks) -> str | None:
+    """Give who asks, for counting: an IPv4 address, or the /64 that an IPv6 address is in.
+
+    ``None`` for this machine: something here, or a proxy or tunnel that nobody told us of and
+    behind which everybody would be one. What a trusted proxy says is believed; of several the last
+    one's word counts that is not about another trusted one.
+    """
+    client = scope.get("client")
+    if not client:
+        return None
+    text: str = client[0]
+    trusted = networks()
+    if trusted:
+        peer = _ip(text)
+        if peer is not None and _in(peer, trusted):
+            text = _vouched(_chains(headers_of(scope)), trusted, text)
+    elif ":" not in text:  # the most frequent case, without reading the address
+        return None if text.startswith("127.") else text
+    address = _ip(text)
+    if address is None:
+        return text
+    if address.is_loopback:
+        return None
+    if isinstance(address, IPv6Address):
+        return str(IPv6Address(int(address) >> 64 << 64))
+    return str(address)
+
+
+def _vouched(chains: list[list[str]], trusted: tuple[_Net, ...], peer: str) -> str:
+    """Give the nearest address that is no trusted proxy's, as the proxies tell it."""
+    for text in reversed(chains[0]):
+        address = _ip(_without_port(text))
+        if address is None:
+            break
+        if not _in(address, trusted):
+            return str(address)
+    return peer
+
+
+class LocalOnly:
+    """Decides whether a request was made on this machine.
+
+    :param trusted_proxies: gives ``[router] trusted_proxies`` as configured now.
+    """
+
+    def __init__(self, trusted_proxies: Callable[[], Sequence[str]]) -> None:
+        self._networks = Networks(trusted_proxies)
 
     def refusal(self, scope: Scope) -> str | None:
         """Say in a sentence why a request is refused with 403; ``None`` lets it in."""
@@ -66,12 +121,6 @@ class LocalOnly:
         if scope["method"] not in _SAFE_METHODS and _is_cross_site(headers, hosts):
             return CROSS_SITE
         return None
-
-    def _networks(self) -> tuple[_Net, ...]:
-        proxies = self._trusted_proxies()
-        if self._read[0] is not proxies:
-            self._read = (proxies, tuple(ip_network(text, strict=False) for text in proxies))
-        return self._read[1]
 
 
 def is_loopback_host(host: str) -> bool:

@@ -7,7 +7,6 @@ from router.web.access import LocalOnly
 from router.web.health import PREFIX as HEALTH
 from router.web.health import Health
 from router.web.host import WebHost
-from router.web.problem import problem
 from router.web.stats import PATH as STATS
 from router.web.stats import StatsView
 from router.web.webhooks import PREFIX as HOOKS
@@ -42,7 +41,9 @@ class App:
         self._webhooks = Webhooks(host, self._local_only, patience)
         self._health = Health(host)
         self._stats = StatsView(host, self._local_only)
+        self._patience = patience
         self._pages: ASGIApp | None = None
+        self._api: ASGIApp | None = None
         self._metrics: ASGIApp | None = None
         self._self_test: ASGIApp | None = None
 
@@ -58,10 +59,10 @@ class App:
                 await self._health(scope, receive, send)
             elif path == METRICS:
                 await self._numbers(scope, receive, send)
-            elif path == STATS:
+            elif path == STATS and not _has_token(scope):
                 await self._stats(scope, receive, send)
             elif path.startswith(API):
-                await problem(send, 404, "The API has no such path.")
+                await self._answer(scope, receive, send)
             else:
                 await self._page(scope, receive, send)
         elif scope["type"] == "lifespan":
@@ -76,6 +77,13 @@ class App:
 
             self._pages = build_pages(self._host, self._local_only)
         await self._pages(scope, receive, send)
+
+    async def _answer(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        if self._api is None:
+            from router.web.api.app import Api
+
+            self._api = Api(self._host, self._patience)
+        await self._api(scope, receive, send)
 
     async def _test(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         if self._self_test is None:
@@ -99,3 +107,8 @@ async def _lifespan(receive: asgi.Receive, send: asgi.Send) -> None:
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":
             return
+
+
+def _has_token(scope: asgi.Scope) -> bool:
+    """Say whether a request may be asked who it is, else only where it comes from counts."""
+    return any(name.lower() == b"authorization" for name, _ in scope["headers"])

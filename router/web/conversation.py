@@ -8,7 +8,7 @@ that is wrong, one that is over, and one that its business turned off give the s
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
@@ -20,6 +20,7 @@ from router.domain.conversation import BOT, NOBODY
 from router.domain.identity import Address
 from router.errors import NotFound
 from router.pipeline.notices import PATH
+from router.storage.calls import CallView, calls_of
 from router.storage.conversations import ConversationView, Line, last_lines, show_conversation
 from router.storage.drafts import DraftView, list_drafts
 from router.storage.escalations import EscalationView, show_escalation
@@ -63,6 +64,7 @@ class LinkedView:
     :param ticket: the ticket that it came with, else the one that the conversation has open.
     :param drafts: those that wait for a person.
     :param earlier: there are messages before the first of ``lines``.
+    :param calls: the calls since the first of ``lines``.
     """
 
     conversation: ConversationView
@@ -70,8 +72,14 @@ class LinkedView:
     ticket: TicketView | None
     drafts: tuple[DraftView, ...]
     lines: tuple[Line, ...]
+    calls: tuple[CallView, ...] = ()
     earlier: bool
     expires_at: datetime
+
+    @property
+    def timeline(self) -> list[Line | CallView]:
+        """Messages and calls, oldest first."""
+        return sorted([*self.lines, *self.calls], key=lambda it: it.at)
 
     @property
     def address(self) -> Address:
@@ -102,6 +110,10 @@ def linked_view(connection: "Connection", secret: str, now: datetime) -> LinkedV
     conversation = show_conversation(connection, tenant, link.conversation)
     ticket = link.ticket or conversation.open_ticket
     lines = last_lines(connection, tenant, conversation.id, limit=_LINES + 1)
+    earlier, lines = len(lines) > _LINES, lines[-_LINES:]
+    calls = calls_of(connection, tenant, conversation.id, limit=_LINES)
+    if earlier:
+        calls = [call for call in calls if call.at >= lines[0].at]
     return LinkedView(
         conversation=conversation,
         escalation=show_escalation(connection, tenant, link.escalation)
@@ -109,8 +121,9 @@ def linked_view(connection: "Connection", secret: str, now: datetime) -> LinkedV
         else None,
         ticket=show_ticket(connection, tenant, ticket) if ticket else None,
         drafts=tuple(reversed(list_drafts(connection, tenant, conversation=conversation.id))),
-        lines=tuple(lines[-_LINES:]),
-        earlier=len(lines) > _LINES,
+        lines=tuple(lines),
+        calls=tuple(calls),
+        earlier=earlier,
         expires_at=link.expires_at,
     )
 
@@ -143,6 +156,7 @@ class LinkedConversation:
             view=view,
             now=self._host.clock.now(),
             timezone=tenant.timezone,
+            minutes=minutes,
             time=lambda moment: clock_time(moment, tenant.timezone),
             day=lambda moment: moment.astimezone(zone).strftime(texts["day_format"]),
             chosen_language=language if wish else "",
@@ -158,6 +172,12 @@ class LinkedConversation:
             return await self._host.store.read(lambda it: linked_view(it, secret, now))
         except NotFound:  # what it led to is there no more, or is not its tenant's
             return None
+
+
+def minutes(length: timedelta) -> str:
+    """Give a length as a telephone shows it: ``1:05``."""
+    seconds = round(length.total_seconds())
+    return f"{seconds // 60}:{seconds % 60:02}"
 
 
 def _words(language: str) -> dict[str, Any]:

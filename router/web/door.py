@@ -10,7 +10,7 @@ import logging
 import resource
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from router.web.asgi import ASGIApp, Receive, Scope, Send
 
@@ -149,7 +149,7 @@ class _Door(asyncio.Protocol):
     def __init__(self, doors: Doors, inside: asyncio.Protocol) -> None:
         self._doors = doors
         self._inside = inside
-        self._transport: asyncio.BaseTransport | None = None
+        self._transport: asyncio.Transport | None = None
         #: The server's protocol knows of the connection.
         self._entered = False
         #: The connection counts.
@@ -160,7 +160,7 @@ class _Door(asyncio.Protocol):
         self.since: float | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
         self.client = tuple((transport.get_extra_info("peername") or ("", 0))[:2])
         self.since = asyncio.get_running_loop().time()
         self.opened = self._entered = self._doors.enter(self)
@@ -202,5 +202,5 @@ class _Door(asyncio.Protocol):
 
     def _abort(self) -> None:
         # Not close(): that waits until what was written is read, by whoever does not read.
-        if isinstance(self._transport, asyncio.Transport):
+        if self._transport is not None:
             self._transport.abort()

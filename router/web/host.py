@@ -8,6 +8,7 @@ from router.plugin.channel import Capabilities, WebhookAnswer, WebhookRequest
 from router.plugin.context import Log
 
 if TYPE_CHECKING:
+    from router.pipeline.surroundings import Surroundings
     from router.settings.model import Settings
     from router.storage.store import Store
 
@@ -84,6 +85,11 @@ class WebHost(Protocol):
     @property
     def draining(self) -> bool:
         """Whether the daemon is about to stop; streams end, readiness is false."""
+        ...
+
+    @property
+    def surroundings(self) -> "Surroundings":
+        """What acts of people need to know besides the database."""
         ...
 
     def channel(self, tenant: str, name: str) -> LiveChannel | None:

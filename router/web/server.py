@@ -73,46 +73,21 @@ async def _hypercorn(
     shutdown: Callable[[], Awaitable[None]],
     doors: Doors,
 ) -> None:
-    """Serve with hypercorn's connections, accepted here: its own loop lets everybody in."""
-    from hypercorn.app_wrappers import ASGIWrapper
-    from hypercorn.asyncio.tcp_server import TCPServer
-    from hypercorn.asyncio.worker_context import WorkerContext
-    from hypercorn.config import Config
+    """Serve with hypercorn's protocols, on connections of ours: its own loop lets everybody in."""
+    from router.web.connection import Answering, Connections
 
-    config = Config()
-    config.accesslog = None
+    config = Answering()
     config.errorlog = logging.getLogger("hypercorn")
-    config.keep_alive_timeout = _KEEP_ALIVE
-    config.include_server_header = False
+    connections = Connections(app, config, keep_alive=_KEEP_ALIVE)
     loop = asyncio.get_running_loop()
-    context = WorkerContext(None)
-    wrapped = ASGIWrapper(app)  # type: ignore[arg-type]
-    connections: set[asyncio.Task[Any]] = set()
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - for the type checker
-        connections.add(task)
-        try:
-            await TCPServer(wrapped, loop, config, context, {}, reader, writer)
-        finally:
-            connections.discard(task)
-
-    def protocol() -> asyncio.Protocol:
-        reader = asyncio.StreamReader(loop=loop)
-        return asyncio.StreamReaderProtocol(reader, connected, loop=loop)
-
-    server = await loop.create_server(doors.behind(protocol), sock=listener, backlog=_BACKLOG)
+    server = await loop.create_server(
+        doors.behind(connections.make), sock=listener, backlog=_BACKLOG
+    )
     try:
         await shutdown()
     finally:
         server.close()
-        # Idle connections end by this, the others with the answer they are at.
-        await context.terminated.set()
-        if connections:
-            await asyncio.wait(set(connections), timeout=_GRACE)
-        for task in set(connections):
-            task.cancel()
+        await connections.close(_GRACE)
 
 
 async def _uvicorn(

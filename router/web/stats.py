@@ -1,7 +1,8 @@
 """``GET /api/v1/stats``: conversations, messages and the queue, in numbers.
 
-Access: until API tokens exist, from this machine only, as the simulator's page. Errors are
-problem+json. config/MONITORING.md documents the answer, word by word.
+Access: from this machine, as the simulator's page; who sends a token is answered by
+``router.web.api.numbers``. Errors are problem+json. config/MONITORING.md documents the answer,
+word by word.
 """
 
 import json
@@ -88,6 +89,7 @@ def numbers(
     """
     from router.storage import stats  # here, because it brings SQLAlchemy
     from router.storage.breakers import open_breakers
+    from router.storage.variants import count_variants
 
     stats.hold_still(connection)
     scope = stats.Scope(tenant=tenant, since=since)
@@ -125,6 +127,11 @@ def numbers(
         "outbox": items,
         "open": asdict(stats.waiting_for_people(connection, scope)),
         "ai": {name: asdict(used) for name, used in backends.items()},
+        "calls": stats.calls(connection, scope),
+        "variants": [
+            {**asdict(it), "share": None if it.share is None else round(it.share, 4)}
+            for it in count_variants(connection, scope)
+        ],
         "breakers": [
             {
                 "tenant": it.tenant,

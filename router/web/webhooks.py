@@ -6,8 +6,9 @@ from typing import Final
 from router.domain.identity import MAIN_TENANT
 from router.plugin.channel import WebhookRequest
 from router.web import asgi
-from router.web.access import LocalOnly
+from router.web.access import LocalOnly, Networks
 from router.web.host import LiveChannel, WebHost
+from router.web.limits import WebhookLimits
 
 PREFIX: Final = "/hooks/"
 
@@ -30,6 +31,8 @@ class Webhooks:
         self._host = host
         self._patience = patience
         self._local_only = local_only
+        networks = Networks(lambda: host.settings.router.trusted_proxies)
+        self._limits = WebhookLimits(host, networks)
 
     def find(self, path: str) -> tuple[LiveChannel, str] | None:
         """Give the channel and endpoint that a path means, or ``None``."""
@@ -47,6 +50,13 @@ class Webhooks:
 
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         found = self.find(scope["path"])
+        named = ("", "") if found is None else (found[0].tenant, found[0].name)
+        seconds = self._limits.wait(scope, *named)
+        if seconds:
+            retry = ((b"retry-after", str(seconds).encode()),)
+            known = None if found is None else found[0]
+            await self._refuse(send, known, 429, "Too fast: send it again later.", retry)
+            return
         if found is None:
             await self._refuse(send, None, 404, _UNKNOWN)
             return
@@ -94,6 +104,8 @@ class Webhooks:
         result = await self._host.intake.receive(channel, request)
         metrics.intake_seconds.observe(clock.monotonic() - began, channel.tenant, channel.name)
         metrics.webhooks.count(channel.tenant, channel.name, str(result.status))
+        if result.status != 403:
+            self._limits.signed(channel.tenant, channel.name)
         extra: list[asgi.RawHeader] = []
         if result.retry_after is not None:
             extra.append((b"retry-after", str(result.retry_after).encode()))

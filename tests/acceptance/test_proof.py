@@ -1,4 +1,4 @@
-"""The crash proof in short: fifteen kills on SQLite. ``make proof`` is the whole of it."""
+"""The crash proof in short: fifteen kills on each store. ``make proof`` is the whole of it."""
 
 import os
 import random
@@ -14,7 +14,7 @@ KILLS = int(os.environ.get("ROUTER_KILLS", "15"))
 SEED = int(os.environ.get("ROUTER_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
 
 
-@pytest.mark.parametrize("store", ["sqlite"])
+@pytest.mark.parametrize("store", kills.STORES)
 @pytest.mark.timeout(240 + 10 * KILLS)
 async def test_nothing_acknowledged_is_lost_or_done_twice_whenever_processes_are_killed(
     store: Store, tmp_path: Path

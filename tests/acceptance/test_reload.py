@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import httpx
@@ -28,8 +29,9 @@ from tests.acceptance.provider import Provider
 
 #: How often it is reloaded; `make reloads` asks for more.
 RELOADS = int(os.environ.get("ROUTER_RELOADS", "100"))
-#: Seconds between two webhooks, and then what they take: more than fifty a second.
-PAUSE = 0.01
+#: Webhooks a second, whatever becomes of those before, and how many may be under way at once.
+RATE = 50
+SENDERS = 8
 ANA = "tel:+573000000001"
 
 
@@ -96,10 +98,13 @@ def test_webhooks_that_come_in_while_it_reloads_are_neither_lost_nor_misrouted(
     with running(tmp_path) as (provider, daemon):
         stop, sent, refused = threading.Event(), [], []
 
-        def send() -> None:
+        began = time.monotonic()
+
+        def send(first: int) -> None:
             with httpx.Client(timeout=PATIENCE) as client:
-                number = 0
-                while not stop.is_set():
+                for number in count(first, SENDERS):
+                    if stop.wait(max(0.0, began + number / RATE - time.monotonic())):
+                        break
                     channel = ("ledger", "safe")[number % 2]
                     sender = f"tel:+57300{channel[0] == 's':d}{number % 40:06d}"
                     name = f"m{number}"
@@ -110,11 +115,10 @@ def test_webhooks_that_come_in_while_it_reloads_are_neither_lost_nor_misrouted(
                     if answer.status_code != 200:
                         refused.append((name, answer.status_code))
                     sent.append((channel, name))
-                    number += 1
-                    time.sleep(PAUSE)
 
-        sender = threading.Thread(target=send)
-        sender.start()
+        senders = [threading.Thread(target=send, args=(first,)) for first in range(SENDERS)]
+        for sender in senders:
+            sender.start()
         try:
             hashes = {reload(daemon)}
             for number in range(RELOADS):
@@ -128,7 +132,9 @@ def test_webhooks_that_come_in_while_it_reloads_are_neither_lost_nor_misrouted(
                 hashes.add(reload(daemon))
         finally:
             stop.set()
-            sender.join()
+            for sender in senders:
+                sender.join()
+        seconds = time.monotonic() - began
 
         assert refused == []
         wait_for(lambda: len(said(provider)) >= len(sent), "answered", 60)
@@ -148,6 +154,12 @@ def test_webhooks_that_come_in_while_it_reloads_are_neither_lost_nor_misrouted(
         assert not of_word["A"] & of_word["B"]
         assert of_word["A"] | of_word["B"] <= hashes
         assert "Traceback" not in daemon.log
+        # For `make reloads`, which shows it.
+        rate = len(sent) / seconds
+        print(  # noqa: T201
+            f"{RELOADS} reloads in {seconds:.0f} s, and {len(sent)} webhooks, {rate:.0f} a second:"
+            " none dropped, none misrouted, each decided by one configuration"
+        )
 
 
 def reload(daemon: Daemon) -> str:
@@ -270,3 +282,38 @@ def test_a_new_plugin_needs_a_restart_and_is_told_so(tmp_path: Path) -> None:
 
         assert 'there is no channel kind "more"' in told
         assert "[router] plugins has changed: restart the router" in told
+
+
+def test_a_reload_that_recorded_traffic_speaks_against_is_refused(tmp_path: Path) -> None:
+    with running(tmp_path) as (provider, daemon):
+        for number in range(20):
+            word = "repite" if number < 5 else "calla"
+            daemon.say(f"m{number}", f"tel:+5730000001{number:02d}", f"{word} {number}")
+        wait_for(
+            lambda: daemon.rows("SELECT count(*) FROM decision") == [(20,)], "everything decided"
+        )
+        config = (daemon.folder / "router.toml").read_text()
+        careful = 'reload_replay = { since = "7d", max_changed = "10%" }'
+        edit(daemon, "router.toml", config.replace("[router]", f"[router]\n{careful}"))
+        assert "[router] reload_replay: none → { since" in daemon.command("reload")
+        edit(daemon, "rules.toml", rules("A").replace('"repite"', '"canta"'))
+
+        told = daemon.command("reload", status=1)
+
+        assert "5 of 20 decisions of the last 7d would come out differently (25.00%)" in told
+        assert "5 x less careful: reply by A → ignore by (default)" in told
+        assert "not reloaded: what runs goes on unchanged" in told
+        assert "5 of 20 decisions" in daemon.log
+        assert metric(daemon, "router_settings_last_load_applied").endswith(" 0.0")
+        daemon.say("m20", ANA, "repite 20")
+        wait_for(lambda: "A repite 20" in said(provider), "answered by the old rules")
+
+        edit(
+            daemon,
+            "router.toml",
+            config.replace("[router]", f"[router]\n{careful.replace('10%', '40%')}"),
+        )
+        assert "rule.A: changed" in daemon.command("reload")
+        daemon.say("m21", ANA, "canta 21")
+        wait_for(lambda: "A canta 21" in said(provider), "answered by the new rules")
+        assert "Traceback" not in daemon.log

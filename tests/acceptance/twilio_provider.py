@@ -162,6 +162,8 @@ class Twilio:
         self._open: ExitStack | None = None
         self._connections: set[socket.socket] = set()
         self.port = 0
+        #: What customers sent, by the path of its address: its type and its bytes.
+        self.media: dict[str, tuple[str, bytes]] = {}
         self.mood: Mood = lambda _posted, _number: None
         #: Called with what was taken before the answer leaves.
         self.on_taken: Callable[[Taken], None] = lambda _message: None
@@ -179,6 +181,12 @@ class Twilio:
         """Give what customers get, in order."""
         with self._lock:
             return list(self._taken)
+
+    def keep(self, name: str, content_type: str, data: bytes) -> str:
+        """Keep what a customer sent; give its address."""
+        path = f"{_ROOT}/Messages/MM{name}/Media/ME{name}"
+        self.media[path] = (content_type, data)
+        return self.url + path
 
     # --- being there, or not
 
@@ -291,6 +299,8 @@ class _TwilioHandler(Handler):
             self._json(200, {"sid": ACCOUNT, "status": "active", "auth_token": TOKEN})
         elif parts.path == f"{_ROOT}/Messages.json":
             self._json(200, self._twilio.page(dict(parse_qsl(parts.query))))
+        elif found := self._twilio.media.get(parts.path):
+            self.answer(200, found[1], Content_Type=found[0])
         else:
             self._refuse(404)
 

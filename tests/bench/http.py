@@ -39,13 +39,15 @@ async def measure(engine: str, seconds: float) -> dict[str, Any]:
             config = write_site(site, provider=provider.url, engine=engine)
             with running(config) as daemon:
                 await _first(daemon, found)
+            # The first start made the tables, and still holds what it takes to make them.
+            with running(config) as daemon:
                 await asyncio.sleep(1)
                 found["idle memory"] = {"mb": memory(daemon.pid)}
                 await _paced(daemon, provider, found, seconds)
                 await _acks(daemon, found, seconds)
                 await _replies(daemon, provider, found, seconds)
                 found["memory after load"] = {"mb": memory(daemon.pid)}
-                wal = daemon.folder / "router.db-wal"
+                wal = daemon.folder / "data" / "router.db-wal"
                 found["WAL after load"] = {"mb": wal.stat().st_size / 2**20}
     return found
 

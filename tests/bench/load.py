@@ -12,10 +12,18 @@ from typing import Self
 
 from tests.bench.site import SECRET
 
+#: Connections that an open loop keeps for later.
+_KEPT = 64
+#: Seconds until a provider delivers again what it had no answer to.
+_AGAIN = 0.2
+
 
 @dataclass
 class Sample:
-    """Times in ms, with how long the whole took in seconds."""
+    """Times in ms, with how long the whole took in seconds.
+
+    :ivar statuses: how often each came; 0 is a connection that was lost.
+    """
 
     seconds: float
     times: list[float] = field(default_factory=list)
@@ -60,7 +68,7 @@ class Provider:
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
-                body = await reader.readexactly(_length(head))
+                body = await reader.readexactly(length(head))
                 self.received.setdefault(json.loads(body)["to"], time.perf_counter())
                 writer.write(b"HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\n{}")
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -69,7 +77,8 @@ class Provider:
             writer.close()
 
 
-def _length(head: bytes) -> int:
+def length(head: bytes) -> int:
+    """Give how long the body is that a head announces."""
     for line in head.lower().split(b"\r\n"):
         if line.startswith(b"content-length:"):
             return int(line.split(b":")[1])
@@ -80,21 +89,29 @@ def webhooks(text: str, start: int = 0) -> Iterator[tuple[str, bytes]]:
     """Give endless signed requests, each of another customer, with the customer's number."""
     for number in count(start):
         sender = f"+57{3_000_000_000 + number}"
-        body = json.dumps({"id": f"m{number}", "from": sender, "text": text}).encode()
-        mac = hmac.digest(SECRET.encode(), body, "sha256").hex()
-        head = (
-            "POST /hooks/bench HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-            f"X-Bench-Signature: {mac}\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        yield sender, head.encode() + body
+        yield sender, webhook(f"m{number}", sender, text)
+
+
+def webhook(name: str, sender: str, text: str) -> bytes:
+    """Give the signed request that brings a message.
+
+    :param name: the message's id.
+    """
+    body = json.dumps({"id": name, "from": sender, "text": text}).encode()
+    mac = hmac.digest(SECRET.encode(), body, "sha256").hex()
+    head = (
+        "POST /hooks/bench HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        f"X-Bench-Signature: {mac}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 async def _post(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> int:
     writer.write(request)
     head = await reader.readuntil(b"\r\n\r\n")
-    length = _length(head)
-    if length:
-        await reader.readexactly(length)
+    size = length(head)
+    if size:
+        await reader.readexactly(size)
     return int(head[9:12])
 
 
@@ -118,20 +135,52 @@ async def closed_loop(
 
 
 async def open_loop(
-    port: int, requests: Iterator[tuple[str, bytes]], *, per_second: float, seconds: float
+    port: int,
+    requests: Iterator[tuple[str, bytes]],
+    *,
+    per_second: float,
+    seconds: float,
+    connections: int = 10_000,
 ) -> tuple[Sample, dict[str, float]]:
-    """Send at a fixed rate whatever the answers do; give the answers' times and each start."""
+    """Send at a fixed rate whatever the answers do; give the answers' times and each start.
+
+    :param connections: at once, at most; what finds none waits, and its time counts.
+    """
+    room = asyncio.Semaphore(connections)
     sample = Sample(seconds)
     began: dict[str, float] = {}
     idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
     tasks = set()
 
+    async def send(request: bytes) -> int:
+        while True:
+            pair = idle.pop() if idle else None
+            kept = pair is not None
+            try:
+                pair = pair or await asyncio.open_connection("127.0.0.1", port)
+                status = await _post(*pair, request)
+            except (asyncio.IncompleteReadError, OSError):
+                if pair is not None:
+                    pair[1].close()
+                # One that nobody needed for a while may have been closed; that says nothing.
+                if not kept:
+                    sample.statuses[0] = sample.statuses.get(0, 0) + 1
+                    await asyncio.sleep(_AGAIN)
+            else:
+                keep(pair)
+                return status
+
+    def keep(pair: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
+        if len(idle) < _KEPT:
+            idle.append(pair)
+        else:
+            pair[1].close()
+
     async def one(request: bytes, due: float) -> None:
-        pair = idle.pop() if idle else await asyncio.open_connection("127.0.0.1", port)
-        status = await _post(*pair, request)
+        async with room:
+            status = await send(request)
         sample.times.append((time.perf_counter() - due) * 1000)
         sample.statuses[status] = sample.statuses.get(status, 0) + 1
-        idle.append(pair)
 
     start = time.perf_counter()
     for number in range(int(per_second * seconds)):

@@ -1,5 +1,7 @@
 """The channel that is measured: a signed JSON webhook in, a JSON call to a provider out."""
 
+import asyncio
+import json
 from collections.abc import Sequence
 
 from pydantic import BaseModel, Field
@@ -41,6 +43,29 @@ class BenchChannel(plugin.Channel[BenchConfig]):
         return plugin.SendReceipt(f"p-{message.id}")
 
 
+class SteadyChannel(BenchChannel):
+    """One that is measured for a long time: a repeat does nothing, and a GET tells of the process.
+
+    An unknown outcome is tried again, so that nothing waits for a person.
+    """
+
+    capabilities = plugin.Capabilities(idempotent_send=True)
+
+    def verify(self, request: plugin.WebhookRequest) -> None:
+        if request.method != "GET":
+            super().verify(request)
+
+    def parse(self, request: plugin.WebhookRequest) -> Sequence[plugin.InboundEvent]:
+        return [] if request.method == "GET" else super().parse(request)
+
+    def acknowledge(self, request: plugin.WebhookRequest) -> plugin.WebhookAnswer | None:
+        if request.method != "GET":
+            return super().acknowledge(request)
+        body = json.dumps({"tasks": len(asyncio.all_tasks())}).encode()
+        return plugin.WebhookAnswer(body=body, content_type="application/json")
+
+
 @plugin.hookimpl
 def router_register(registry: plugin.Registry) -> None:
     registry.channel("bench", BenchChannel, config=BenchConfig)
+    registry.channel("bench_steady", SteadyChannel, config=BenchConfig)

@@ -1,4 +1,4 @@
-"""What a database can take in of the very rows that the engine writes, without any engine."""
+"""What a database can take in of the very rows that the engine wrote, without any engine."""
 
 import sqlite3
 import time
@@ -8,92 +8,132 @@ from typing import Any
 
 from router.storage.tables import metadata
 
-#: In an order in which they may be written.
-TABLES = ("lane", "inbox_event", "contact", "conversation", "message", "decision", "outbox")
-#: What of them an event brings before it is worked.
+#: What an event brings before it is worked, in an order in which it may be written.
 INTAKE = ("lane", "inbox_event")
+#: What is there once it is decided.
+DECIDED = (*INTAKE, "decision", "outbox")
+#: What its thread has kept of it, too.
+WHOLE = ("lane", "inbox_event", "contact", "conversation", "message", "decision", "outbox")
 #: Events in one transaction, as many as there are producers.
 _GROUP = 64
+
+#: The rows of a run's events, each table's in the order in which they were first written. As many
+#: rows as there are: a lane, a contact or a conversation is one, however many events it had.
+_OF_RUN = {
+    "inbox_event": """
+SELECT {columns} FROM inbox_event t WHERE external_id LIKE '{run}-%' ORDER BY received_at""",
+    "decision": """
+SELECT {columns} FROM decision t JOIN inbox_event e ON e.lane = t.lane AND e.seq = t.seq
+WHERE e.external_id LIKE '{run}-%' ORDER BY e.received_at""",
+    "outbox": """
+SELECT {columns} FROM outbox t JOIN inbox_event e ON e.lane = decided_lane AND e.seq = decided_seq
+WHERE e.external_id LIKE '{run}-%' ORDER BY e.received_at""",
+    "message": """
+SELECT {columns} FROM message t JOIN inbox_event e ON e.lane = event_lane AND e.seq = event_seq
+WHERE e.external_id LIKE '{run}-%' ORDER BY e.received_at""",
+    "conversation": """
+SELECT {columns} FROM conversation t JOIN (
+  SELECT conversation, min(received_at) AS first FROM inbox_event
+  WHERE external_id LIKE '{run}-%' GROUP BY conversation) AS e ON e.conversation = t.id
+ORDER BY first""",
+    "contact": """
+SELECT {columns} FROM contact t JOIN conversation v ON v.contact = t.id JOIN (
+  SELECT conversation, min(received_at) AS first FROM inbox_event
+  WHERE external_id LIKE '{run}-%' GROUP BY conversation) AS e ON e.conversation = v.id
+ORDER BY first""",
+}
+_IN_LANES = """
+SELECT {columns} FROM lane t JOIN (
+  SELECT lane, min(received_at) AS first FROM inbox_event
+  WHERE external_id LIKE '{run}-%' GROUP BY lane) AS e ON e.lane = t.key
+WHERE kind = 'in' ORDER BY first"""
+_LANES = """
+SELECT {columns} FROM lane t JOIN (
+  SELECT lane, min(received_at) AS first FROM inbox_event
+  WHERE external_id LIKE '{run}-%' GROUP BY lane
+  UNION ALL
+  SELECT o.lane, min(received_at) FROM outbox o
+  JOIN inbox_event i ON i.lane = decided_lane AND i.seq = decided_seq
+  WHERE external_id LIKE '{run}-%' GROUP BY o.lane) AS e ON e.lane = t.key
+ORDER BY first"""
 
 Rows = Mapping[str, Sequence[tuple[Any, ...]]]
 
 
-def read(path: Path, events: int) -> Rows:
-    """Read the rows of about so many events out of a database that the engine wrote."""
+def _query(table: str, tables: Sequence[str], run: str) -> str:
+    statement = _OF_RUN.get(table) or (_LANES if "outbox" in tables else _IN_LANES)
+    columns = ", ".join(f't."{column.name}"' for column in metadata.tables[table].columns)
+    return statement.format(columns=columns, run=run)
+
+
+def read(path: Path, tables: Sequence[str], run: str) -> Rows:
+    """Read what the engine wrote of the events of a run."""
     with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as raw:
-        total = raw.execute("SELECT count(*) FROM inbox_event").fetchone()[0]
-        share = min(1.0, events / total)
-        return {name: _some(raw, name, share) for name in TABLES}
+        return {name: raw.execute(_query(name, tables, run)).fetchall() for name in tables}
 
 
-def _some(raw: sqlite3.Connection, name: str, share: float) -> list[tuple[Any, ...]]:
-    columns = ", ".join(f'"{column.name}"' for column in metadata.tables[name].columns)
-    count = raw.execute(f"SELECT count(*) FROM {name}").fetchone()[0]  # noqa: S608 - our names
-    return raw.execute(f"SELECT {columns} FROM {name} LIMIT ?", (int(count * share),)).fetchall()  # noqa: S608
-
-
-def _groups(rows: Rows, tables: Sequence[str]) -> Iterator[dict[str, Sequence[tuple[Any, ...]]]]:
+def _groups(rows: Rows) -> Iterator[dict[str, Sequence[tuple[Any, ...]]]]:
     """Give the rows of so many events at a time."""
     events = len(rows["inbox_event"])
     for start in range(0, events, _GROUP):
         ends = (start / events, min(1.0, (start + _GROUP) / events))
         group = {}
-        for name in tables:
-            first, last = (round(len(rows[name]) * end) for end in ends)
-            group[name] = rows[name][first:last]
+        for name, some in rows.items():
+            first, last = (round(len(some) * end) for end in ends)
+            group[name] = some[first:last]
         yield group
 
 
-def sqlite(path: Path, rows: Rows, tables: Sequence[str]) -> float:
-    """Write rows to an empty SQLite database as the writer commits; give events per second."""
+def sqlite(path: Path, rows: Rows) -> dict[str, float]:
+    """Write rows to an empty SQLite database as the writer commits.
+
+    Give events per second, and the processor's time for one.
+    """
     raw = sqlite3.connect(path, isolation_level=None)
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "wal_autocheckpoint = 4000"):
         raw.execute(f"PRAGMA {pragma}")
     statements = {}
-    for name in tables:
+    for name in rows:
         columns = metadata.tables[name].columns
         marks = ", ".join("?" * len(columns))
         names = ", ".join(f'"{column.name}"' for column in columns)
         statements[name] = f"INSERT INTO {name} ({names}) VALUES ({marks})"  # noqa: S608
-    began = time.perf_counter()
-    for group in _groups(rows, tables):
+    events = len(rows["inbox_event"])
+    began, cpu = time.perf_counter(), time.thread_time()
+    for group in _groups(rows):
         raw.execute("BEGIN IMMEDIATE")
         for name, some in group.items():
             raw.executemany(statements[name], some)
         raw.execute("COMMIT")
-    elapsed = time.perf_counter() - began
+    elapsed, cost = time.perf_counter() - began, time.thread_time() - cpu
     raw.close()
-    return len(rows["inbox_event"]) / elapsed
+    return {"per_s": events / elapsed, "cpu_us": cost / events * 1e6}
 
 
-async def read_postgres(dsn: str, events: int) -> Rows:
-    """Read the rows of about so many events out of a database that the engine wrote."""
+async def read_postgres(dsn: str, tables: Sequence[str], run: str) -> Rows:
+    """Read what the engine wrote of the events of a run."""
     import asyncpg
 
     connection = await asyncpg.connect(dsn)
-    total = await connection.fetchval("SELECT count(*) FROM inbox_event")
-    share = min(1.0, events / total)
-    found = {}
-    for name in TABLES:
-        columns = ", ".join(f'"{column.name}"' for column in metadata.tables[name].columns)
-        count = await connection.fetchval(f"SELECT count(*) FROM {name}")  # noqa: S608 - our names
-        query = f"SELECT {columns} FROM {name} LIMIT $1"  # noqa: S608
-        found[name] = [tuple(row) for row in await connection.fetch(query, int(count * share))]
+    found = {
+        name: [tuple(row) for row in await connection.fetch(_query(name, tables, run))]
+        for name in tables
+    }
     await connection.close()
     return found
 
 
-async def postgres(dsn: str, rows: Rows, tables: Sequence[str]) -> float:
+async def postgres(dsn: str, rows: Rows) -> float:
     """Copy rows into tables like the engine's, indexes and all; give events per second."""
     import asyncpg
 
     connection = await asyncpg.connect(dsn)
     await connection.execute("CREATE SCHEMA ceiling")
-    for name in tables:
+    for name in rows:
         await connection.execute(f"CREATE TABLE ceiling.{name} (LIKE public.{name} INCLUDING ALL)")
-    columns = {name: [column.name for column in metadata.tables[name].columns] for name in tables}
+    columns = {name: [column.name for column in metadata.tables[name].columns] for name in rows}
     began = time.perf_counter()
-    for group in _groups(rows, tables):
+    for group in _groups(rows):
         async with connection.transaction():
             for name, some in group.items():
                 await connection.copy_records_to_table(

@@ -14,7 +14,7 @@ SECRET = "bench-secret"
 
 _CONFIG = """
 [router]
-database = "sqlite+aiosqlite:///router.db"
+database = "sqlite+aiosqlite:///data/router.db"
 rules = ["rules.toml"]
 plugins = ["{plugin}"]
 
@@ -27,7 +27,8 @@ mode = "autopilot"
 debounce = "0s"
 
 [channels.bench]
-type = "bench"
+type = "{kind}"
+{more}webhook_rate = "unlimited"
 url = "{provider}"
 secret = {{ env = "BENCH_SECRET" }}
 """
@@ -74,10 +75,23 @@ class Daemon:
     boot: float
 
 
-def write_site(folder: Path, *, provider: str, engine: str, rules: int = 30) -> Path:
-    """Write a configuration; give its router.toml."""
+def write_site(
+    folder: Path,
+    *,
+    provider: str,
+    engine: str,
+    rules: int = 30,
+    kind: str = "bench",
+    more: str = "",
+) -> Path:
+    """Write a configuration; give its router.toml.
+
+    :param kind: of the channel.
+    :param more: lines of its table.
+    """
     plugin = Path(__file__).with_name("plugin.py")
-    config = _CONFIG.format(plugin=plugin, provider=provider, engine=engine)
+    values = {"plugin": plugin, "provider": provider, "engine": engine}
+    config = _CONFIG.format(**values, kind=kind, more=more)
     fillers = "".join(_FILLER.format(n=n) for n in range(rules))
     (folder / "router.toml").write_text(config)
     (folder / "rules.toml").write_text(_RULES.format(fillers=fillers))

@@ -26,8 +26,11 @@ class Database(Protocol):
         """Give the processor's seconds that store and database have taken so far."""
         ...
 
-    async def ceiling(self, tables: Sequence[str], events: int) -> float:
-        """Give how many events' rows of these tables it takes in, in a second."""
+    async def ceiling(self, tables: Sequence[str], run: str) -> dict[str, float]:
+        """Give what it takes to write a run's rows of these tables without an engine.
+
+        Events in a second, and the processor's time for one, in microseconds.
+        """
         ...
 
 
@@ -41,12 +44,12 @@ class SQLite:
     def cpu(self) -> float:
         return time.process_time()
 
-    async def ceiling(self, tables: Sequence[str], events: int) -> float:
-        written = rows.read(self._folder / "router.db", events)
+    async def ceiling(self, tables: Sequence[str], run: str) -> dict[str, float]:
+        written = rows.read(self._folder / "router.db", tables, run)
         with tempfile.TemporaryDirectory(dir=self._folder) as name:
             empty = Path(name, "empty.db")
             ensure(empty)
-            return await asyncio.to_thread(rows.sqlite, empty, written, tables)
+            return await asyncio.to_thread(rows.sqlite, empty, written)
 
 
 @asynccontextmanager
@@ -73,9 +76,12 @@ class Postgres:
     def cpu(self) -> float:
         return time.process_time() + family_cpu(self._server.pid)
 
-    async def ceiling(self, tables: Sequence[str], events: int) -> float:
-        written = await rows.read_postgres(self._database.dsn, events)
-        return await rows.postgres(self._database.dsn, written, tables)
+    async def ceiling(self, tables: Sequence[str], run: str) -> dict[str, float]:
+        written = await rows.read_postgres(self._database.dsn, tables, run)
+        before = self.cpu()
+        rate = await rows.postgres(self._database.dsn, written)
+        cost = (self.cpu() - before) / len(written["inbox_event"])
+        return {"per_s": rate, "cpu_us": cost * 1e6}
 
 
 @asynccontextmanager

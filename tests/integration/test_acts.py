@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 import anyio
 import pytest
 
+from router.domain.conversation import Turn, TurnMessage
 from router.domain.decision import DraftRequest, EscalationRequest, TicketRequest
 from router.domain.event import InboundEvent, MessageReceived
 from router.domain.host_event import Unparsed
 from router.domain.outbox import ItemState
 from router.errors import ActRefused, NotFound
 from router.pipeline.acts import ACTS, perform
+from router.plugin.channel import Capabilities
 from router.storage.drafts import open_draft
 from router.storage.health import damage
 from router.storage.store import AttemptResult, Commit, Item, NewEvent, Tx
@@ -24,14 +27,16 @@ from tests.integration.engine.harness import ANA, DATABASES, LUIS, Engine, opene
 
 
 class Channels:
-    """Channels of which the longest text and the parser are the test's."""
+    """Channels of which the longest text, the window and the parser are the test's."""
 
     def __init__(self) -> None:
         self.longest = 1000
+        self.window: timedelta | None = None
+        self.there = True
         self.events: Sequence[InboundEvent] | None = None
 
-    def max_text(self, tenant: str, channel: str) -> int:
-        return self.longest
+    def capabilities(self, tenant: str, channel: str) -> Capabilities | None:
+        return Capabilities(max_text=self.longest, window=self.window) if self.there else None
 
     def parse(self, tenant: str, event: Unparsed, received_at: datetime) -> Sequence[InboundEvent]:
         if self.events is None:
@@ -693,6 +698,175 @@ async def test_a_call_is_heard_once(engine: Engine, desk: Desk) -> None:
     )
 
 
+# Speaking and closing ─────────────────────────────────────────────────────────────────────────
+
+
+async def test_who_speaks_takes_over_and_nothing_of_the_bots_leaves_any_more(
+    engine: Engine, desk: Desk
+) -> None:
+    await engine.answer("hola", "¡Hola!", "¿En qué puedo ayudar?")
+
+    result = await desk.do("conversations.send", str(ANA), text="Soy Ana.")
+
+    (item,) = result["items"]
+    row = await engine.conversation()
+    assert (row.owner, row.epoch, result["withdrawn"]) == ("ana", 1, 2)
+    assert row.last_person_at == engine.clock.now()
+    (line,) = await engine.rows(message, id=item)
+    assert (line.author, line.status, line.event_lane) == ("person", "queued", None)
+    assert await engine.states() == {
+        "¡Hola!": "withdrawn",
+        "¿En qué puedo ayudar?": "withdrawn",
+        "Soy Ana.": "waiting",
+    }
+    await left(engine)
+    assert await engine.state(item) == "done"
+
+
+async def left(engine: Engine) -> None:
+    """Send the first message that may leave."""
+    while not await engine.send(await engine.claim_item()):
+        pass
+
+
+async def test_a_persons_word_ends_the_turn_that_was_open(engine: Engine, desk: Desk) -> None:
+    await engine.accept(engine.said("¿Hay alguien?"))
+    work = await engine.claim_one()
+    thread = engine.thread(work)
+    assert thread is not None
+    turn = Turn(messages=(TurnMessage(seq=1, text="x", received_at=work.received_at),))
+    waiting = replace(thread, turn=replace(turn, pending_ask="ask-1"), bot_turns=2)
+    await engine.complete(engine.commit(work, outcome="asking", conversation=waiting))
+    before = await engine.conversation()
+
+    await desk.do("conversations.send", str(ANA), text="Sí.")
+
+    row = await engine.conversation()
+    assert (before.turn_from, before.pending_ask) == (1, "ask-1")
+    assert (row.turn_from, row.pending_ask, row.bot_turns) == (None, None, 0)
+
+
+async def test_a_long_word_of_a_person_becomes_several_messages(
+    engine: Engine, desk: Desk, channels: Channels
+) -> None:
+    await engine.answer()
+    channels.longest = 10
+
+    result = await desk.do("conversations.send", str(ANA), text="Buenas tardes, soy Ana.")
+
+    assert len(result["items"]) == 3
+    assert " ".join(await engine.states()) == "Buenas tardes, soy Ana."
+
+
+async def test_a_person_is_told_at_once_what_the_provider_would_refuse(
+    engine: Engine, desk: Desk, channels: Channels
+) -> None:
+    await drafted(engine)
+    channels.window = timedelta(hours=24)
+    engine.clock.advance(timedelta(hours=24))
+    said = (
+        'nothing can be written through "phone": the customer has not written there for 24 h, '
+        "and there is no template"
+    )
+
+    assert await desk.refused("conversations.send", str(ANA), text="Ya voy.") == said
+    assert await desk.refused("drafts.approve", "draft-1") == said
+    channels.there = False
+    assert await desk.refused("drafts.approve", "draft-1") == (
+        'nothing can be written through "phone": there is no such channel'
+    )
+
+    assert await engine.rows(outbox) == []
+    assert (await engine.conversation()).owner == "bot"
+    (row,) = await engine.rows(draft)
+    assert row.state == "pending"
+
+
+async def test_nobody_speaks_where_nobody_may(engine: Engine, desk: Desk) -> None:
+    await engine.answer()
+    assert await desk.refused("conversations.send", str(ANA), text="x", by="bot") == (
+        '"bot" is not a person. Say who writes'
+    )
+    await desk.do("conversations.close", str(ANA))
+    thread = (await engine.rows(conversation))[0].id
+
+    assert await desk.refused("conversations.send", str(ANA), text="x") == (
+        f'conversation "{thread}" is closed. The customer\'s next message opens another'
+    )
+    assert await desk.refused("conversations.close", str(ANA)) == (
+        f'conversation "{thread}" is closed already'
+    )
+
+
+async def test_a_closed_conversation_says_nothing_more_and_waits_for_nothing(
+    engine: Engine, desk: Desk
+) -> None:
+    thread = await drafted(engine)
+    await engine.answer("¿y?", "Un momento.")
+    said = await engine.person_writes("Ya voy.", thread)
+
+    result = await desk.do("conversations.close", thread)
+
+    assert result["conversation"]["status"] == "closed"
+    assert await engine.states() == {"Un momento.": "withdrawn", "Ya voy.": "waiting"}
+    (row,) = await engine.rows(draft)
+    assert (row.state, row.because) == (
+        "discarded",
+        "low confidence. Rejected: ana closed the conversation",
+    )
+    # What a person wrote leaves all the same.
+    await left(engine)
+    assert await engine.state(said) == "done"
+
+
+async def test_what_was_being_worked_while_it_was_closed_opens_another(
+    engine: Engine, desk: Desk
+) -> None:
+    await engine.answer()
+    await engine.accept(engine.said("¿Hola?"))
+    work = await engine.claim_one()
+    await desk.do("conversations.close", str(ANA))
+
+    await engine.complete(engine.commit(work, "¡Hola!"))
+    again = await engine.claim_one()
+    await engine.complete(engine.commit(again, "¡Hola!"))
+
+    assert again.ref == work.ref
+    assert again.conversation is None
+    rows = await engine.rows(conversation)
+    assert sorted(row.status for row in rows) == ["active", "closed"]
+    assert list((await engine.states()).values()) == ["waiting"]
+
+
+async def test_a_ticket_is_given_to_somebody_and_taken_back(engine: Engine, desk: Desk) -> None:
+    await ticketed(engine)
+
+    given = await desk.do("tickets.assign", "1", assignee="eva")
+    again = await desk.refused("tickets.assign", "1", assignee="eva")
+    back = await desk.do("tickets.assign", "1", assignee=None)
+    nobody = await desk.refused("tickets.assign", "1", assignee=None)
+    await desk.do("tickets.state", "1", state="CLOSED")
+
+    assert given["ticket"]["assignee"] == "eva"
+    assert back["ticket"]["assignee"] is None
+    assert (again, nobody) == ("ticket 1 is eva's already", "ticket 1 is nobody's already")
+    assert await desk.refused("tickets.assign", "1", assignee="luis") == (
+        "ticket 1 is closed. Open a new one"
+    )
+
+
+async def test_tokens_are_made_revoked_and_their_key_changed(engine: Engine, desk: Desk) -> None:
+    given = {"name": "crm", "scopes": ["read", "read"], "expires": 60, "by": "eva"}
+    made = await perform(engine.store, "tokens.create", given, desk.channels)
+    changed = await perform(engine.store, "tokens.rotate", {"now": True}, desk.channels)
+    revoked = await desk.do("tokens.revoke", made["token"]["id"])
+
+    assert (made["token"]["scopes"], made["token"]["tenant"]) == (["read"], "main")
+    assert made["token"]["expires_at"] == (engine.clock.now() + timedelta(seconds=60)).isoformat()
+    assert changed["ended"] == 1
+    assert revoked["token"]["revoked_by"] == "ana"
+
+
 # All of them ──────────────────────────────────────────────────────────────────────────────────
 
 _MORE: Mapping[str, Mapping[str, Any]] = {
@@ -700,11 +874,18 @@ _MORE: Mapping[str, Mapping[str, Any]] = {
     "outbox.resolve": {"sent": True},
     "tickets.state": {"state": "CLOSED"},
     "tickets.note": {"text": "x"},
+    "tickets.assign": {"assignee": "eva"},
+    "conversations.send": {"text": "x"},
 }
+#: Acts on something that is there; the others bring something into being.
+ON_THINGS = [name for name, act in ACTS.items() if "id" in act.arguments.model_fields]
 _NAMES = {
     "events.retry": str(ref(1)),
     "conversations.take": str(ANA),
     "conversations.release": str(ANA),
+    "conversations.send": str(ANA),
+    "conversations.close": str(ANA),
+    "tickets.assign": "ticket-1",
     "tickets.state": "ticket-1",
     "tickets.note": "ticket-1",
     "escalations.ack": "escalation-1",
@@ -714,7 +895,7 @@ _NAMES = {
 }
 
 
-@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("act", ON_THINGS)
 async def test_an_act_on_what_is_not_there_says_so(desk: Desk, act: str) -> None:
     with pytest.raises(NotFound) as caught:
         await desk.do(
@@ -724,7 +905,7 @@ async def test_an_act_on_what_is_not_there_says_so(desk: Desk, act: str) -> None
     assert str(caught.value).startswith("there is no ")
 
 
-@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("act", ON_THINGS)
 async def test_an_act_never_reaches_into_another_tenant(
     engine: Engine, desk: Desk, act: str
 ) -> None:
@@ -738,11 +919,16 @@ async def test_an_act_never_reaches_into_another_tenant(
         await desk.do(act, _NAMES.get(act, item.id), tenant="acme", **_MORE.get(act, {}))
 
 
-@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("act", ON_THINGS)
 async def test_an_act_takes_only_what_it_knows(desk: Desk, act: str) -> None:
     refused = await desk.refused(act, "x", surprise=1, **_MORE.get(act, {}))
 
     assert refused == ('the arguments do not fit: "surprise": Extra inputs are not permitted')
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_every_act_refuses_what_it_does_not_know(act: str) -> None:
+    assert ACTS[act].arguments.model_config["extra"] == "forbid"
 
 
 async def test_there_is_no_act_of_another_name(desk: Desk) -> None:

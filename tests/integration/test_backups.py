@@ -7,16 +7,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from router.domain.outbox import ItemKind
-from router.errors import DatabaseLocked, SchemaMismatch, StorageError
+from router.errors import ActRefused, DatabaseLocked, SchemaMismatch, StorageError
 from router.plugin.testing import FakeClock
 from router.storage.backups import backup, restore
 from router.storage.lock import DatabaseLock
-from router.storage.tables import contact, lane, message, outbox
+from router.storage.pollers import PollerKey, Taken, Wait, prepare, resume, take
+from router.storage.tables import contact, lane, message, outbox, poller
 from router.storage.tables import conversation as conversation_table
 from tests.databases import Database
 from tests.integration.test_moving import Filler, everything, one_contact, sqlite_url
@@ -61,7 +64,40 @@ def test_what_is_backed_up_comes_back(url: str, target: str, tmp_path: Path) -> 
     assert [path.name for path in file.parent.iterdir() if "lock" not in path.name] == ["one.db"]
     assert held == 0
     assert sum(it.rows for it in moved) == sum(map(len, before.values()))
-    assert everything(target) == everything(url) == before
+    assert everything(url) == before
+    after = everything(target)
+    polled = [sorted(row[:4] for row in tables.pop("poller")) for tables in (before, after)]
+    assert polled[0] == polled[1]  # what they are, and where they were; all of them are held
+    assert after == before
+
+
+def test_nothing_is_polled_until_a_person_says_so(
+    tmp_path: Path, migrated_sqlite: Path, target: str
+) -> None:
+    path = tmp_path / "from.db"
+    shutil.copyfile(migrated_sqlite, path)
+    key, later = PollerKey("main", "calls", "ended"), NOW + timedelta(hours=1)
+    with Database(sqlite_url(path)) as database:
+        database.run(lambda it: prepare(it, key, NOW, NOW))
+        database.run(lambda it: it.execute(sa.update(poller).values(cursor="7", holder="x")))
+    backup(sqlite_url(path), tmp_path / "one.db")
+
+    restore(tmp_path / "one.db", target)
+
+    def taken(connection: sa.Connection) -> Taken | Wait:
+        every, until = timedelta(seconds=15), later + timedelta(minutes=1)
+        return take(connection, key, holder="me", now=later, until=until, every=every)
+
+    with Database(target) as database:
+        held = database.run(taken)
+        assert isinstance(held, Wait)
+        assert held.until == later + timedelta(seconds=15)
+        assert "restored from a backup" in str(held.held)
+        view = database.run(lambda it: resume(it, "main", "calls/ended", later))
+        assert (view.held, view.due_at) == (None, later)
+        assert database.run(taken) == Taken(cursor="7", generation=1, failures=0)
+        with pytest.raises(ActRefused, match='the poller "calls/ended" is not held'):
+            database.run(lambda it: resume(it, "main", "calls/ended", later))
 
 
 def test_a_backup_is_made_beside_a_running_router(tmp_path: Path, migrated_sqlite: Path) -> None:

@@ -1,5 +1,6 @@
 """Reloading in one process: what is kept, what is started, what refuses, and who is closed when."""
 
+import os
 import resource
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -78,6 +79,7 @@ class Exchange:
 
 
 class Line(plugin.Channel[LineConfig]):
+    capabilities = plugin.Capabilities(fetch=True)
     exchange: Exchange
 
     def __init__(self, config: LineConfig, context: plugin.PluginContext) -> None:
@@ -105,8 +107,12 @@ class Line(plugin.Channel[LineConfig]):
 
     def parse(self, request: plugin.WebhookRequest) -> Sequence[plugin.InboundEvent]:
         values = request.json()
-        sender = plugin.Address.from_text(values["from"])
-        return [plugin.MessageReceived(values["id"], sender, values["text"])]
+        sender, text = plugin.Address.from_text(values["from"]), values["text"]
+        files = (plugin.Attachment(kind="document", url=text),) if text.startswith("file:") else ()
+        return [plugin.MessageReceived(values["id"], sender, text, attachments=files)]
+
+    async def fetch(self, attachment: plugin.Attachment, limit: int) -> plugin.File:
+        return plugin.File("text/plain", (attachment.url or "").encode())
 
     async def send(self, message: plugin.OutboundMessage) -> plugin.SendReceipt:
         number = self.config.number
@@ -351,6 +357,35 @@ async def test_reloads_at_once_wait_for_each_other(world: World) -> None:
     assert world.exchange.entered == [1, 2, 7]
 
 
+def kept(folder: Path) -> list[str]:
+    """Give what the files in a folder say."""
+    return sorted(path.read_text() for path in folder.rglob("*") if path.is_file())
+
+
+async def test_files_go_to_where_the_configuration_in_force_says(world: World) -> None:
+    first, second = world.folder / "first", world.folder / "second"
+    world.change("[policy]", '[media]\nstore = "first"\n\n[policy]')
+    assert (await world.reload()).applied
+    await world.say("1", "file:one")
+    await until(lambda: kept(first) == ["file:one"])
+
+    world.change('store = "first"', 'store = "second"')
+    load = await world.reload()
+    await world.say("2", "file:two")
+    await until(lambda: kept(second) == ["file:two"])
+
+    assert [words.partition(":")[0] for words in load.changed] == ["[media] store"]
+    assert kept(first) == ["file:one"]
+
+    world.change('store = "second"', 'store = "second"\nfetch = false')
+    load = await world.reload()
+    await world.say("3", "file:three")
+    await until(lambda: len(world.exchange.sent) == 3)
+
+    assert [words.partition(":")[0] for words in load.changed] == ["[media] fetch"]
+    assert kept(second) == ["file:two"]
+
+
 async def test_a_router_that_stops_is_not_reloaded(world: World) -> None:
     await world.router.drain()
 
@@ -383,11 +418,21 @@ async def test_files_of_which_the_system_tells_nothing_are_looked_at_now_and_the
         tasks.cancel_scope.cancel()
 
 
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+
+
 async def test_a_system_that_cannot_watch_any_more_folders_says_so(tmp_path: Path) -> None:
     told = happenings(frozenset({tmp_path}), anyio.Event())
     await anext(told)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (len([*Path("/proc/self/fd").iterdir()]) - 1, hard))
+    # What is opened next gets the lowest number that is free.
+    free = next(number for number in range(soft) if not _is_open(number))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
     try:
         with pytest.raises(OSError, match="Too many open files"):
             await anext(told)

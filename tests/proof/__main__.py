@@ -14,13 +14,13 @@ from pathlib import Path
 import anyio
 
 from tests.proof import episode as episodes
-from tests.proof import kills, report
+from tests.proof import kills, report, site
 from tests.proof.kills import Episode
 from tests.proof.report import Result
 
 #: How long what is unknown is left to the daemons: longer than they wait before they believe a
 #: provider that it never had a message.
-ALONE = 150.0
+ALONE = site.SETTLE * 6
 
 
 def main() -> int:

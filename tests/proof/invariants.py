@@ -10,7 +10,7 @@ from router.pipeline.worker import MAX_CRASHES
 from tests.proof.database import Database
 from tests.proof.load import Customer, Written
 from tests.proof.provider import MARK, Arrival
-from tests.proof.site import ORDER, QUESTION, SURE
+from tests.proof.site import ORDER, QUESTION, SURE, TIMEOUT
 
 #: What becomes of an event around which processes were killed again and again while it was worked
 #: alone: nobody can tell one that is killed at an event from one that dies of it.
@@ -93,10 +93,12 @@ async def gather(
         "SELECT v.id, c.key, v.owner, v.owner_since FROM conversation v"
         " JOIN contact c ON c.id = v.contact"
     )
-    ((leases,),) = await database.rows("SELECT count(*) FROM lane WHERE lease_owner IS NOT NULL")
-    # Questions to providers are for later, and for nobody once a person has settled the matter.
-    ((unfinished,),) = await database.rows(
-        "SELECT count(*) FROM lane l WHERE done_seq < last_seq AND NOT parked AND NOT EXISTS"
+    # Questions to providers are for later, and for nobody once a person has settled the matter. One
+    # may just be put.
+    ((leases, unfinished),) = await database.rows(
+        "SELECT sum(CASE WHEN lease_owner IS NOT NULL THEN 1 ELSE 0 END),"
+        " sum(CASE WHEN done_seq < last_seq AND NOT parked THEN 1 ELSE 0 END) FROM lane l"
+        " WHERE NOT EXISTS"
         " (SELECT 1 FROM outbox o WHERE o.lane = l.key AND o.kind = 'reconcile')"
     )
     ((turns,),) = await database.rows("SELECT count(*) FROM timer WHERE kind = 'turn'")
@@ -107,8 +109,8 @@ async def gather(
         items={row[0]: _item(row) for row in items},
         owned_since={row[1]: row[3] for row in owned if row[2] not in ("bot", "nobody")},
         keys={row[0]: row[1] for row in owned},
-        leases=leases,
-        unfinished=unfinished,
+        leases=leases or 0,
+        unfinished=unfinished or 0,
         turns=turns,
         resent=resent,
     )
@@ -261,7 +263,10 @@ def _people_are_left_alone(it: Evidence) -> Iterator[str]:
             if it.keys.get(item.conversation or "") != customer.address:
                 continue
             late = one.at > customer.taken_at
-            if not late or item.id in customer.under_way:
+            # Its sender had given up waiting before the person came, and the provider did it then.
+            given_up = one.at - one.waited + TIMEOUT
+            lost = one.waited > TIMEOUT and given_up <= customer.taken_at
+            if not late or lost or item.id in customer.under_way:
                 continue
             # What had been started could not be called back; a command waits for it, an echo
             # cannot.

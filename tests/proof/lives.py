@@ -19,7 +19,7 @@ from tests.proof.recovery import Stopwatch
 from tests.proof.report import Result
 
 #: How long a frozen node stays so, in seconds: longer than its lease.
-FROZEN = site.LEASE * 2
+FROZEN = site.LEASE * 1.5
 #: So many failpoints that were not reached in time are tried once more in an episode.
 AGAIN = 3
 

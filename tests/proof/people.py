@@ -2,16 +2,35 @@
 
 import json
 import time
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, NoReturn
 
 import anyio.to_thread
 
+from router.clock import SystemClock
 from router.errors import RouterError
+from router.pipeline.acts import perform
 from router.pipeline.control import ask, socket_path
+from router.storage.postgres import PostgresStore
 from tests.acceptance.daemon import Daemon
 from tests.proof.database import Database, SQLiteDatabase
 from tests.proof.load import Customer
+from tests.proof.nodes import RECOVERY
 from tests.proof.report import Result
+
+_RESOLVE = "outbox.resolve"
+_LOOK = 0.05
+
+
+class _Nothing:
+    """Surroundings for an act that looks at none."""
+
+    def capabilities(self, *_: object) -> NoReturn:
+        raise NotImplementedError
+
+    def parse(self, *_: object) -> NoReturn:
+        raise NotImplementedError
 
 
 class People:
@@ -30,6 +49,14 @@ class People:
     async def take_over(self, customer: Customer) -> None:
         """Take a conversation over, and note when the command had answered."""
         customer.by_command = True
+        # What was acknowledged is stored; the conversation is there once it was worked.
+        opened = (
+            "SELECT c.key FROM conversation v JOIN contact c ON c.id = v.contact"  # noqa: S608
+            f" WHERE c.key = '{customer.address}'"
+        )
+        with anyio.move_on_after(RECOVERY):
+            while not await self._database.rows(opened):  # noqa: ASYNC110 - the daemon's doing
+                await anyio.sleep(_LOOK)
         words = ("conversations", "take", customer.address, "--by", "ana", "--json")
         said = await self._command(*words)
         if said is not None:
@@ -42,25 +69,36 @@ class People:
         said = await self._command(*words)
         return None if said is None else {item["id"] for item in said}
 
-    async def resolve(self, item: str, *, sent: bool) -> None:
-        """Say what became of a message."""
-        if not sent:
-            self.resent.add(item)
+    async def resolve(self, verdicts: Mapping[str, bool]) -> None:
+        """Say what became of messages: whether each was sent.
+
+        As the command does it, without starting the command for each.
+        """
+        self.resent.update(item for item, sent in verdicts.items() if not sent)
+        async with self._acting() as act:
+            for item, sent in verdicts.items():
+                try:
+                    await act({"tenant": "main", "id": item, "sent": sent, "by": "ana"})
+                except RouterError as error:
+                    rows = await self._database.rows(
+                        f"SELECT state FROM outbox WHERE id = '{item}'"  # noqa: S608 - one of ours
+                    )
+                    if rows == [("unknown",)]:  # else it was found out meanwhile
+                        self._result.broken.append(f"{item} cannot be resolved: {error}")
+
+    @asynccontextmanager
+    async def _acting(self) -> AsyncIterator[Callable[[Mapping[str, Any]], Awaitable[Any]]]:
+        """Give what resolves an item: asking the only node there is, or as one more node."""
+        if isinstance(self._database, SQLiteDatabase):
+            path = socket_path(self._database.path)
+            yield lambda arguments: anyio.to_thread.run_sync(ask, path, _RESOLVE, arguments)
+            return
+        store = await PostgresStore.open(self._database.url, SystemClock())
         try:
-            if isinstance(self._database, SQLiteDatabase):
-                # What the command would ask the daemon, without starting the command.
-                arguments = {"tenant": "main", "id": item, "sent": sent, "by": "ana"}
-                path = socket_path(self._database.path)
-                await anyio.to_thread.run_sync(ask, path, "outbox.resolve", arguments)
-            else:
-                words = ("outbox", "resolve", item, "--sent" if sent else "--not-sent")
-                await anyio.to_thread.run_sync(self._daemon.command, *words, "--by", "ana")
-        except (RouterError, AssertionError) as error:
-            rows = await self._database.rows(
-                f"SELECT state FROM outbox WHERE id = '{item}'"  # noqa: S608 - an id of ours
-            )
-            if rows == [("unknown",)]:  # else it was found out meanwhile
-                self._result.broken.append(f"{item} cannot be resolved: {error}")
+            store.pause()
+            yield lambda arguments: perform(store, _RESOLVE, arguments, _Nothing())
+        finally:
+            await store.close()
 
     async def _command(self, *words: str) -> Any:
         try:

@@ -29,27 +29,37 @@ class Postgres(Database):
         self._server = server
         self._database = database
         self._connection: asyncpg.Connection | None = None
+        #: A connection does one thing at a time, and is not closed meanwhile.
+        self._one = anyio.Lock()
 
     @property
     def url(self) -> str:
         return self._database.url
 
     async def rows(self, statement: str) -> Rows:
-        try:
-            if self._connection is None or self._connection.is_closed():
-                self._connection = await asyncpg.connect(self._database.dsn, timeout=10)
-            return [tuple(row) for row in await self._connection.fetch(statement)]
-        except asyncpg.UndefinedTableError as error:
-            raise OSError(str(error)) from error
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            await self.close()
-            raise OSError(str(error)) from error
+        async with self._one:
+            try:
+                if self._connection is None or self._connection.is_closed():
+                    self._connection = await asyncpg.connect(self._database.dsn, timeout=10)
+                return [tuple(row) for row in await self._connection.fetch(statement, timeout=30)]
+            except asyncpg.UndefinedTableError as error:
+                raise OSError(str(error)) from error
+            except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                self._disconnect()
+                raise OSError(str(error)) from error
+            except BaseException:
+                self._disconnect()
+                raise
 
     async def facts(self) -> dict[str, str]:
         ((version,),) = await self.rows("SHOW server_version")
         return {"PostgreSQL": version.partition(" ")[0]}
 
     async def close(self) -> None:
+        async with self._one:
+            self._disconnect()
+
+    def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None

@@ -35,10 +35,11 @@ MARK = "#"
 class Arrival:
     """One request that was taken, or would have been had it not been there already.
 
-    :param at: ``time.monotonic()`` when it had been read.
+    :param at: ``time.monotonic()`` when it was taken.
     :param key: what makes it the same as another: the item's or the call's id.
     :param service: ``whatsapp``, ``safe``, ``ledger`` or ``crm``.
     :param new: it had an effect. ``False`` for a repeat that changed nothing.
+    :param waited: how long before that the request had come, in seconds.
     """
 
     at: float
@@ -47,6 +48,7 @@ class Arrival:
     to: str
     text: str
     new: bool
+    waited: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,19 +200,26 @@ class Provider:
         if seconds:
             self._closed.wait(seconds)
 
-    def take(self, service: str, key: str, to: str, text: str, *, keyed: bool) -> str:
-        """Have an effect, unless a key says that it was had; give the provider's id."""
+    def take(
+        self, service: str, key: str, to: str, text: str, *, keyed: bool, waited: float
+    ) -> str:
+        """Have an effect, unless a key says that it was had; give the provider's id.
+
+        :param waited: how long ago the request came, in seconds.
+        """
         with self._lock:
             known = self._keys.get((service, key)) if keyed else None
             name = known or f"{service}-{len(self._arrivals)}"
             self._keys[service, key] = name
-            self._arrivals.append(Arrival(time.monotonic(), key, service, to, text, known is None))
+            new = known is None
+            now = time.monotonic()
+            self._arrivals.append(Arrival(now, key, service, to, text, new=new, waited=waited))
             return name
 
-    def send_whatsapp(self, form: Mapping[str, str]) -> str:
+    def send_whatsapp(self, form: Mapping[str, str], waited: float) -> str:
         callback = form["StatusCallback"]
         item = parse_qs(urlsplit(callback).query)["item"][0]
-        number = self.take("whatsapp", item, form["To"], form["Body"], keyed=False)
+        number = self.take("whatsapp", item, form["To"], form["Body"], keyed=False, waited=waited)
         sid = f"SM{number.partition('-')[2]:0>32}"
         now = time.monotonic()
         with self._lock:
@@ -315,19 +324,20 @@ class _Handler(Handler):
         body = self.body()
         whim = self.it.whim()
         self.it.think(whim.before)
-        status, answer = self._serve(body) if whim.taken else (200, {})
+        status, answer = self._serve(body, whim.before) if whim.taken else (200, {})
         self.it.think(whim.after)
         if whim.end or whim.status:
             self._misbehave(whim)
         else:
             self._answer(status, answer)
 
-    def _serve(self, body: bytes) -> tuple[int, dict[str, Any]]:
+    def _serve(self, body: bytes, waited: float) -> tuple[int, dict[str, Any]]:
         if self.path == f"{API}/Messages.json":
             wanted = b64encode(f"{ACCOUNT}:{TOKEN}".encode()).decode()
             if self.headers["Authorization"] != f"Basic {wanted}":
                 return 401, {"code": 20003, "message": "no"}
-            sid = self.it.send_whatsapp(dict(parse_qsl(body.decode(), keep_blank_values=True)))
+            form = dict(parse_qsl(body.decode(), keep_blank_values=True))
+            sid = self.it.send_whatsapp(form, waited)
             return 201, {"sid": sid, "status": "queued"}
         values = json.loads(body)
         if self.path == "/v1/chat/completions":
@@ -335,10 +345,12 @@ class _Handler(Handler):
         if self.path == "/crm":
             key = self.headers["Idempotency-Key"]
             text = values["params"]["title"]
-            name = self.it.take("crm", key, values["contact"]["address"], text, keyed=True)
+            to = values["contact"]["address"]
+            name = self.it.take("crm", key, to, text, keyed=True, waited=waited)
             return 200, {"id": name}
         service, keyed = ("safe", True) if self.path.startswith("/safe") else ("ledger", False)
-        name = self.it.take(service, values["id"], values["to"], values["text"], keyed=keyed)
+        to, text = values["to"], values["text"]
+        name = self.it.take(service, values["id"], to, text, keyed=keyed, waited=waited)
         return 200, {"id": name}
 
     def _misbehave(self, whim: Whim) -> None:

@@ -20,6 +20,13 @@ ENVIRONMENT: Mapping[str, str] = {"LEDGER_SECRET": SECRET, "TWILIO_AUTH_TOKEN": 
 
 #: Channels and the action whose provider offers a key or a query: there, nothing happens twice.
 SURE = frozenset({"whatsapp", "safe", "crm"})
+#: Those of them that can be asked what they have. A key only says that a repeat does nothing, and
+#: what a person has overtaken is not repeated.
+ASKED = frozenset({"whatsapp"})
+
+#: How long the provider's list may lag, in seconds: it never does, but a frozen process may send
+#: what it had begun when it wakes.
+SETTLE = 10.0
 
 # What a customer's message begins with says what becomes of it.
 REPEAT, ORDER, QUESTION = "repite", "pedido", "¿Cuánto cuesta el envío?"
@@ -52,6 +59,7 @@ auth_token = {{ env = "TWILIO_AUTH_TOKEN" }}
 sender = "{sender}"
 base_url = "{provider}"
 listing_is_complete = true
+settle = "{settle:g}s"
 
 [channels.safe]
 type = "ledger_idempotent"
@@ -127,6 +135,7 @@ def files(*, database: str, provider: str) -> dict[str, str]:
         timeout=TIMEOUT,
         account=ACCOUNT,
         sender=SENDER,
+        settle=SETTLE,
         provider=provider,
     )
     return {"router.toml": config, "rules.toml": _RULES, "articles/envios.md": _ARTICLE}

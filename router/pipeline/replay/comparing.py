@@ -35,12 +35,14 @@ class Compared:
     """One turn, then and now.
 
     :param now: the most careful of the decisions now; ``None`` where none is known.
+    :param then: what it is compared with; ``None``: with the recorded decision.
     """
 
     turn: RecordedTurn
     verdict: Verdict
     now: Decided | None
     because: str = ""
+    then: Decided | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +97,7 @@ class Comparison:
 
     def add(self, compared: Compared) -> None:
         """Count one more turn; the first of each change are its examples."""
-        then, verdict = _end(compared.turn.decided), compared.verdict
+        then, verdict = _end(compared.then or compared.turn.decided), compared.verdict
         self.totals[verdict] += 1
         self.rules.setdefault(then.rule, Counter())[verdict] += 1
         if verdict is Verdict.SAME:
@@ -157,13 +159,26 @@ def compare(turn: RecordedTurn, replayed: Replayed) -> Compared:
         # The recorded decision was made on what is not there any more.
         because = "personal data was taken out of the recording, and it is decided otherwise"
         return Compared(turn=turn, verdict=Verdict.UNKNOWN, now=None, because=because)
-    elif _care(now) > _care(then):
-        verdict = Verdict.MORE_CAREFUL
-    elif _care(now) < _care(then):
-        verdict = Verdict.LESS_CAREFUL
     else:
-        verdict = Verdict.DIFFERENT
+        verdict = _moved(then, now)
     return Compared(turn=turn, verdict=verdict, now=now, because=because)
+
+
+def compare_both(recorded: Compared, before: Replayed, after: Replayed) -> Compared:
+    """Say what another configuration changes about a turn, compared with the one in force.
+
+    What the one in force would decide otherwise than was recorded is no change of the other's, and
+    neither is what both cannot know for the same reason.
+
+    :param recorded: how the other one compares with what was recorded; not the same.
+    """
+    if before.doubt is not None:
+        return replace(recorded, verdict=Verdict.SAME) if before == after else recorded
+    then, now = max(before.decided, key=_care), recorded.now
+    if now is None:
+        return replace(recorded, then=then)
+    same = len(before.decided) == len(after.decided) and _effects(then) == _effects(now)
+    return replace(recorded, verdict=Verdict.SAME if same else _moved(then, now), then=then)
 
 
 def compare_all(pairs: Iterable[tuple[RecordedTurn, Replayed]]) -> Comparison:
@@ -199,6 +214,13 @@ def _reasonless(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: each for name, each in value.items() if name != "because"}
     return value
+
+
+def _moved(then: RecordedEvent | Decided, now: Decided) -> Verdict:
+    before, after = _care(then), _care(now)
+    if after == before:
+        return Verdict.DIFFERENT
+    return Verdict.MORE_CAREFUL if after > before else Verdict.LESS_CAREFUL
 
 
 def _care(what: RecordedEvent | Decided) -> Outcome:

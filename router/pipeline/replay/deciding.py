@@ -66,19 +66,24 @@ class Replayed:
         longer be answered together. Empty where that is not known.
     :param doubt: why it is not known; ``None`` if it is.
     :param because: the same as a sentence for people.
+    :param asked: the digest of the question that the recorded answer is none to, and the messages
+        that it is about.
     """
 
     decided: tuple[Decided, ...] = ()
     doubt: Doubt | None = None
     because: str = ""
+    asked: tuple[str, tuple[int, ...]] | None = None
 
 
 class _InDoubt(Exception):
     """The record does not say how it goes on."""
 
-    def __init__(self, doubt: Doubt, because: str) -> None:
+    def __init__(
+        self, doubt: Doubt, because: str, asked: tuple[str, tuple[int, ...]] | None = None
+    ) -> None:
         super().__init__(because)
-        self.replayed = Replayed(doubt=doubt, because=because)
+        self.replayed = Replayed(doubt=doubt, because=because, asked=asked)
 
 
 class _RecordedClock:
@@ -178,6 +183,7 @@ class Replayer:
             received_at=event.received_at,
             contact=memory.contact,
             conversation=_without(memory.conversation, answered),
+            known=memory.known,
         )
         return work, memory
 
@@ -213,11 +219,12 @@ class Replayer:
             return commit
         digest, numbers = unpacked(commit.trace or b"")[QUESTION]
         recorded, about = event.question
+        asked = (digest, tuple(numbers))
         if digest != recorded:
             why = "the recorded answer is one to other instructions, or another backend's"
-            raise _InDoubt(Doubt.STALE, why)
-        if tuple(numbers) != about:
-            raise _InDoubt(Doubt.STALE, "the recorded answer is one to other messages")
+            raise _InDoubt(Doubt.STALE, why, asked)
+        if asked[1] != about:
+            raise _InDoubt(Doubt.STALE, "the recorded answer is one to other messages", asked)
         return commit
 
 

@@ -38,6 +38,26 @@ STAND_INS: Final[Mapping[str, str]] = {
 _ROLES: Final = frozenset({BOT, NOBODY, SOMEBODY})
 #: What a decision says in somebody's words, by where it stands in it.
 _SAID: Final = frozenset({"text", "title", "because", "params", "reply"})
+#: What of an event says nothing of who it was about, by its name in any kind of event.
+_HARMLESS: Final = frozenset(
+    {
+        *("sent_at", "started_at", "language", "status", "code", "why", "timer", "generation"),
+        *("backend", "asked_seq", "asked_by", "classify", "passages", "seconds", "epoch"),
+        *("direction", "outcome", "duration", "origin", "what"),
+        *("message_seq", "index", "attached", "content_type", "size"),
+    }
+)
+#: What else an event names, by the name under which it does.
+_IDS: Final[Mapping[str, str]] = {
+    "in_reply_to": "message",
+    "provider_id": "message",
+    "item": "item",
+    "agent": "line",
+    "batch": "batch",
+    "conversation": "conversation",
+}
+#: What an event's id names, where it is no message.
+_NOUNS: Final[Mapping[str, str]] = {"call": "call", "opt_out": "wish"}
 #: Names with fewer letters are words of every language.
 _SHORTEST: Final = 3
 #: Begins the names of what the router keeps for itself; it is no text.
@@ -82,30 +102,40 @@ class Masking:
         )
 
     def _payload(self, kind: str, values: dict[str, Any], text: "_Texts") -> dict[str, Any]:
-        """Mask an event as it is stored; only what is known to be harmless stays as it is."""
-        found = {name: each for name, each in values.items() if name not in {"aliases", "payload"}}
-        for name in ("id", "in_reply_to", "provider_id", "item"):
-            if found.get(name) is not None:
-                found[name] = self._id("item" if name == "item" else "message", found[name])
-        for name in ("sender", "recipient"):
-            if name in found:
-                found[name] = self._address(found[name])
-        for name in ("text", "reason", "error"):
-            if found.get(name) is not None:
-                found[name] = text.mask(found[name])
-        if found.get("name"):
-            found["name"] = text.told(found["name"])
-        if "metadata" in found:
-            found["metadata"] = {k: text.mask(v) for k, v in found["metadata"].items()}
-        if "attachments" in found:
-            found["attachments"] = [
-                {k: v for k, v in each.items() if k in {"kind", "content_type"}}
-                for each in found["attachments"]
+        """Mask an event as it is stored; what is not known to be harmless is left out."""
+        found = {name: each for name, each in values.items() if name in _HARMLESS}
+        found |= self._ids_of(kind, values)
+        for name in ("sender", "recipient", "party", "contact"):
+            if name in values:
+                found[name] = self._address(values[name])
+        for name in ("text", "reason", "error", "problem", "summary", "because"):
+            if values.get(name) is not None:
+                found[name] = text.mask(values[name])
+        if values.get("name"):
+            found["name"] = text.told(values["name"])
+        for name in ("metadata", "data"):
+            if name in values:
+                found[name] = {k: text.mask(v) for k, v in values[name].items()}
+        if "attachments" in values:
+            found["attachments"] = [_attached(each, text) for each in values["attachments"]]
+        if "transcript" in values:
+            found["transcript"] = [
+                [role, text.mask(said), at] for role, said, at in values["transcript"]
             ]
+        if "recording" in values:
+            found["recording"] = _attached(values["recording"], text)
         if kind == "answer":
+            found |= {it: values[it] for it in ("ai", "grounds", "completion") if it in values}
             self._answer(found, text)
         elif kind == "timer":
-            found["key"] = self._id("conversation", found["key"])
+            found["key"] = self._id("conversation", values["key"])
+        return found
+
+    def _ids_of(self, kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, noun in (("id", None), *_IDS.items()):
+            if values.get(name) is not None:
+                found[name] = self._id(noun or _NOUNS.get(kind, "message"), values[name])
         return found
 
     def _answer(self, found: dict[str, Any], text: "_Texts") -> None:
@@ -133,6 +163,9 @@ class Masking:
             if "open_ticket" in stood:
                 stood["open_ticket"] = self._id("ticket", stood["open_ticket"])
             found["conversation"] = stood
+        if known := found.get("known"):
+            wrote = [[channel, self._address(it), at] for channel, it, at in known["wrote"]]
+            found["known"] = {**known, "wrote": wrote}
         return found
 
     def _address(self, text: str) -> str:
@@ -159,6 +192,15 @@ class Masking:
             return None
         known = self._ids.setdefault(kind, {})
         return known.setdefault(value, f"{kind}-{len(known) + 1}")
+
+
+def _attached(values: Mapping[str, Any], text: "_Texts") -> dict[str, Any]:
+    """Mask an attachment; where it is, and what is in it, is left out."""
+    found = {name: values[name] for name in ("kind", "content_type", "size") if name in values}
+    for name in ("transcript", "problem"):
+        if values.get(name) is not None:
+            found[name] = text.mask(values[name])
+    return found
 
 
 def as_shared(turn: RecordedTurn, body: Mapping[str, Any]) -> dict[str, Any]:

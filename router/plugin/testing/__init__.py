@@ -14,7 +14,29 @@ from router.plugin.testing.clock import FakeClock
 from router.plugin.testing.conformance import CheckResult, conformance
 from router.plugin.testing.context import PUBLIC_URL, FakeContext, LogEntry, RecordingLog, Reply
 from router.plugin.testing.network import no_network
-from router.plugin.testing.rows import Complete, Expected, Find, Receive, Run, Send
+from router.plugin.testing.responses import FakePeople
+from router.plugin.testing.rows import (
+    Complete,
+    Expected,
+    Fetch,
+    Find,
+    Poll,
+    Receive,
+    Respond,
+    Run,
+    Send,
+    Transcribe,
+    Upload,
+)
+from router.plugin.testing.sockets import (
+    Closes,
+    Dialogue,
+    Drops,
+    Hears,
+    Refuses,
+    Says,
+    SocketServer,
+)
 
 __all__ = [
     "PUBLIC_URL",
@@ -23,17 +45,30 @@ __all__ = [
     "ChannelSuite",
     "CheckFailedError",
     "CheckResult",
+    "Closes",
     "Complete",
+    "Dialogue",
+    "Drops",
     "Expected",
     "FakeClock",
     "FakeContext",
+    "FakePeople",
+    "Fetch",
     "Find",
+    "Hears",
     "LogEntry",
+    "Poll",
     "Receive",
     "RecordingLog",
+    "Refuses",
     "Reply",
+    "Respond",
     "Run",
+    "Says",
     "Send",
+    "SocketServer",
+    "Transcribe",
+    "Upload",
     "conformance",
     "no_network",
 ]

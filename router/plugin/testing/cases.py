@@ -19,9 +19,16 @@ from router.plugin.registry import InstanceT_co
 from router.plugin.testing.context import FakeContext, Reply
 from router.plugin.testing.network import NetworkUsedError, no_network
 from router.plugin.testing.rows import Expected, Raises
+from router.plugin.testing.sockets import Dialogue
 
 _SHORTEST_SECRET = 6
-_LIBRARIES = ("asyncio", "hypothesis", "httpcore", "httpx")  # what they log is the host's business
+_LIBRARIES = (
+    "aiohttp",
+    "asyncio",
+    "hypothesis",
+    "httpcore",
+    "httpx",
+)  # what they log is the host's business
 
 
 class CheckFailedError(AssertionError):
@@ -138,18 +145,26 @@ class Suite(ABC):
         """Make an instance of the class under test."""
         return self.subject()(self.config, context or FakeContext())
 
-    def perform(self, replies: Sequence[Reply], call: Callable[[Any], Awaitable[Any]]) -> Outcome:
+    def perform(
+        self,
+        replies: Sequence[Reply],
+        call: Callable[[Any], Awaitable[Any]],
+        sockets: Sequence[Dialogue] = (),
+    ) -> Outcome:
         """Make an instance, live its lifespan and call it once in there.
 
         :raises CheckFailedError: if it asks for a reply that is not scripted, uses the network
             otherwise, or does not end.
         """
-        return asyncio.run(self._perform(replies, call))
+        return asyncio.run(self._perform(replies, call, sockets))
 
     async def _perform(
-        self, replies: Sequence[Reply], call: Callable[[Any], Awaitable[Any]]
+        self,
+        replies: Sequence[Reply],
+        call: Callable[[Any], Awaitable[Any]],
+        sockets: Sequence[Dialogue],
     ) -> Outcome:
-        async with FakeContext(*replies) as context:
+        async with FakeContext(*replies, sockets=sockets) as context:
             value, raw = None, None
             limit = asyncio.timeout(self.time_limit)
             try:
@@ -165,6 +180,12 @@ class Suite(ABC):
                         f"it did not end within {self.time_limit:g} s, though its provider answers"
                     ) from error
                 raw = error
+        if context.server.unexpected:
+            message = (
+                f"WebSocket number {len(context.opened)}, {context.opened[-1]}, is one too many: "
+                "one call is one attempt, and the host repeats it"
+            )
+            raise CheckFailedError(message)
         if context.unexpected:
             one = context.unexpected[0]
             message = (
@@ -206,6 +227,10 @@ class Suite(ABC):
                 expect(difference is None, f"request {number}, {difference}")
         left = len(outcome.context.unused)
         expect(not left, f"{left} of the scripted replies were never asked for")
+        server = outcome.context.server
+        expect(not server.problems, "; ".join(server.problems))
+        left = len(server.unused)
+        expect(not left, f"{left} of the scripted WebSockets were never opened")
 
     def check_exemptions(self) -> None:
         for check, reason in self.exempt.items():
@@ -228,7 +253,7 @@ class Suite(ABC):
         )
 
     def check_secrets(self) -> None:
-        secrets = list(_secrets_of(self.config))
+        secrets = list(secrets_of(self.config))
         for secret in secrets:
             expect(
                 len(secret) >= _SHORTEST_SECRET,
@@ -278,13 +303,15 @@ def _compare_errors(outcome: Outcome, raises: Raises) -> None:
         expect(wanted == got, f"{name}: expected {wanted!r}, got {got!r}")
 
 
-def _secrets_of(model: BaseModel) -> Iterator[str]:
+def secrets_of(model: BaseModel) -> Iterator[str]:
+    """Give every secret of a config, those of nested tables too."""
+
     def walk(value: object) -> Iterator[str]:
         match value:
             case SecretStr():
                 yield value.get_secret_value()
             case BaseModel():
-                yield from _secrets_of(value)
+                yield from secrets_of(value)
             case Mapping():
                 for one in value.values():
                     yield from walk(one)

@@ -14,8 +14,11 @@ from router.plugin.testing.bodies import any_bytes, mangled
 from router.plugin.testing.cases import Case, CheckFailedError, Factory, Outcome, expect, spoken
 from router.plugin.testing.clock import FakeClock
 from router.plugin.testing.context import FakeContext, Reply
+from router.plugin.testing.files import check_fetching, fetch_cases, fetch_utterances
+from router.plugin.testing.polls import poll_cases, poll_utterances
 from router.plugin.testing.provider import OutgoingSuite, row_cases
-from router.plugin.testing.rows import Find, Receive, Send
+from router.plugin.testing.responses import check_endpoints, respond_cases, respond_utterances
+from router.plugin.testing.rows import Fetch, Find, Poll, Receive, Respond, Send
 
 _GARBAGE = ("", "=", "zz", "sha256=", "t=,v1=", "é", "0" * 64, "A" * 10_000)
 
@@ -27,7 +30,11 @@ class ChannelSuite(OutgoingSuite):
 
     Checks: ``receives``, ``unsigned_request``, ``tampered_body``, ``malformed_signature``,
     ``parse_is_repeatable``, ``dedupe_keys``, ``any_bytes``, ``sends``, ``finds``,
-    ``provider_errors``, ``capabilities``, ``unknown_config_key``, ``secrets``.
+    ``provider_errors``, ``capabilities``, ``unknown_config_key``, ``secrets``; since 1.1 for
+    channels that poll or answer with data: ``pollers``, ``polls``, ``poll_is_repeatable``,
+    ``poll_errors``, ``responds``, ``respond_any_bytes``; for channels that fetch: ``fetches``,
+    ``fetch_address``, ``fetch_redirects``, ``fetch_credentials``, ``fetch_limit``,
+    ``fetch_errors``.
 
     .. versionadded:: 1.0
     """
@@ -36,6 +43,13 @@ class ChannelSuite(OutgoingSuite):
     receives: ClassVar[Sequence[Receive]] = ()
     sends: ClassVar[Sequence[Send]] = ()
     finds: ClassVar[Sequence[Find]] = ()
+    polls: ClassVar[Sequence[Poll]] = ()
+    responds: ClassVar[Sequence[Respond]] = ()
+    fetches: ClassVar[Sequence[Fetch]] = ()
+
+    #: Hosts that may see secrets when a file is fetched, besides those that `sends` are sent to.
+    #: Since 1.1.
+    credential_hosts: ClassVar[Sequence[str]] = ()
 
     checks = (
         "receives",
@@ -49,6 +63,18 @@ class ChannelSuite(OutgoingSuite):
         "finds",
         "provider_errors",
         "capabilities",
+        "pollers",
+        "polls",
+        "poll_is_repeatable",
+        "poll_errors",
+        "responds",
+        "respond_any_bytes",
+        "fetches",
+        "fetch_address",
+        "fetch_redirects",
+        "fetch_credentials",
+        "fetch_limit",
+        "fetch_errors",
         "unknown_config_key",
         "secrets",
     )
@@ -63,20 +89,31 @@ class ChannelSuite(OutgoingSuite):
         here = ChannelSuite
         signed = [row for row in cls.receives if row.rejects is not InvalidSignature]
         good = [row for row in signed if row.rejects is None]
+        answered = [row.as_receive() for row in cls.responds]
         return [
             Case("capabilities", "", here.check_capabilities),
             *row_cases("receives", here.check_receive, cls.receives, good),
-            *row_cases("unsigned_request", here.check_unsigned, signed, good),
+            *row_cases(
+                "unsigned_request", here.check_unsigned, [*signed, *answered], good or answered
+            ),
             *row_cases(
                 "tampered_body", here.check_tampered, [r for r in signed if _posts(r)], good
             ),
-            *row_cases("malformed_signature", here.check_malformed_signature, good, good),
+            *row_cases(
+                "malformed_signature",
+                here.check_malformed_signature,
+                [*good, *answered],
+                good or answered,
+            ),
             *row_cases("parse_is_repeatable", here.check_repeatable, good, good),
             *row_cases("dedupe_keys", here.check_dedupe_keys, good, good),
             *row_cases("any_bytes", here.check_any_bytes, _one_per_endpoint(good), good),
             *row_cases("sends", here.check_send, cls.sends, cls.sends),
             *(Case("finds", row.label, partial(here.check_find, row=row)) for row in cls.finds),
             *cls.provider_cases(cls.sends),
+            *poll_cases(cls.polls),
+            *respond_cases(cls.responds),
+            *fetch_cases(cls.fetches),
         ]
 
     def check_receive(self, row: Receive) -> None:
@@ -185,6 +222,9 @@ class ChannelSuite(OutgoingSuite):
             if row.rejects is None
             for event in channel.parse(self.request(row))
         ]
+        events += [event for row in self.polls if row.expect for event in row.expect.events]
+        check_endpoints(channel, self.responds)
+        check_fetching(channel, self.fetches)
         _agree("receipts", claims.receipts, any(isinstance(e, DeliveryReported) for e in events))
         _agree("media", claims.media, any(row.message.media for row in sent))
         implements = type(channel).find_sent is not Channel.find_sent
@@ -243,6 +283,9 @@ class ChannelSuite(OutgoingSuite):
         yield from self.outgoing_utterances(self.sends)
         for find in self.finds:
             yield from spoken(self._finding(find))
+        yield from poll_utterances(self, self.polls)
+        yield from respond_utterances(self, self.responds)
+        yield from fetch_utterances(self, self.fetches)
 
     def request(self, row: Receive) -> WebhookRequest:
         """Give a row's request, signed unless the row is about a missing signature."""

@@ -1,15 +1,19 @@
 """A plugin context for tests: scripted replies, a recorded log, a fake clock."""
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeAlias
+from urllib.parse import urlsplit
 
 import httpx
 
 from router.domain.identity import MAIN_TENANT
 from router.plugin.host import webhook_url
+from router.plugin.sockets import Socket
 from router.plugin.testing.clock import FakeClock
+from router.plugin.testing.sockets import Dialogue, SocketServer
 
 #: What a provider does with one request: answers, breaks the connection, or computes an answer.
 Reply: TypeAlias = httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]
@@ -59,6 +63,11 @@ class FakeContext:
     :class:`UnexpectedRequestError` and stays visible in :attr:`unexpected`; a reply that nobody
     asked for stays in :attr:`unused`. Use it as an async context manager, or call ``aclose()``.
 
+    A WebSocket is a real one, to a server on this machine, :attr:`server`, whatever its address;
+    each takes the next dialogue. :attr:`opened` has the addresses that were asked for.
+
+    :param sockets: the dialogues; since 1.1.
+
     .. versionadded:: 1.0
     """
 
@@ -68,6 +77,7 @@ class FakeContext:
         name: str = "test",
         tenant: str = MAIN_TENANT,
         clock: FakeClock | None = None,
+        sockets: Sequence[Dialogue] = (),
     ) -> None:
         self.name = name
         self.tenant = tenant
@@ -75,6 +85,8 @@ class FakeContext:
         self.log = RecordingLog()
         self.requests: list[httpx.Request] = []
         self.unexpected: list[httpx.Request] = []
+        self.opened: list[str] = []
+        self.server = SocketServer(*sockets)
         self._replies = deque(replies)
         self.http = httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
 
@@ -90,7 +102,32 @@ class FakeContext:
     def webhook_url(self, endpoint: str = "", **query: str) -> str:
         return webhook_url(PUBLIC_URL, self.tenant, self.name, endpoint, query)
 
+    @asynccontextmanager
+    async def websocket(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        subprotocols: Sequence[str] = (),
+        max_size: int = 1024 * 1024,
+        public: bool = False,
+    ) -> AsyncIterator[Socket]:
+        from router.plugin.websockets import check_address, open_socket
+
+        check_address(url, public=public)
+        self.opened.append(url)
+        await self.server.start()
+        dialogue = next(iter(self.server.unused), None)
+        if dialogue is not None and dialogue.url not in (None, url):
+            self.server.problems.append(f"URL: expected {dialogue.url!r}, got {url!r}")
+        parts = urlsplit(url)
+        here = f"{self.server.url}{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
+        opening = open_socket(here, headers=headers, subprotocols=subprotocols, max_size=max_size)
+        async with opening as socket:
+            yield socket
+
     async def aclose(self) -> None:
+        await self.server.aclose()
         await self.http.aclose()
 
     async def __aenter__(self) -> Self:

@@ -9,16 +9,38 @@ from urllib.parse import parse_qsl
 
 import httpx
 
-from router.domain.answer import Completion, Prompt
+from router.domain.answer import Completion, Prompt, Transcript
 from router.domain.event import InboundEvent
-from router.domain.message import OutboundMessage, SendReceipt, SentMessage
+from router.domain.identity import Address
+from router.domain.message import (
+    Attachment,
+    File,
+    OutboundMessage,
+    SendReceipt,
+    SentMessage,
+)
 from router.errors import ProviderError
 from router.plugin.action import ActionResult
 from router.plugin.channel import WebhookAnswer, WebhookRequest
+from router.plugin.people import Card
+from router.plugin.polling import Polled
 from router.plugin.testing.context import Reply
+from router.plugin.testing.sockets import Dialogue
 
 #: A failure that a row expects: a class, or an instance whose ``code`` and ``retry_after`` count.
 Raises: TypeAlias = type[ProviderError] | ProviderError
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file in a form of several parts.
+
+    .. versionadded:: 1.1
+    """
+
+    name: str
+    content_type: str
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +52,8 @@ class Expected:
     :param json: the body, read as JSON.
     :param form: the body, read as a form; every field, in any order.
     :param content: the body, byte for byte.
+    :param multipart: the body, read as a form of several parts; every field, a text each or an
+        :class:`Upload`, in any order; since 1.1.
     """
 
     method: str
@@ -38,6 +62,7 @@ class Expected:
     json: Any = None
     form: Mapping[str, str] | None = None
     content: bytes | None = None
+    multipart: Mapping[str, "str | Upload"] | None = None
 
     def difference(self, request: httpx.Request) -> str | None:
         """Say how a request differs, or ``None``."""
@@ -54,6 +79,8 @@ class Expected:
             pairs.append(("form", sorted(self.form.items()), sorted(fields)))
         if self.content is not None:
             pairs.append(("body", self.content, request.content))
+        if self.multipart is not None:
+            pairs.append(("parts", dict(self.multipart), _parts(request)))
         for what, wanted, got in pairs:
             if wanted != got:
                 return f"{what}: expected {wanted!r}, got {got!r}"
@@ -136,8 +163,157 @@ class Find:
 
 
 @dataclass(frozen=True, init=False)
+class Poll:
+    """One poll, the provider's replies to it in order, and what it finds.
+
+    :param poller: its name.
+    :param cursor: what the last poll gave.
+    :param expect: what has to be found, cursor and all; looked at only if given.
+
+    .. versionadded:: 1.1
+    """
+
+    label: str
+    poller: str
+    replies: tuple[Reply, ...]
+    cursor: str | None
+    expect: Polled | None
+    raises: Raises | None
+    requests: Sequence[Expected] | None
+
+    def __init__(
+        self,
+        label: str,
+        poller: str,
+        *replies: Reply,
+        cursor: str | None = None,
+        expect: Polled | None = None,
+        raises: Raises | None = None,
+        requests: Sequence[Expected] | None = None,
+    ) -> None:
+        _fill(self, locals())
+
+
+@dataclass(frozen=True, init=False)
+class Respond:
+    """A request that wants data at once, who is known, and the answer.
+
+    The request is made as that of :class:`Receive` is, and signed by the suite's ``sign``.
+
+    :param people: who is known, by address.
+    :param expect: the answer, body and all. ``json`` in its place: what the body says as JSON.
+    :param default: the answer that the channel makes without knowing anybody; looked at only if
+        given.
+
+    .. versionadded:: 1.1
+    """
+
+    label: str
+    endpoint: str
+    body: bytes
+    replies: tuple[Reply, ...]
+    people: Mapping[Address, Card]
+    headers: Mapping[str, str]
+    method: str
+    query: Mapping[str, str]
+    expect: WebhookAnswer | None
+    json: Any
+    default: WebhookAnswer | None
+
+    def __init__(
+        self,
+        label: str,
+        endpoint: str,
+        body: bytes,
+        *replies: Reply,
+        people: Mapping[Address, Card] | None = None,
+        headers: Mapping[str, str] | None = None,
+        method: str = "POST",
+        query: Mapping[str, str] | None = None,
+        expect: WebhookAnswer | None = None,
+        json: Any = None,
+        default: WebhookAnswer | None = None,
+    ) -> None:
+        _fill(self, locals())
+
+    def as_receive(self) -> Receive:
+        """Give the row whose request is this one's."""
+        return Receive(
+            self.label,
+            self.body,
+            endpoint=self.endpoint,
+            headers=self.headers or {},
+            method=self.method,
+            query=self.query or {},
+        )
+
+
+@dataclass(frozen=True, init=False)
+class Fetch:
+    """A file that a customer sent, the provider's replies in order, and the file as fetched.
+
+    :param limit: the most bytes that may be read.
+
+    .. versionadded:: 1.1
+    """
+
+    label: str
+    attachment: Attachment
+    replies: tuple[Reply, ...]
+    expect: File | None
+    raises: Raises | None
+    requests: Sequence[Expected] | None
+    limit: int
+
+    def __init__(
+        self,
+        label: str,
+        attachment: Attachment,
+        *replies: Reply,
+        expect: File | None = None,
+        raises: Raises | None = None,
+        requests: Sequence[Expected] | None = None,
+        limit: int = 100_000,
+    ) -> None:
+        _fill(self, locals())
+
+
+@dataclass(frozen=True, init=False)
+class Transcribe:
+    """A voice note, the provider's replies, and what is said in it.
+
+    :param language: what the customer probably speaks.
+
+    .. versionadded:: 1.1
+    """
+
+    label: str
+    voice: File
+    replies: tuple[Reply, ...]
+    language: str | None
+    expect: Transcript | None
+    raises: Raises | None
+    requests: Sequence[Expected] | None
+
+    def __init__(
+        self,
+        label: str,
+        voice: File,
+        *replies: Reply,
+        language: str | None = None,
+        expect: Transcript | None = None,
+        raises: Raises | None = None,
+        requests: Sequence[Expected] | None = None,
+    ) -> None:
+        _fill(self, locals())
+
+
+@dataclass(frozen=True, init=False)
 class Complete:
-    """A prompt, the provider's replies, and the completion."""
+    """A prompt, the provider's replies, and the completion.
+
+    :param sockets: what the provider does with each WebSocket in turn; since 1.1.
+    """
 
     label: str
     prompt: Prompt
@@ -145,6 +321,7 @@ class Complete:
     expect: Completion | None
     raises: Raises | None
     requests: Sequence[Expected] | None
+    sockets: Sequence[Dialogue]
 
     def __init__(
         self,
@@ -154,6 +331,7 @@ class Complete:
         expect: Completion | None = None,
         raises: Raises | None = None,
         requests: Sequence[Expected] | None = None,
+        sockets: Sequence[Dialogue] = (),
     ) -> None:
         _fill(self, locals())
 
@@ -195,3 +373,29 @@ def _json(content: bytes) -> Any:
         return json.loads(content)
     except ValueError:
         return content
+
+
+def _parts(request: httpx.Request) -> dict[str, str | Upload] | bytes:
+    """Give the fields of a form of several parts, or the body where it is none."""
+    from email.message import Message
+    from email.parser import BytesParser
+
+    declared = request.headers.get("Content-Type", "")
+    if not declared.startswith("multipart/form-data"):
+        return request.content
+    head = f"Content-Type: {declared}\r\n\r\n".encode()
+    whole: Message = BytesParser().parsebytes(head + request.content)
+    found: dict[str, str | Upload] = {}
+    for part in whole.get_payload() if whole.is_multipart() else ():
+        if not isinstance(part, Message):
+            continue
+        name = part.get_param("name", "", "content-disposition")
+        data = part.get_payload(decode=True)
+        if not isinstance(data, bytes):
+            continue
+        file = part.get_filename()
+        if file is None:
+            found[str(name)] = data.decode("utf-8", "replace")
+        else:
+            found[str(name)] = Upload(file, part.get_content_type(), data)
+    return found

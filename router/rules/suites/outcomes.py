@@ -11,6 +11,7 @@ from router.rules.model import (
     Ignore,
     KeepDraft,
     OpenTicket,
+    SayMessage,
     SayReply,
     Verdict,
 )
@@ -41,7 +42,7 @@ def less_careful(decider: Decider) -> Decider | None:
             return Ignore(because=_BECAUSE) if decider.text is None else SayReply(text=decider.text)
         case AskAnswer() if decider.draft is not None:
             return AskAnswer(backend=decider.backend)
-        case SayReply() | AskAnswer():
+        case SayReply() | SayMessage() | AskAnswer():
             return Ignore(because=_BECAUSE)
     return None
 

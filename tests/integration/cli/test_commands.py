@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ from router.cli.main import main
 from router.domain.outbox import ItemState
 from router.pipeline.control import commands, serve, socket_path
 from router.plugin.testing import RecordingLog
-from router.storage.store import Commit
+from router.storage.pollers import PollerKey, Taken, hold_all, keep, keep_failure, prepare, take
+from router.storage.store import Commit, Tx
 from router.storage.tables import outbox
 from tests.integration.engine.harness import ANA, LUIS, Engine, opened, ref
 from tests.integration.test_acts import Channels, drafted, stuck, ticketed, unparsed
@@ -429,6 +432,67 @@ async def test_the_status_tells_what_wants_a_look(run: Run, desk: Path) -> None:
     assert "has the database open; nobody listens on " in mute.out
     assert stopped.status == 1
     assert stopped.out.startswith("router      does not run\n")
+
+
+async def test_the_status_tells_how_polling_has_been_going(run: Run, desk: Path) -> None:
+    key, now = PollerKey("acme", "calls", "ended"), datetime.now(UTC)
+    later = now + timedelta(days=1)
+    async with closed_later(desk) as engine:
+
+        def poll(tx: Tx) -> None:
+            for key_, error in (key, None), (key._replace(name="batches"), "401 of the provider"):
+                prepare(tx.connection, key_, now, now)
+                taken = take(
+                    tx.connection, key_, holder="me", now=later, until=later, every=timedelta(1)
+                )
+                assert isinstance(taken, Taken)
+                if error is None:
+                    keep(tx, key_, taken, cursor="7", events=(), due_at=later)
+                else:
+                    keep_failure(tx, key_, taken, error=error, due_at=later)
+
+        await engine.store.write(poll)
+
+    told = await shown(run, "status")
+    as_json = await shown(run, "status", "--json")
+
+    assert "TENANT  POLLER         LAST GOOD POLL  STATE\n" in told.out
+    assert "acme    calls/batches  never           1 failed, for " in told.out
+    assert ": 401 of the provider\n" in told.out
+    assert re.search(r"acme    calls/ended    \d+[smhd] ago +well\n", told.out)
+    assert [(it["name"], it["failures"]) for it in as_json.json["pollers"]] == [
+        ("batches", 1),
+        ("ended", 0),
+    ]
+
+
+async def test_a_poller_that_is_held_goes_on_when_a_person_says_so(run: Run, desk: Path) -> None:
+    key, now = PollerKey("acme", "calls", "ended"), datetime.now(UTC)
+
+    def hold(tx: Tx) -> None:
+        prepare(tx.connection, key, now, now)
+        hold_all(tx.connection, "restored")
+
+    async with closed_later(desk) as engine:
+        await engine.store.write(hold)
+
+    held = await shown(run, "pollers", "list")
+    refused = await shown(run, "pollers", "resume", "calls/batches")
+    resumed = await shown(run, "pollers", "resume", "calls/ended", "--by", "eva")
+    listed = await shown(run, "pollers", "list", "--tenant", "acme", "--json")
+    nothing = await shown(run, "pollers", "list", "--tenant", "main")
+
+    assert held.out.splitlines()[-1].split() == [
+        "acme",
+        "calls/ended",
+        "never",
+        "held:",
+        "restored",
+    ]
+    assert (refused.status, 'there is no poller "calls/batches"' in refused.err) == (1, True)
+    assert (resumed.status, resumed.out) == (0, "calls/ended goes on.\n")
+    assert [(it["name"], it["held"]) for it in listed.json] == [("ended", None)]
+    assert nothing.out == "Nothing is polled.\n"
 
 
 async def test_damage_is_named(run: Run, desk: Path) -> None:

@@ -13,6 +13,19 @@ from router.cli.main import main
 
 CASE = '[[case]]\nname = "threat"\nsay = "Nos vemos en juicio."\nexpect = {{ decision = "{}" }}\n'
 
+SMALL = """
+default.ignore = "not for us"
+
+[[rule]]
+id = "legal"
+when.text.words = ["en juicio", "demanda"]
+then.escalate = { to = "support", because = "legal" }
+
+[[example]]
+say = "Nos vemos en juicio."
+expect = { decision = "escalate" }
+"""
+
 
 @pytest.fixture
 def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
@@ -151,6 +164,11 @@ def test_what_no_case_looks_at_is_told_and_may_be_demanded(
 def test_mutants_that_no_case_notices_are_told_and_may_be_demanded(
     desk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    # The pack has thousands of words, and each is a mutant.
+    config = desk / "router.toml"
+    named = re.compile(r"^rules = \[.*?\]", flags=re.DOTALL | re.MULTILINE)
+    config.write_text(named.sub('rules = ["small.toml"]', config.read_text(encoding="utf-8")))
+    (desk / "small.toml").write_text(SMALL, encoding="utf-8")
     assert run(desk, "--mutants") == 0
     out = capsys.readouterr().out
     assert "\nMutants: a case notices " in out
@@ -159,7 +177,7 @@ def test_mutants_that_no_case_notices_are_told_and_may_be_demanded(
     assert run(desk, "--min-killed", "100") == 1
     assert run(desk, "--min-killed", "1") == 0
 
-    suite(desk, CASE.format("ticket"))
+    (desk / "small.test.toml").write_text(CASE.format("ticket"), encoding="utf-8")
     assert run(desk, "--mutants") == 1
     assert capsys.readouterr().out.endswith("\nMutants are tried once every case passes.\n")
 

@@ -20,6 +20,8 @@ from router.pipeline.configuration import Configuration
 from router.pipeline.deliver import Deliverer
 from router.pipeline.instances import Instances
 from router.pipeline.intake import Intake
+from router.pipeline.media import Media
+from router.pipeline.shelf import Shelf
 from router.pipeline.triage import Triage
 from router.pipeline.worker import Worker
 from router.plugin.registry import Registry
@@ -42,6 +44,7 @@ mode = "autopilot"
 debounce = "{debounce}"
 debounce_cap = "10s"
 apology = "Lo sentimos."
+{policy}
 
 [channels.phone]
 type = "ledger"
@@ -258,9 +261,11 @@ class Pipeline:
         configuration = lambda: self.configuration  # noqa: E731
         metrics = Metrics()
         shared = (clock, self.log, metrics)
-        self.asker = Asker(store, configuration, lambda: knowledge, *shared)
+        shelf = Shelf(configuration)
+        self.asker = Asker(store, configuration, lambda: knowledge, *shared, shelf=shelf)
         self.worker = Worker(store, lambda: cast("Triage", Watched()), *shared)
-        self.deliverer = Deliverer(store, configuration, self.asker, *shared, ids=ids)
+        media = Media(store, configuration, shelf, *shared, flights=self.asker.flights)
+        self.deliverer = Deliverer(store, configuration, self.asker, *shared, media=media, ids=ids)
         self.intake = Intake(store, self.log, metrics)
 
     async def crash(self) -> None:
@@ -329,10 +334,17 @@ class Pipeline:
 
 @asynccontextmanager
 async def running(
-    name: str, folder: Path, *, debounce: str = "2s", tables: str = "", rules: str = ""
+    name: str,
+    folder: Path,
+    *,
+    debounce: str = "2s",
+    policy: str = "",
+    tables: str = "",
+    rules: str = "",
 ) -> AsyncIterator[Pipeline]:
     """Open a pipeline on an empty database; more tables and rules come behind the usual ones."""
-    (folder / "router.toml").write_text(SETTINGS.format(debounce=debounce) + tables)
+    written = SETTINGS.format(debounce=debounce, policy=policy) + tables
+    (folder / "router.toml").write_text(written)
     (folder / "rules.toml").write_text(RULES + rules)
     settings = load_settings(folder / "router.toml", registry(), run=True)
     async with opened(name, folder) as engine:

@@ -12,7 +12,8 @@ from router.domain.message import Author
 from router.domain.outbox import ItemState
 from router.storage.conversations import take_conversation
 from router.storage.fence import OWN_ECHO_WINDOW
-from router.storage.store import AttemptResult, Start
+from router.storage.outbox import Verdict, resolve_item
+from router.storage.store import AttemptResult, Start, Tx
 from router.storage.tables import contact, conversation, inbox_event, outbox
 from tests.integration.engine.harness import ANA, LUIS, Engine
 
@@ -188,6 +189,32 @@ async def test_what_may_have_been_sent_before_a_takeover_is_not_withdrawn(engine
     item = await engine.claim_item()
     assert item.may_have_left
     assert await engine.store.start_attempt(item) is Start.OVERTAKEN
+
+
+async def test_what_a_person_says_was_not_sent_before_a_takeover_is_withdrawn(
+    engine: Engine,
+) -> None:
+    """Whatever was unknown of its attempts: once somebody has looked, nothing is any more."""
+    await engine.answer("hola", "uno")
+    lost = await engine.claim_item()
+    await engine.attempt(lost, ItemState.UNKNOWN)
+    (row,) = await engine.rows(outbox)
+    body = json.dumps({**json.loads(row.body), "unknown": 1})
+    await engine.store.write(
+        lambda tx: tx.connection.execute(sa.update(outbox).values(body=body)).rowcount
+    )
+    await engine.accept(engine.echoed("Hola, soy Eva"))
+
+    def not_sent(tx: Tx) -> None:
+        resolve_item(tx.connection, "main", lost.id, verdict=Verdict.RESEND, by="eva", now=tx.now)
+
+    await engine.store.write(not_sent)
+    item = await engine.claim_item()
+
+    assert not item.may_have_left
+    assert await engine.store.start_attempt(item) is Start.NOT
+    assert await engine.states() == {"uno": "withdrawn"}
+    assert await engine.idle("out")
 
 
 # --- our own echo

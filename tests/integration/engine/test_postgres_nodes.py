@@ -13,12 +13,25 @@ import pytest
 import sqlalchemy as sa
 
 from router.domain.outbox import ItemState
+from router.errors import StorageUnavailable
 from router.plugin.testing import FakeClock
+from router.schedule.silence import SilenceAlarm
 from router.storage import postgres_sql
 from router.storage.postgres import PostgresStore
-from router.storage.store import AttemptResult, Commit, NewEvent, Start, Tx, Work
+from router.storage.store import (
+    JOB,
+    OUT,
+    AttemptResult,
+    Commit,
+    Item,
+    NewEvent,
+    Start,
+    Tx,
+    Work,
+)
 from router.storage.tables import inbox_event, lane, node, outbox
 from tests.integration.engine.harness import Engine, PostgresDatabase
+from tests.integration.engine.pipeline import running
 from tests.postgres import PostgresServer
 
 #: Seconds of a lease, and between two heartbeats, in these tests.
@@ -416,6 +429,130 @@ async def test_a_receipt_is_a_fact_whoever_brings_it(
     assert (row.state, row.provider_ref) == ("done", "P1")
 
 
+async def zombie_of(first: Engine, second: Engine) -> Item:
+    """Let a node freeze in the middle of an attempt, and the other park what became of it."""
+    item = await first.claim_item()
+    assert await first.store.start_attempt(item) is Start.BEGUN
+    frozen = me(first)
+    await freeze(first)
+    await expire(second, frozen)
+    taken = await second.claim_item()
+    assert (taken.id, taken.state) == (item.id, ItemState.STARTED)
+    lost = AttemptResult(state=ItemState.UNKNOWN, error="who knows")
+    await second.store.finish_attempt(taken, lost)
+    assert (await second.lane(OUT)).parked
+    return item
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+async def test_a_late_receipt_for_what_nobody_knew_of_lets_its_lane_go_on(
+    place: PostgresDatabase, second: Engine, *, before: bool
+) -> None:
+    """What waits behind it may have been decided before the receipt, or come after."""
+    async with node_of(place) as first:
+        await first.answer("hola", "uno", *(["dos"] if before else []))
+        item = await zombie_of(first, second)
+
+        done = AttemptResult(state=ItemState.DONE, provider_ref="P1")
+        await first.store.finish_attempt(item, done)
+    if not before:
+        assert not (await second.lane(OUT)).parked
+        await second.answer("otra", "dos")
+
+    with anyio.fail_after(_LONG):
+        (following,) = await second.store.claim_items(OUT, 5)
+    assert await second.send(following)
+    assert await second.states() == {"uno": "done", "dos": "done"}
+    standing = await second.lane(OUT)
+    assert (standing.done_seq, standing.ready_at, standing.lease_owner) == (2, None, None)
+
+
+@pytest.mark.parametrize("more", [True, False], ids=["more", "nothing more"])
+@pytest.mark.parametrize("begun", [True, False], ids=["begun", "in hand"])
+async def test_a_late_receipt_for_what_another_node_has_in_hand_lets_its_lane_go_on(
+    place: PostgresDatabase, second: Engine, *, begun: bool, more: bool
+) -> None:
+    async with node_of(place) as first:
+        await first.answer("hola", "uno", *(["dos"] if more else []))
+        item = await first.claim_item()
+        assert await first.store.start_attempt(item) is Start.BEGUN
+        frozen = me(first)
+        await freeze(first)
+        await expire(second, frozen)
+        taken = await second.claim_item()
+        assert taken.state is ItemState.STARTED
+        if begun:  # as where a repeat does nothing
+            assert await second.store.start_attempt(taken) is Start.BEGUN
+
+        done = AttemptResult(state=ItemState.DONE, provider_ref="P1")
+        await first.store.finish_attempt(item, done)
+
+    if begun:
+        await second.store.finish_attempt(taken, done)
+    else:
+        assert await second.store.start_attempt(taken) is Start.NOT
+        await second.store.postpone(taken, second.clock.now() + timedelta(hours=1))
+    standing = await second.lane(OUT)
+    assert (standing.done_seq, standing.lease_owner) == (1, None)
+    if not more:
+        assert standing.ready_at is None
+        await second.answer("otra", "dos")
+    with anyio.fail_after(_LONG):
+        (following,) = await second.store.claim_items(OUT, 5)
+    assert await second.send(following)
+    assert await second.states() == {"uno": "done", "dos": "done"}
+
+
+async def test_a_late_receipt_for_an_action_that_nobody_knew_of_leaves_no_lane_behind(
+    place: PostgresDatabase, second: Engine
+) -> None:
+    async with node_of(place) as first:
+        await first.accept(first.said())
+        work = await first.claim_one()
+        await first.complete(first.commit(work, items=[first.action()]))
+        (item,) = await first.claim_items(JOB)
+        assert await first.store.start_attempt(item) is Start.BEGUN
+        frozen = me(first)
+        await freeze(first)
+        await expire(second, frozen)
+        (taken,) = await second.claim_items(JOB)
+        lost = AttemptResult(state=ItemState.UNKNOWN, error="who knows")
+        await second.store.finish_attempt(taken, lost)
+        assert (await second.lane(JOB)).parked
+
+        await first.store.finish_attempt(item, AttemptResult(state=ItemState.DONE))
+
+    assert await second.rows(lane, kind=JOB) == []
+
+
+async def test_what_is_settled_while_its_lane_is_just_claimed_is_not_parked(
+    first: Engine,
+) -> None:
+    """Whoever settles it found the lane leased, and left the waking to the one who held it."""
+    await first.answer("hola", "uno", "dos")
+    await first.attempt(await first.claim_item(), ItemState.UNKNOWN)
+    raw = await asyncpg.connect(place_dsn(first))
+    try:
+        await raw.execute("BEGIN")
+        await raw.execute("UPDATE outbox SET state = 'done' WHERE state = 'unknown'")
+        # Meanwhile the one who held it has died, and the lane was freed.
+        await first.store.write(
+            lambda tx: tx.connection.execute(
+                sa.update(lane).where(lane.c.kind == OUT).values(parked=False, ready_at=tx.now)
+            )
+        )
+        assert await first.idle(OUT)
+        await raw.execute("COMMIT")
+    finally:
+        await raw.close()
+
+    first.clock.advance(1)
+    with anyio.fail_after(_LONG):
+        (following,) = await first.store.claim_items(OUT, 5)
+    assert await first.send(following)
+    assert await first.states() == {"uno": "done", "dos": "done"}
+
+
 async def test_a_process_that_hangs_in_a_transaction_holds_nobody_up_for_long(
     place: PostgresDatabase,
 ) -> None:
@@ -525,6 +662,101 @@ async def test_everything_at_once_on_a_few_connections(first: Engine) -> None:
     assert len(await first.rows(inbox_event)) == 40
 
 
+# --- who is taken for dead, and whose turn it is
+
+
+async def declare_dead(engine: Engine) -> None:
+    """Do to a node what the survivors do."""
+    number = me(engine)
+
+    def bury(tx: Tx) -> None:
+        run = tx.connection.execute
+        run(sa.delete(node).where(node.c.id == number))
+        run(sa.update(lane).where(lane.c.lease_owner == number).values(lease_owner=None))
+
+    await engine.store.write(bury)
+
+
+@pytest.mark.usefixtures("place")
+async def test_a_node_that_was_taken_for_dead_calls_off_what_is_under_way(tmp_path: Path) -> None:
+    async with running("postgres", tmp_path) as pipeline:
+        first, provider, log = pipeline.engine, pipeline.provider, pipeline.log
+        await first.accept(first.said("¿cuánto cuesta?"))
+        await pipeline.think()
+        first.clock.advance(3)
+        await first.store.fire_timers()
+        await pipeline.think()
+        (question,) = await first.claim_items(JOB)
+        provider.pause, ended = anyio.Event(), anyio.Event()
+
+        async def ask() -> None:
+            await pipeline.do(question)
+            ended.set()
+
+        async def asked() -> bool:
+            return len(provider.asked) == 1
+
+        async def anew() -> bool:
+            return store_of(first)._node.me not in (None, question.lease)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(pipeline.deliverer.call_off)
+            tasks.start_soon(ask)
+            await until(asked)
+            # A number that it gave up by itself: nobody else works what is under way.
+            store_of(first)._node.abandon()
+            await until(anew)
+            assert not ended.is_set()
+
+            await declare_dead(first)
+
+            with anyio.fail_after(_LONG):
+                await ended.wait()
+            tasks.cancel_scope.cancel()
+        (said,) = [it for it in log.entries if it.event == "this node was taken for dead"]
+        assert said.values == {"called_off": 1}
+        assert not pipeline.configuration.instances.held_back()
+
+        provider.pause = None
+        await pipeline.settle()
+        assert len(provider.asked) == 2
+        assert pipeline.texts() == ["Cuesta 5."]
+
+
+async def test_what_is_done_now_and_then_is_done_on_one_node_at_a_time(
+    first: Engine, second: Engine
+) -> None:
+    async with first.store.alone("sweep") as mine:
+        assert mine
+        async with second.store.alone("sweep") as theirs, second.store.alone("other") as other:
+            assert (theirs, other) == (False, True)
+        await first.accept(first.said())  # whatever it has to do goes on
+    async with second.store.alone("sweep") as theirs:
+        assert theirs
+    with pytest.raises(ValueError, match="broken"):
+        async with first.store.alone("sweep"):
+            raise ValueError("broken")
+    async with second.store.alone("sweep") as theirs:
+        assert theirs
+
+
+@pytest.mark.usefixtures("place")
+async def test_dead_air_is_looked_for_on_one_node_at_a_time(tmp_path: Path) -> None:
+    async with running("postgres", tmp_path) as pipeline:
+        first, settings = pipeline.engine, pipeline.configuration.settings
+        assert isinstance(first.database, PostgresDatabase)
+        await first.accept(first.said())
+        first.clock.advance(timedelta(minutes=11))
+        alarm = SilenceAlarm(first.store, lambda: settings, first.clock, pipeline.log)
+        async with node_of(first.database) as second:
+            async with second.store.alone("silence"):
+                await alarm.look()
+            assert list(alarm.silent) == []
+
+            await alarm.look()
+            assert list(alarm.silent) == ["main/tel:+573001234567#1"]
+
+
 # --- the server
 
 
@@ -547,8 +779,6 @@ async def test_after_a_restart_of_the_server_everything_goes_on(tmp_path: Path) 
                 await first.answer("hola", "uno")
                 work = await first.claim_item()
                 await asyncio.to_thread(server.stop)
-
-                from router.errors import StorageUnavailable
 
                 with pytest.raises(StorageUnavailable, match="PostgreSQL"):
                     await first.accept(first.said("mientras"))
@@ -577,5 +807,58 @@ async def test_after_a_restart_of_the_server_everything_goes_on(tmp_path: Path) 
                 assert await first.states() == {"uno": "done"}
                 with anyio.fail_after(_LONG):
                     assert len(await first.store.claim(5)) == 1
+    finally:
+        await asyncio.to_thread(context.__exit__, None, None, None)
+
+
+async def test_while_the_server_cannot_write_it_is_away_and_then_everything_goes_on(
+    tmp_path: Path,
+) -> None:
+    """On a full disk it ends, and gives an internal error of its own as the reason."""
+    from tests.postgres import start_postgres
+    from tests.proof.postgres import Postgres
+
+    def start() -> tuple[Any, PostgresServer]:
+        context = start_postgres("synchronous_commit = on\nmax_connections = 100\n")
+        server = context.__enter__()
+        server.prepare()
+        return context, server
+
+    context, server = await asyncio.to_thread(start)
+    try:
+        with server.database(migrated=True) as database:
+            place = PostgresDatabase.__new__(PostgresDatabase)
+            place.url = database.url
+            disk = Postgres(server, database)
+            async with node_of(place) as first:
+                await first.answer("hola", "uno")
+                work = await first.claim_item()
+
+                await disk.fill(0)
+                for number in range(3):
+                    with pytest.raises(StorageUnavailable, match="PostgreSQL"):
+                        await first.accept(first.said(f"mientras {number}"))
+                    with pytest.raises(StorageUnavailable, match="PostgreSQL"):
+                        await first.store.fire_timers()
+                    with pytest.raises(StorageUnavailable, match="PostgreSQL"):
+                        await first.store.write(lambda tx: tx.learn_alias("main", "tel:1", "tel:2"))
+                await disk.free(0)
+
+                async def back() -> bool:
+                    try:
+                        await first.accept(first.said("después", id="D1"))
+                    except StorageUnavailable:
+                        return False
+                    return not first.store.trouble
+
+                await until(back)
+                # What it had leased it may have had to give up, to itself.
+                with anyio.fail_after(_LONG):
+                    while not await first.send(work):
+                        (work,) = await first.store.claim_items(OUT, 1)
+                assert await first.states() == {"uno": "done"}
+                with anyio.fail_after(_LONG):
+                    assert len(await first.store.claim(5)) == 1
+            await disk.close()
     finally:
         await asyncio.to_thread(context.__exit__, None, None, None)

@@ -590,7 +590,7 @@ class _Template:
     def use(cls, folder: Path) -> None:
         cls.folder = folder
         if cls.settings is None:
-            (folder / "router.toml").write_text(SETTINGS.format(debounce="2s"))
+            (folder / "router.toml").write_text(SETTINGS.format(debounce="2s", policy=""))
             (folder / "rules.toml").write_text(RULES)
             cls.settings = load_settings(folder / "router.toml", registry(), run=True)
             ensure(folder / "router.db")

@@ -3,8 +3,10 @@
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any, cast
 
 import anyio
@@ -14,12 +16,13 @@ import sqlalchemy as sa
 
 from router.errors import DatabaseLocked, SchemaMismatch, StorageUnavailable
 from router.plugin.testing import FakeClock
+from router.storage import fence
 from router.storage.migrating import ensure
 from router.storage.sqlite import SQLiteStore
-from router.storage.sqlite_writer import Transaction
+from router.storage.sqlite_writer import Transaction, Writer
 from router.storage.store import Change, Tx
-from router.storage.tables import alias, contact, inbox_event
-from tests.integration.engine.harness import Engine, SQLiteDatabase, opened
+from router.storage.tables import alias, contact, inbox_event, outbox
+from tests.integration.engine.harness import ANA, LUIS, Engine, SQLiteDatabase, opened
 
 
 @pytest.fixture
@@ -283,6 +286,36 @@ async def test_a_failing_commit_fails_everybody_who_waited_for_it(engine: Engine
     assert engine.store.trouble == []
 
 
+async def test_a_connection_that_breaks_fails_everybody_and_ends_nobodys_wait(
+    engine: Engine,
+) -> None:
+    """Not even a rollback is possible then; the writer goes on to answer."""
+    writer = _store(engine)._writer
+    failed: list[str] = []
+
+    async def write() -> None:
+        with pytest.raises(StorageUnavailable) as caught:
+            await writer.run(lambda tx: tx.raw.execute("SELECT 1").fetchone())
+        failed.append(str(caught.value))
+
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_breaks, writer)
+            for _ in range(3):
+                tasks.start_soon(write)
+        await write()
+        with pytest.raises(StorageUnavailable):
+            await engine.accept(engine.said())
+
+    assert all(words.startswith("SQLite: ") for words in failed)
+    assert engine.store.trouble
+
+
+async def _breaks(writer: Writer) -> None:
+    with pytest.raises(StorageUnavailable):
+        await writer.run(lambda tx: tx.raw.close())
+
+
 async def test_a_full_disk_is_said_and_passes(engine: Engine) -> None:
     pages = await _pragma(engine, "page_count")
     await _pragma(engine, "max_page_count", pages)
@@ -340,6 +373,95 @@ async def test_closing_finishes_what_was_queued(tmp_path: Path) -> None:
         engine.store = await engine.database.open(engine.clock)
 
         assert len(await engine.rows(inbox_event)) == 50
+
+
+# --- threads that others change
+
+
+@pytest.fixture
+def gate() -> Iterator[Event]:
+    """Give what a writer waits for who is to find more than one operation in its next group."""
+    gate = Event()
+    yield gate
+    gate.set()
+
+
+async def test_a_thread_that_a_person_takes_in_the_group_of_its_decision_is_decided_again(
+    engine: Engine, gate: Event
+) -> None:
+    await engine.answer("uno")
+    await engine.accept(engine.said("dos"))
+    work = await engine.claim_one()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_store(engine)._writer.run, lambda _: gate.wait(10))
+        await anyio.sleep(0.05)
+        tasks.start_soon(engine.accept, engine.echoed("yo me encargo"))
+        tasks.start_soon(engine.accept, engine.said("hola", who=LUIS))
+        tasks.start_soon(engine.complete, engine.commit(work, "respuesta del bot"))
+        await anyio.sleep(0.05)
+        gate.set()
+
+    again = {work.ref.lane: work for work in await engine.claim()}
+    assert set(again) == {f"main/{ANA}", f"main/{LUIS}"}
+    assert again[work.ref.lane].ref == work.ref
+    assert (await engine.conversation()).owner == "person"
+    assert await engine.rows(outbox) == []
+
+
+async def test_what_was_read_beside_a_function_is_looked_at_again_before_it_is_decided(
+    engine: Engine,
+) -> None:
+    await engine.answer("uno")
+    known = (await engine.conversation()).id
+
+    def both(tx: Tx) -> None:
+        tx.enqueue([engine.said("dos")])
+        fence.raise_epoch(tx.connection, "main", known, "eva", tx.now)
+
+    await engine.store.write(both)
+    work = await engine.claim_one()
+    assert work.conversation is not None
+    assert work.conversation.epoch == 0
+
+    await engine.complete(engine.commit(work, "respuesta del bot"))
+
+    again = await engine.claim_one()
+    assert again.conversation is not None
+    assert (again.ref, again.conversation.owner) == (work.ref, "eva")
+    assert await engine.rows(outbox) == []
+
+
+async def test_a_thread_that_another_lane_has_changed_is_decided_again(engine: Engine) -> None:
+    await engine.answer("uno")
+    await engine.answer("uno", who=LUIS)
+    await engine.accept(engine.said("dos"))
+    work = await engine.claim_one()
+    await engine.accept(engine.said("dos", who=LUIS))
+    other = await engine.claim_one()
+    assert work.conversation is not None
+    changed = replace(work.conversation, epoch=1)
+
+    await engine.complete(engine.commit(other, conversation=changed))
+    await engine.complete(engine.commit(work, "respuesta del bot"))
+
+    again = await engine.claim_one()
+    assert again.conversation is not None
+    assert (again.ref, again.conversation.epoch) == (work.ref, 1)
+    assert await engine.rows(outbox) == []
+
+
+async def test_a_thread_that_an_event_leaves_as_it_was_is_not_written(engine: Engine) -> None:
+    await engine.answer("uno")
+    before = await engine.conversation()
+    await engine.accept(engine.said("dos"))
+    work = await engine.claim_one()
+    engine.clock.advance(60)
+
+    await engine.complete(engine.commit(work, "respuesta", conversation=work.conversation))
+
+    assert await engine.conversation() == before
+    assert list(await engine.states()) == ["respuesta"]
 
 
 # --- telling pages

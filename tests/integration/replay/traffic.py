@@ -181,7 +181,8 @@ def another(
     """Build another configuration, in a folder of its own."""
     there = folder / "another"
     there.mkdir(exist_ok=True)
-    (there / "router.toml").write_text(SETTINGS.format(debounce=debounce).replace(*policy) + tables)
+    settings_text = SETTINGS.format(debounce=debounce, policy="").replace(*policy)
+    (there / "router.toml").write_text(settings_text + tables)
     (there / "rules.toml").write_text(rules)
     settings = load_settings(there / "router.toml", registry(), run=False)
     return instances_of(settings, pipeline.engine.clock, RecordingLog(), Provider())

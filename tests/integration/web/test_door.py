@@ -20,6 +20,11 @@ HEAD = b"GET / HTTP/1.1\r\nHost: here\r\n"
 FULL = "there are 3 connections, and more come"
 
 
+@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
+    return "asyncio", {"use_uvloop": request.param}
+
+
 class Served:
     """A server with one page; ``/slow`` answers when it is let go."""
 

@@ -240,12 +240,13 @@ def test_the_readme_names_every_setting_with_its_default() -> None:
     assert defaults.pop("alias_fields") == '`["WaId"]`'
     assert defaults.pop("media_hosts") == '`["*.twiliocdn.com", "s3-external-1.amazonaws.com"]`'
     assert defaults.pop("base_url") == "`https://api.twilio.com`"
+    assert defaults.pop("content_url") == "`https://content.twilio.com`"
     assert defaults.pop("signing_keys") == "none"
     assert defaults.pop("messages_per_second") == "`80`"
     assert defaults.pop("pair_interval") == '`"6s"`'
     assert defaults.pop("pair_burst") == "`45`"
     apart = {"account_sid", "alias_fields", "media_hosts", "base_url", "signing_keys"}
-    apart |= {"messages_per_second", "pair_interval", "pair_burst"}
+    apart |= {"content_url", "messages_per_second", "pair_interval", "pair_burst"}
     assert defaults == {
         name: written[info.default]
         for name, info in TwilioConfig.model_fields.items()

@@ -7,6 +7,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from router.domain.message import Attachment
 from router.plugin import OutcomeUnknown, ProviderError, Refused, Unavailable
 from router.plugin.testing import FakeContext
 from router_twilio import TwilioConfig, TwilioWhatsApp
@@ -41,7 +42,8 @@ async def _download(
         channel = TwilioWhatsApp(config or _config(), context)
         outcome: tuple[str, bytes] | Exception
         try:
-            outcome = await channel.download(url, limit)
+            file = await channel.fetch(Attachment(kind="image", url=url), limit)
+            outcome = (file.content_type, file.data)
         except (ProviderError, httpx.HTTPError) as error:
             outcome = error
         assert context.unused == ()
@@ -146,7 +148,7 @@ async def test_a_file_that_is_too_large_is_refused() -> None:
     outcome, _ = await _download(httpx.Response(200, content=b"x" * 101))
 
     assert isinstance(outcome, Refused)
-    assert str(outcome) == "the media has more than 100 bytes"
+    assert str(outcome) == "the file has more than 100 bytes"
 
 
 async def test_a_file_that_unpacks_to_something_too_large_is_refused() -> None:
@@ -156,7 +158,7 @@ async def test_a_file_that_unpacks_to_something_too_large_is_refused() -> None:
 
     async with FakeContext(lambda _: packed) as context:
         with pytest.raises(Refused):
-            await TwilioWhatsApp(_config(), context).download(URL, 100)
+            await TwilioWhatsApp(_config(), context).fetch(Attachment(kind="image", url=URL), 100)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from router import plugin
+from router.domain.message import Attachment
 from router.plugin import OutcomeUnknown, ProviderError, Refused, SentMessage, Unavailable
 from router.plugin.host import HostContext
 from router.plugin.testing import RecordingLog
@@ -388,11 +389,13 @@ async def test_media_comes_through_the_real_client(httpserver: HTTPServer) -> No
         b"x" * 300_000, content_type="application/pdf"
     )
     async with living(_config(httpserver.url_for(""))) as channel:
-        found = await channel.download(httpserver.url_for(f"{PATH}/Messages/MM1/Media/ME1"))
+        here = httpserver.url_for(f"{PATH}/Messages/MM1/Media/ME1")
+        found = await channel.fetch(Attachment(kind="document", url=here), 1_000_000)
+        elsewhere = httpserver.url_for("/store/ME1")
         with pytest.raises(Refused):
-            await channel.download(httpserver.url_for("/store/ME1"), limit=1000)
+            await channel.fetch(Attachment(kind="document", url=elsewhere), 1000)
 
-    assert found == ("application/pdf", b"x" * 300_000)
+    assert (found.content_type, found.data) == ("application/pdf", b"x" * 300_000)
 
 
 async def _close(_: asyncio.StreamWriter) -> None:

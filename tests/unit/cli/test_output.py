@@ -92,6 +92,10 @@ def test_views_become_json() -> None:
                 "name": None,
                 "latitude": None,
                 "longitude": None,
+                "digest": None,
+                "size": None,
+                "transcript": None,
+                "problem": None,
             }
         ],
         "tags": ["vip"],

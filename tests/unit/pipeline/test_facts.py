@@ -8,12 +8,15 @@ import pytest
 
 from router.domain.answer import Completion
 from router.domain.conversation import Contact, Conversation, Turn, TurnMessage
-from router.domain.event import DeliveryReported
+from router.domain.event import CallEnded, CallTurn, DeliveryReported
+from router.domain.host_event import ConversationChanged
 from router.domain.identity import Address
 from router.domain.message import Attachment
 from router.errors import Refusal
 from router.pipeline import memory
 from router.pipeline.facts import (
+    call_facts,
+    changed_facts,
     classified_facts,
     delivery_facts,
     echo_facts,
@@ -84,6 +87,19 @@ MESSAGE = TurnMessage(
     in_reply_to="SM0",
     metadata={"button_payload": "yes"},
 )
+CALL = CallEnded(
+    id="conv_1",
+    party=ANA,
+    outcome="success",
+    duration=timedelta(seconds=58),
+    summary="Pide la factura.",
+    transcript=(CallTurn("agent", "Hola"), CallTurn("customer", "La factura")),
+    data={"order_id": "A-17"},
+    agent="agent_1",
+    reason="end_call tool",
+    batch="btcal_1",
+    recording=Attachment(kind="audio"),
+)
 TURN = Turn(
     messages=(TurnMessage(seq=1, text="uno", received_at=NOON - timedelta(seconds=5)), MESSAGE)
 )
@@ -119,6 +135,14 @@ def _brought(kind: str) -> Facts:
             return delivery_facts(event, _base())
         case "idle":
             return idle_facts(_base())
+        case "conversation.opened" | "conversation.escalated":
+            what = kind.split(".")[1]
+            changed = ConversationChanged(what=what, conversation="t1")
+            if what == "escalated":
+                changed = replace(changed, to="legal", because="a threat")
+            return changed_facts(changed, _base())
+        case "call.ended" | "call.failed":
+            return call_facts(replace(CALL, status=kind.split(".")[1]), _base(), "calls")
         case _:
             raise AssertionError(kind)
 

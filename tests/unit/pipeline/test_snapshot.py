@@ -19,7 +19,7 @@ from router.domain.conversation import (
 from router.domain.event import MessageReceived
 from router.domain.identity import Address
 from router.pipeline.snapshot import Restored, restored, snapshot
-from router.storage.store import EventRef, Work
+from router.storage.store import EventRef, Known, Work, Wrote
 
 NOW = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 KEY = "tel:+573001234567"
@@ -29,6 +29,8 @@ CONVERSATION = Conversation(id="c1", contact=CONTACT, channel="phone", address=A
 
 _word = st.none() | st.text(min_size=1, max_size=5)
 _moment = st.none() | st.integers(0, 2_000_000_000_000_000).map(from_micros)
+_moments = st.integers(0, 2_000_000_000_000_000).map(from_micros)
+_words_of_channels = st.sampled_from(["phone", "line", "whatsapp"])
 _tags = st.frozensets(st.text(max_size=5))
 _attributes = st.dictionaries(st.text(max_size=5), st.text(max_size=5))
 _contacts = st.builds(
@@ -106,6 +108,16 @@ def test_a_thread_comes_back_as_it_was(conversation: Conversation) -> None:
     found = back(work(conversation.contact, conversation))
 
     assert found == Restored(NOW, False, conversation.contact, conversation)
+
+
+@given(st.booleans(), st.lists(st.builds(Wrote, _words_of_channels, st.just(ANA), _moments)))
+def test_what_was_known_of_a_call_comes_back_as_it_was(known: bool, wrote: list[Wrote]) -> None:
+    what = Known(call=known, wrote=tuple(wrote))
+
+    found = back(replace(work(CONTACT, CONVERSATION), known=what))
+    stranger = back(replace(work(None, None), known=what))
+
+    assert (found.known, stranger.known) == (what, what)
 
 
 def test_nothing_of_a_conversation_is_forgotten() -> None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from router.clock import SystemClock
+from router.errors import SocketClosed
 from router.plugin.host import HostContext
-from router.plugin.testing import FakeClock, RecordingLog
+from router.plugin.testing import Dialogue, FakeClock, RecordingLog, Says, SocketServer
 
 if TYPE_CHECKING:
     from router import plugin
@@ -85,3 +86,30 @@ def test_nothing_of_the_plugin_api_imports_an_http_client_before_it_is_used() ->
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert ran.stdout.strip() == "[]"
+
+
+async def test_a_websocket_is_opened_with_what_the_instance_asks_for() -> None:
+    talk = Dialogue(Says("hola"), headers={"X-Key": "k"})
+    async with SocketServer(talk) as server:
+        host = context()
+        async with host.websocket(f"{server.url}/a", headers={"X-Key": "k"}) as socket:
+            assert await socket.receive() == "hola"
+        await host.aclose()
+
+        with pytest.raises(RuntimeError, match="'whatsapp' is closed"):
+            host.websocket(server.url)
+
+    assert [each.target for each in server.connections] == ["/a"]
+    assert server.problems == []
+
+
+@pytest.mark.parametrize(
+    "error, words",
+    [
+        (SocketClosed(1006), "the server lost the connection"),
+        (SocketClosed(1008, "no"), "the server closed with 1008: no"),
+        (SocketClosed(1000, who="agent.example"), "agent.example closed with 1000"),
+    ],
+)
+def test_a_websocket_that_ended_says_so_in_words(error: SocketClosed, words: str) -> None:
+    assert (str(error), error.reason) == (words, words)

@@ -116,6 +116,9 @@ GOOD = {
     "started before it was taken over": evidence(
         **taken() | {"arrivals": [arrival("a", 0, at=10.6)]}
     ),
+    "taken by command, after the provider's answer was given up": evidence(
+        **taken(by_command=True) | {"arrivals": [arrival("a", 0, at=11.0, waited=2.5)]}
+    ),
 }
 
 BAD = {
@@ -196,6 +199,10 @@ BAD = {
     ),
     "taken by command, and still under way": (
         evidence(**taken(by_command=True) | {"arrivals": [arrival("a", 0, at=11.0)]}),
+        "0.500 s after a person had taken over",
+    ),
+    "taken by command, while the provider's answer was waited for": (
+        evidence(**taken(by_command=True) | {"arrivals": [arrival("a", 0, at=11.0, waited=2.2)]}),
         "0.500 s after a person had taken over",
     ),
     "taken, and the bot's": (evidence(**taken() | {"owned_since": {}}), "and is the bot's"),

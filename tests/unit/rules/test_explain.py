@@ -171,6 +171,33 @@ def test_a_trace_is_small(rules_of: Rules) -> None:
         ({"asked": ["category", "cheap"]}, "Asked cheap for a category."),
         ({"queued": ["message"]}, "Queued\n  message"),
         (
+            {"plan": {"send": "text", "channel": "phone", "because": "b", "cost": "free"}},
+            "Sent through phone: a text, counted as free\n  b",
+        ),
+        (
+            {
+                "plan": {
+                    "send": "template",
+                    "channel": "phone",
+                    "at": "2026-11-20T13:00:00+00:00",
+                    "because": "son horas de silencio",
+                    "cost": "template",
+                }
+            },
+            (
+                "Sent through phone: a template, not before 2026-11-20T13:00:00+00:00, "
+                "counted as template\n  son horas de silencio"
+            ),
+        ),
+        (
+            {"plan": {"send": "ticket", "channel": "calls", "because": "b"}},
+            "Sent through calls: not by message, a ticket\n  b",
+        ),
+        (
+            {"plan": {"send": "nothing", "channel": "phone", "because": "b"}},
+            "Sent through phone: nothing\n  b",
+        ),
+        (
             {
                 "decision": {
                     "outcome": "ignore",

@@ -11,6 +11,9 @@ from router.settings.values import (
     Language,
     Network,
     PublicUrl,
+    QuietHours,
+    Rate,
+    RateOrUnlimited,
     Size,
     Texts,
     Timezone,
@@ -43,7 +46,8 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "length, text", [(0.5, "0.5s"), (90, "90s"), (120, "2m"), (86400, "24h"), (0, "0s")]
+    "length, text",
+    [(0.5, "0.5s"), (90, "90s"), (120, "2m"), (86400, "24h"), (604800, "7d"), (0, "0s")],
 )
 def test_durations_are_written_as_people_do(length: float, text: str) -> None:
     assert duration_text(length) == text
@@ -59,6 +63,10 @@ def test_durations_are_written_as_people_do(length: float, text: str) -> None:
         (Size, 9, 9),
         (DurationOrNever, "never", None),
         (DurationOrNever, "1m", 60.0),
+        (RateOrUnlimited, "unlimited", None),
+        (RateOrUnlimited, "100/s", Rate(100, 1.0)),
+        (RateOrUnlimited, "600/m", Rate(600, 60.0)),
+        (RateOrUnlimited, "5000/h", Rate(5000, 3600.0)),
         (Language, "pt-BR", "pt-BR"),
         (Timezone, "Europe/Madrid", "Europe/Madrid"),
         (Network, "10.1.2.3/8", "10.1.2.3/8"),
@@ -81,6 +89,11 @@ def test_a_value_becomes_what_is_meant(kind: Any, written: object, meant: object
         (Size, "1 MB"),
         (Size, 1.5),
         (DurationOrNever, 3),
+        (RateOrUnlimited, 100),
+        (RateOrUnlimited, "100"),
+        (RateOrUnlimited, "0/s"),
+        (RateOrUnlimited, "100/d"),
+        (RateOrUnlimited, "never"),
         (DurationOrNever, True),
         (Language, "español"),
         (Timezone, ""),
@@ -98,3 +111,20 @@ def test_a_value_becomes_what_is_meant(kind: Any, written: object, meant: object
 def test_what_cannot_be_meant_is_refused(kind: Any, written: object) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(kind).validate_python(written)
+
+
+@pytest.mark.parametrize(
+    "written, week",
+    [
+        ("21:00-8:00", "mon-sun 21:00-08:00"),
+        (["00:00-07:00", "21:00-24:00"], "mon-sun 00:00-07:00, 21:00-00:00"),
+        ({"sat-mon": "20:00-10:00"}, "sat 20:00-10:00; sun 20:00-10:00; mon 20:00-10:00"),
+    ],
+)
+def test_quiet_hours_are_intervals_or_a_table_of_them_by_days(written: Any, week: str) -> None:
+    meant = TypeAdapter(QuietHours).validate_python(written)
+
+    if week.startswith("mon-sun "):
+        days = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+        week = "; ".join(week.replace("mon-sun", day) for day in days)
+    assert str(meant) == week

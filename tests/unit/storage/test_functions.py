@@ -15,7 +15,7 @@ from router.domain.draft import DraftState
 from router.domain.event import DeliveryReported, MessageEchoed
 from router.domain.host_event import OwnEcho
 from router.domain.identity import Address
-from router.domain.message import Author, Direction
+from router.domain.message import Attachment, Author, Direction
 from router.domain.ticket import TicketState
 from router.errors import ActRefused, NotFound
 from router.storage import (
@@ -381,8 +381,8 @@ def test_a_thread_is_read_over_all_conversations_with_what_was_decided(shop: Sho
     recent = shop.database.do(messages.recent_threads, "main", "phone")
 
     assert [(row.text, row.attachments, row.decision is None) for row in rows] == [
-        ("hola", 0, False),
-        ("¿y?", 1, True),
+        ("hola", (), False),
+        ("¿y?", (Attachment(kind="image"),), True),
     ]
     assert state is not None
     assert (state.conversation, state.asking) == (second, True)
@@ -487,6 +487,7 @@ def test_each_retry_of_an_event_has_a_name_of_its_own(shop: Shop) -> None:
 
 def test_outbox_items_are_listed_and_shown(shop: Shop) -> None:
     thread = shop.thread()
+    shop.event(1, conversation=thread)
     first = shop.item(conversation=thread, decided_lane=LANE, decided_seq=1)
     second = shop.item(state="started", kind="action", body='{"params": {"title": "¡Ojo!"}}')
 

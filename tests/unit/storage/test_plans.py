@@ -22,6 +22,7 @@ from router.storage import (
     events,
     fence,
     history,
+    idempotency,
     links,
     messages,
     outbox,
@@ -29,6 +30,7 @@ from router.storage import (
     stats,
     status,
     tickets,
+    tokens,
 )
 from router.storage.store import EventRef
 from router.storage.tables import metadata
@@ -40,7 +42,7 @@ BIG = frozenset(
     {
         *("inbox_event", "message", "decision", "outbox", "lane", "contact", "conversation"),
         *("draft", "ticket", "ticket_entry", "escalation", "link", "usage", "timer", "alias"),
-        "early_report",
+        *("early_report", "api_token", "api_answer"),
     }
 )
 #: Indexes that hold only what is not over, or what is rare: these may be read whole.
@@ -55,12 +57,20 @@ LANE = f"main/{ANA}"
 EVENT = EventRef(LANE, 1)
 SCOPE = stats.Scope(tenant="main", since=NOW - timedelta(hours=1))
 REPORT = DeliveryReported("SM1", ANA, "delivered")
+REQUEST = idempotency.RequestKey(tenant="main", token="t", route="r", key="k", digest="d")
 ECHO = MessageEchoed("app-1", ANA, "hola")
 
 Question = Callable[[sa.Connection], Any]
 
 QUESTIONS: dict[str, Question] = {
     "conversations": lambda it: conversations.list_conversations(it, "main"),
+    "more conversations": lambda it: conversations.list_conversations(
+        it, "main", before=(NOW, "c")
+    ),
+    "closing it": lambda it: conversations.close_conversation(
+        it, "main", str(ANA), by="eva", now=NOW
+    ),
+    "speaking in it": lambda it: conversations.speak_as(it, "main", str(ANA), by="eva", now=NOW),
     "a conversation": lambda it: conversations.show_conversation(it, "main", str(ANA)),
     "its lines": lambda it: conversations.last_lines(it, "main", "c"),
     "taking it": lambda it: conversations.take_conversation(
@@ -71,11 +81,14 @@ QUESTIONS: dict[str, Question] = {
     "its trace": lambda it: decisions.load_trace(it, "main", EVENT),
     "a report": lambda it: deliveries.apply_report(it, "main", "phone", REPORT, NOW),
     "drafts": lambda it: drafts.list_drafts(it, "main"),
+    "more drafts": lambda it: drafts.list_drafts(it, "main", states=(), before=(NOW, "d")),
     "drafts of a conversation": lambda it: drafts.list_drafts(it, "main", conversation="c"),
     "discarding drafts": lambda it: drafts.discard_drafts(it, "main", "c", because="", now=NOW),
     "escalations": lambda it: escalations.list_escalations(it, "main"),
+    "more escalations": lambda it: escalations.list_escalations(it, "main", before=(NOW, "e")),
     "an escalation": lambda it: escalations.show_escalation(it, "main", "e"),
     "events": lambda it: events.list_events(it, "main"),
+    "more events": lambda it: events.list_events(it, "main", before=(NOW, LANE, 1)),
     "open events": lambda it: events.list_events(it, "main", open_only=True),
     "dead events": lambda it: events.list_events(it, "main", dead=True),
     "events of a conversation": lambda it: events.list_events(it, "main", conversation="c"),
@@ -87,10 +100,13 @@ QUESTIONS: dict[str, Question] = {
     "history": lambda it: history.turns(it, "main", "c", 3, 20),
     "a contact's card": lambda it: history.card(it, "main", "c"),
     "a link": lambda it: links.find_link(it, "secret", NOW),
+    "messages": lambda it: messages.list_messages(it, "main", "c"),
+    "more messages": lambda it: messages.list_messages(it, "main", "c", before=(NOW, 1, "in", "m")),
     "a thread": lambda it: messages.thread(it, "main", str(ANA)),
     "its state": lambda it: messages.thread_state(it, "main", str(ANA)),
     "recent threads": lambda it: messages.recent_threads(it, "main", "phone"),
     "the outbox": lambda it: outbox.list_items(it, "main"),
+    "more of the outbox": lambda it: outbox.list_items(it, "main", before=(NOW, "i")),
     "the outbox of a conversation": lambda it: outbox.list_items(it, "main", conversation="c"),
     "items of an event": lambda it: outbox.items_of(it, "main", EVENT),
     "an item": lambda it: outbox.show_item(it, "main", "i"),
@@ -106,6 +122,15 @@ QUESTIONS: dict[str, Question] = {
     "all lanes": lambda it: stats.lanes(it, stats.Scope(), NOW),
     "all that is unsettled": lambda it: stats.unsettled(it, stats.Scope()),
     "tickets": lambda it: tickets.list_tickets(it, "main"),
+    "more tickets": lambda it: tickets.list_tickets(it, "main", before=(NOW, 7)),
+    "assigning a ticket": lambda it: tickets.assign_ticket(
+        it, "main", "7", assignee="eva", by="eva", now=NOW
+    ),
+    "tokens": lambda it: tokens.list_tokens(it, "main", useful=NOW),
+    "a token": lambda it: tokens.show_token(it, "main", "t"),
+    "the key of a token": lambda it: tokens.find_key(it, "k"),
+    "ending tokens": lambda it: tokens.retire_keys(it, "main", but="k", now=NOW),
+    "an answer": lambda it: idempotency.once(it, REQUEST, dict, NOW),
     "tickets of a conversation": lambda it: tickets.list_tickets(it, "main", conversation="c"),
     "a ticket": lambda it: tickets.show_ticket(it, "main", "7"),
 }

@@ -41,7 +41,9 @@ def test_template_has_nothing_inline_and_nothing_from_elsewhere(template: Path) 
     assert "safe" not in re.findall(r"\|\s*(\w+)", text)
 
 
-@pytest.mark.parametrize("name", ["simulator.css", "conversation.css", "simulator.js", "icon.svg"])
+@pytest.mark.parametrize(
+    "name", ["simulator.css", "conversation.css", "api.css", "simulator.js", "icon.svg"]
+)
 def test_own_file_loads_nothing_from_elsewhere(name: str) -> None:
     text = (WEB / "static" / name).read_text().replace("http://www.w3.org/2000/svg", "")
 

@@ -35,6 +35,9 @@ def test_every_text_is_used_and_every_used_text_exists() -> None:
     used |= {f"risk_{risk}" for risk in ("low", "medium", "high")}
     used |= {f"draft_{state}" for state in ("pending", "approved", "edited", "discarded")}
     used |= {f"mark_{report}" for report in ("delivered", "read", "failed")}
+    used |= {f"call_{word}" for word in ("inbound", "outbound", "success", "failure")}
+    files = ("image", "audio", "video", "document", "sticker", "location", "contact")
+    used |= {f"file_{kind}" for kind in files}
     used |= {"typing", "waiting", "language_name"}
 
     assert used == set(TEXTS["es"])

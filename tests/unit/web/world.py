@@ -11,6 +11,7 @@ import httpx
 from router.domain.identity import MAIN_TENANT
 from router.metrics import Metrics
 from router.plugin.channel import Capabilities, WebhookAnswer, WebhookRequest
+from router.settings.values import Rate
 from router.web.app import build_app
 from router.web.asgi import ASGIApp
 
@@ -77,12 +78,16 @@ def settings(
     public_url: str = "https://router.example",
     trusted_proxies: tuple[str, ...] = (),
     language: str = "es",
+    webhook_rate: Rate | None = None,
+    channel_rate: Rate | None = None,
 ) -> Any:
     """Give as much of the settings as the web reads."""
     tenants: dict[str, Any] = {}
     for tenant in {MAIN_TENANT, *(channel.tenant for channel in channels)}:
         tables = {
-            channel.name: SimpleNamespace(kind=channel.kind, enabled=True)
+            channel.name: SimpleNamespace(
+                kind=channel.kind, enabled=True, webhook_rate=channel_rate
+            )
             for channel in channels
             if channel.tenant == tenant
         }
@@ -93,7 +98,7 @@ def settings(
         router=SimpleNamespace(
             public_url=public_url, trusted_proxies=trusted_proxies, language=language
         ),
-        server=SimpleNamespace(max_body=max_body, metrics="local"),
+        server=SimpleNamespace(max_body=max_body, metrics="local", webhook_rate=webhook_rate),
         tenants=tenants,
     )
 
@@ -109,6 +114,7 @@ class FakeHost:
     draining: bool = False
     store: Any = None
     settings: Any = None
+    surroundings: Any = None
     clock: StillClock = field(default_factory=StillClock)
     log: SilentLog = field(default_factory=SilentLog)
     metrics: Metrics = field(default_factory=Metrics)

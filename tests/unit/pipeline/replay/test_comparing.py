@@ -1,11 +1,18 @@
 """Comparing: what counts as a change, and how careful it is."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from router.pipeline.replay.comparing import Comparison, Verdict, compare, differences
+from router.pipeline.replay.comparing import (
+    Comparison,
+    Verdict,
+    compare,
+    compare_both,
+    differences,
+)
 from router.pipeline.replay.deciding import Decided, Doubt, Replayed
 from router.storage.recordings import RecordedEvent, RecordedTurn
 from router.storage.store import EventRef
@@ -133,3 +140,49 @@ def test_what_differs_is_told_by_its_name() -> None:
 
 def test_nothing_at_all_is_nothing_changed() -> None:
     assert (Comparison().turns, Comparison().share) == (0, 0.0)
+
+
+UNKNOWN = Replayed(doubt=Doubt.UNKNOWN, because="why")
+STALE = Replayed(doubt=Doubt.STALE, because="another prompt", asked=("aa", (1,)))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "verdict", "then"),
+    [
+        (Replayed(decided=(now(TICKET),)), Replayed(decided=(now(TICKET),)), "same", "ticket"),
+        (
+            Replayed(decided=(now(TICKET),)),
+            Replayed(decided=(now({"outcome": "ignore"}),)),
+            "less careful",
+            "ticket",
+        ),
+        (
+            Replayed(decided=(now({"outcome": "ignore"}),)),
+            Replayed(decided=(now(TICKET),)),
+            "more careful",
+            "ignore",
+        ),
+        (
+            Replayed(decided=(now(TICKET),)),
+            Replayed(decided=(now(TICKET), now(TICKET))),
+            "different",
+            "ticket",
+        ),
+        (Replayed(decided=(now(TICKET),)), UNKNOWN, "unknown", "ticket"),
+        (UNKNOWN, UNKNOWN, "same", "reply"),
+        (UNKNOWN, Replayed(decided=(now(TICKET),)), "more careful", "reply"),
+        (STALE, STALE, "same", "reply"),
+        (STALE, replace(STALE, asked=("bb", (1,))), "stale", "reply"),
+        (UNKNOWN, STALE, "stale", "reply"),
+    ],
+)
+def test_two_configurations_are_compared_where_the_record_speaks_of_neither(
+    before: Replayed, after: Replayed, verdict: str, then: str
+) -> None:
+    comparison = Comparison()
+
+    compared = compare_both(compare(turn(REPLY), after), before, after)
+    comparison.add(compared)
+
+    assert compared.verdict == verdict
+    assert [it.then.outcome for it in comparison.most_first()] == [then] * (verdict != "same")

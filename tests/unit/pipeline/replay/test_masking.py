@@ -8,8 +8,23 @@ from typing import Any
 import pytest
 
 from router.domain.answer import Completion
-from router.domain.event import MessageEchoed, MessageReceived
-from router.domain.host_event import AnswerArrived, TimerFired
+from router.domain.event import (
+    CallEnded,
+    CallTurn,
+    ContactOptedOut,
+    DeliveryReported,
+    MessageEchoed,
+    MessageReceived,
+)
+from router.domain.host_event import (
+    AnswerArrived,
+    ConversationChanged,
+    FileFetched,
+    OwnEcho,
+    TimerFired,
+    Unparsed,
+    VoiceTranscribed,
+)
 from router.domain.identity import Address, thread_key
 from router.domain.message import Attachment
 from router.pipeline.replay.masking import STAND_INS, Masking, as_shared
@@ -230,3 +245,91 @@ def test_of_a_decision_only_what_is_said_is_masked() -> None:
     }
     # What came out does not decide.
     assert not masked.decided.masked
+
+
+MAIL = "ana@gomez.co"
+_FILE = Attachment(
+    kind="audio",
+    url=f"https://files.example/{MAIL}",
+    name=MAIL,
+    latitude=4.7,
+    digest="d" * 64,
+    transcript=MAIL,
+    problem=MAIL,
+)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        MessageReceived(
+            MAIL,
+            ANA,
+            MAIL,
+            (_FILE,),
+            name=f"Ana {MAIL}",
+            aliases=(Address("bsuid", MAIL),),
+            in_reply_to=MAIL,
+            metadata={"referral": MAIL},
+        ),
+        MessageEchoed(MAIL, ANA, MAIL, (_FILE,), provider_id=MAIL),
+        DeliveryReported(MAIL, ANA, "failed", item=MAIL, reason=MAIL),
+        CallEnded(
+            id=MAIL,
+            party=ANA,
+            summary=MAIL,
+            transcript=(CallTurn("customer", MAIL),),
+            data={"correo": MAIL},
+            agent=MAIL,
+            name=f"Ana {MAIL}",
+            reason=MAIL,
+            batch=MAIL,
+            recording=_FILE,
+        ),
+        ContactOptedOut(MAIL, ANA, MAIL),
+        AnswerArrived(
+            item=MAIL,
+            backend="assistant",
+            asked_seq=1,
+            completion=Completion(MAIL),
+            error=MAIL,
+            ai={"ai.reason": MAIL},
+        ),
+        TimerFired(timer="turn", key=MAIL, generation=1, payload={"to": MAIL}),
+        OwnEcho(item=MAIL, provider_id=MAIL),
+        ConversationChanged(what="escalated", conversation=MAIL, to=MAIL, because=MAIL),
+        Unparsed(channel="phone", endpoint="", body=MAIL, headers={"x": MAIL}, error=MAIL),
+        FileFetched(
+            item=MAIL, message_seq=1, index=0, attached="audio", digest="d" * 64, problem=MAIL
+        ),
+        VoiceTranscribed(item=MAIL, message_seq=1, index=0, text=MAIL, problem=MAIL),
+    ],
+    ids=lambda event: event.kind,
+)
+def test_no_kind_of_event_tells_who_it_was(event: Event) -> None:
+    shared = repr(Masking().turn(turn(event)))
+
+    for planted in (MAIL, "3001234567", "d" * 64, "files.example", "4.7", "Ana "):
+        assert planted not in shared
+
+
+def test_masked_events_of_every_kind_are_tried() -> None:
+    (mark,) = [
+        it
+        for it in test_no_kind_of_event_tells_who_it_was.pytestmark  # type: ignore[attr-defined]
+        if it.name == "parametrize"
+    ]
+
+    assert {event.kind for event in mark.args[1]} == codec.KINDS
+
+
+def test_where_a_customer_wrote_before_a_call_is_masked() -> None:
+    wrote = [["whatsapp", str(ANA), 5]]
+    masked = Masking().turn(
+        turn(CallEnded(id="c", party=ANA), before={"known": {"call": False, "wrote": wrote}})
+    )
+
+    assert masked.decided.before is not None
+    ((channel, address, at),) = masked.decided.before["known"]["wrote"]
+    assert (channel, at) == ("whatsapp", 5)
+    assert "3001234567" not in address

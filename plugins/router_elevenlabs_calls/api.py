@@ -1,0 +1,182 @@
+"""ElevenLabs's API as far as calls are looked up in it. One question each, never repeated here."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from router import plugin
+from router_elevenlabs_calls.config import ApiConfig
+from router_elevenlabs_calls.conversations import Conversation
+
+if TYPE_CHECKING:
+    import httpx
+
+Read = TypeVar("Read", bound=BaseModel)
+
+#: The most that one page may have.
+PAGE = 100
+#: The status of what was deleted.
+GONE = "404"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Listed(_Model):
+    """A conversation in a listing."""
+
+    conversation_id: str = Field(min_length=1, max_length=200)
+    start_time_unix_secs: int = 0
+    status: str = ""
+
+
+class Page(_Model):
+    """A page of conversations, the newest first."""
+
+    conversations: Sequence[Listed] = ()
+    next_cursor: str | None = None
+    has_more: bool = False
+
+
+class Recipient(_Model):
+    """Somebody of a batch."""
+
+    status: str = ""
+    updated_at_unix: int = 0
+    conversation_id: str | None = None
+
+
+class Batch(_Model):
+    """A batch; its recipients only where it was asked for by its id."""
+
+    id: str = Field(min_length=1, max_length=200)
+    name: str = ""
+    agent_id: str | None = None
+    status: str = ""
+    last_updated_at_unix: int = 0
+    recipients: Sequence[Recipient] = ()
+
+
+class Batches(_Model):
+    """A page of batches."""
+
+    batch_calls: Sequence[Batch] = ()
+    next_doc: str | None = None
+    has_more: bool = False
+
+
+async def ask(
+    http: "httpx.AsyncClient",
+    config: ApiConfig,
+    path: str,
+    **query: str | int,
+) -> Any:
+    """Ask once; give the JSON.
+
+    :raises ProviderError: for anything but an answer of ElevenLabs's.
+    """
+    response = await http.get(config.url(path), params=query, headers=config.headers)
+    raise_for_answer(response)
+    return _json(response)
+
+
+def raise_for_answer(response: "httpx.Response") -> None:
+    """Raise what a status means, with what ElevenLabs says of it where it does.
+
+    Three shapes of errors are known: a list of mistakes, a table with a message, and a text.
+    """
+    try:
+        plugin.raise_for_status(response)
+    except plugin.ProviderError as error:
+        words = _words(response)
+        if words and isinstance(error, plugin.Refused):
+            raise plugin.Refused(f"{error.reason}: {words}", code=error.code) from None
+        raise
+
+
+async def readable(
+    context: plugin.PluginContext, config: ApiConfig, name: str
+) -> Conversation | None:
+    """Give a conversation with all that was said; ``None`` for one that is gone, or unreadable.
+
+    Such a one must not hide those behind it.
+    """
+    try:
+        values = await ask(context.http, config, f"conversations/{name}")
+        return Conversation.model_validate(values)
+    except plugin.Refused as error:
+        if error.code != GONE:
+            raise
+        reason = "it is gone"
+    except ValidationError as error:
+        reason = type(error).__name__
+    context.log.warning("call not read", call=name, reason=reason)
+    return None
+
+
+async def listing(
+    http: "httpx.AsyncClient",
+    config: ApiConfig,
+    agent: str,
+    *,
+    after: int,
+    cursor: str | None,
+) -> Page:
+    """Give a page of an agent's calls that began after a moment."""
+    query: dict[str, str | int] = {
+        "agent_id": agent,
+        "call_start_after_unix": after,
+        "page_size": PAGE,
+        "text_only": "false",
+    }
+    if cursor is not None:
+        query["cursor"] = cursor
+    return _read(Page, await ask(http, config, "conversations", **query))
+
+
+async def batches(http: "httpx.AsyncClient", config: ApiConfig, last: str | None = None) -> Batches:
+    """Give a page of the workspace's batches."""
+    query: dict[str, str | int] = {"limit": PAGE}
+    if last is not None:
+        query["last_doc"] = last
+    return _read(Batches, await ask(http, config, "batch-calling/workspace", **query))
+
+
+async def batch(http: "httpx.AsyncClient", config: ApiConfig, name: str) -> Batch:
+    """Give a batch with its recipients."""
+    return _read(Batch, await ask(http, config, f"batch-calling/{name}"))
+
+
+def _read(model: type[Read], values: Any) -> Read:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "all of it"
+        raise plugin.OutcomeUnknown(
+            f"ElevenLabs answered something else than expected, at {where}. Correct base_url"
+        ) from None
+
+
+def _json(response: "httpx.Response") -> Any:
+    try:
+        return response.json()
+    except (ValueError, RecursionError):
+        raise plugin.OutcomeUnknown(
+            f"{response.request.url.host} does not answer as ElevenLabs does. Correct base_url"
+        ) from None
+
+
+def _words(response: "httpx.Response") -> str:
+    try:
+        detail = response.json()["detail"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return ""
+    if isinstance(detail, Mapping):
+        detail = detail.get("message") or detail.get("status")
+    if isinstance(detail, list):
+        said = [it.get("msg") for it in detail if isinstance(it, Mapping)]
+        detail = "; ".join(each for each in said if isinstance(each, str))
+    return " ".join(detail.split())[:300] if isinstance(detail, str) else ""

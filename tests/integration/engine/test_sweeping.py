@@ -1,0 +1,54 @@
+"""Files that are kept no longer are removed; those that came again are not."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from router.domain.content import content_type_of
+from router.errors import NotFound
+from router.pipeline.shelf import Shelf
+from router.plugin.testing import RecordingLog
+from router.schedule.sweeping import Sweeper
+from router.storage.media import use
+from router.storage.tables import media
+from tests.integration.engine.harness import DATABASES
+from tests.integration.engine.pipeline import Pipeline, running
+
+TABLES = '\n[media]\nstore = "files"\nkeep = "90d"\n'
+
+
+async def _keep(pipeline: Pipeline, shelf: Shelf, data: bytes) -> str:
+    digest = await shelf.objects.put("main", data)
+    await pipeline.engine.store.write(
+        lambda tx: use(
+            tx.connection,
+            "main",
+            digest,
+            content_type=content_type_of(data),
+            size=len(data),
+            now=tx.now,
+        )
+    )
+    return digest
+
+
+@pytest.mark.parametrize("name", list(DATABASES))
+async def test_only_what_was_last_sent_long_ago_is_removed(name: str, tmp_path: Path) -> None:
+    async with running(name, tmp_path, tables=TABLES) as pipeline:
+        shelf, clock = Shelf(lambda: pipeline.configuration), pipeline.engine.clock
+        settings = pipeline.configuration.settings
+        sweeper = Sweeper(pipeline.engine.store, lambda: settings, shelf, clock, RecordingLog())
+        old = await _keep(pipeline, shelf, b"vieja")
+        again = await _keep(pipeline, shelf, b"otra vez")
+        clock.advance(timedelta(days=60))
+        await _keep(pipeline, shelf, b"otra vez")
+        assert await sweeper.sweep() == 0
+
+        clock.advance(timedelta(days=31))
+
+        assert await sweeper.sweep() == 1
+        with pytest.raises(NotFound):
+            await shelf.objects.get("main", old)
+        assert await shelf.objects.get("main", again) == b"otra vez"
+        assert [row.digest for row in await pipeline.engine.rows(media)] == [again]

@@ -1,0 +1,122 @@
+"""A router of two businesses with customers who wrote, and the programs that ask about them."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import sqlalchemy as sa
+
+from router.pipeline.acts import perform
+from router.storage.store import Tx
+from router.storage.tables import inbox_event, outbox
+from router.web.api.app import resources
+from router.web.api.endpoints import Endpoint
+from tests.integration.web.daemon import CONFIG, Daemon, running
+
+#: Where customers write, by tenant.
+HOOKS = {"main": "/hooks/phone", "clinica": "/hooks/clinica/telefono"}
+
+#: What a customer writes, by what becomes of it.
+DRAFT, TICKET, ESCALATION, REPLY = "reembolso", "factura", "mi abogado", "horario"
+
+ENDPOINTS: Sequence[Endpoint] = [each for routes in resources() for each in routes.endpoints]
+
+
+@dataclass
+class Things:
+    """One of each of what a business has, all of one customer of its own."""
+
+    address: str
+    conversation: str = ""
+    draft: str = ""
+    ticket: str = ""
+    escalation: str = ""
+    event: str = ""
+    item: str = ""
+
+
+@dataclass
+class Site:
+    """The router, and ways to it."""
+
+    daemon: Daemon
+    numbers: "count[int]" = field(default_factory=lambda: count(1))
+
+    async def token(self, tenant: str = "main", *scopes: str, name: str = "crm") -> str:
+        """Make a token; without scopes it is good for everything."""
+        given: dict[str, Any] = {"scopes": list(scopes) or ["read", "write"], "expires": 3600.0}
+        given |= {"tenant": tenant, "name": name, "by": "eva"}
+        router = self.daemon.router
+        made = await perform(router.store, "tokens.create", given, router.surroundings)
+        return str(made["text"])
+
+    @asynccontextmanager
+    async def client(self, tenant: str = "main", *scopes: str) -> AsyncIterator[httpx.AsyncClient]:
+        """Give a client elsewhere that has a token."""
+        async with self.daemon.client("203.0.113.7") as client:
+            token = await self.token(tenant, *scopes)
+            client.headers["Authorization"] = f"Bearer {token}"
+            client.base_url = client.base_url.join("/api/v1/")
+            yield client
+
+    async def said(self, *texts: str, tenant: str = "main") -> Things:
+        """Let a new customer write, and wait until it is decided; give what became of it."""
+        number = next(self.numbers)
+        things = Things(address=f"tel:+57300{number:07}")
+        async with self.daemon.client() as phone, self.client(tenant) as client:
+            for n, text in enumerate(texts):
+                body = {"id": f"{number}-{n}", "from": things.address[4:], "text": text}
+                (await phone.post(HOOKS[tenant], json=body)).raise_for_status()
+            with anyio.fail_after(30):
+                while (await client.get("events?open=true")).json()["items"]:  # noqa: ASYNC110
+                    await anyio.sleep(0.02)
+            thread = (await client.get(f"conversations/{things.address}")).json()
+            things.conversation = thread["id"]
+
+            async def first(path: str, key: str = "id") -> str:
+                listed = (await client.get(f"{path}")).json()["items"]
+                mine = [it for it in listed if it["conversation"] == things.conversation]
+                return mine[0][key] if mine else ""
+
+            things.draft = await first("drafts")
+            things.ticket = await first("tickets")
+            things.escalation = await first("escalations")
+            things.event = await first("events", "event")
+            things.item = await first("outbox")
+        return things
+
+    async def write(self, change: Callable[[Tx], Any]) -> None:
+        await self.daemon.router.store.write(change)
+
+    async def lose(self, item: str) -> None:
+        """Let nobody know whether an outbox item was sent."""
+        statement = sa.update(outbox).where(outbox.c.id == item).values(state="unknown")
+        await self.write(lambda tx: tx.connection.execute(statement))
+
+    async def give_up(self, event: str) -> None:
+        """Make an event a dead letter."""
+        lane, _, seq = event.rpartition("#")
+        columns = inbox_event.c
+        statement = (
+            sa.update(inbox_event)
+            .where(columns.lane == lane, columns.seq == int(seq))
+            .values(dead_error="it broke", outcome="dead")
+        )
+        await self.write(lambda tx: tx.connection.execute(statement.values(dead_at=tx.now)))
+
+
+@asynccontextmanager
+async def opened(
+    folder: Path, database: str | None = None, *, engine: str | None = None
+) -> AsyncIterator[Site]:
+    """Run a router, on SQLite or at a URL; with an engine it listens on a port of its own."""
+    config = (
+        CONFIG if database is None else CONFIG.replace("sqlite+aiosqlite:///router.db", database)
+    )
+    async with running(folder, engine=engine, config=config) as daemon:
+        yield Site(daemon)

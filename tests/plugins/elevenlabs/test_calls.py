@@ -1,0 +1,342 @@
+"""What polls, the ringing call, the batch and the configuration do beyond their rows."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from router import plugin
+from router.plugin.testing import FakeContext
+from router_elevenlabs_calls import (
+    ElevenLabsBatch,
+    ElevenLabsBatchConfig,
+    ElevenLabsCalls,
+    ElevenLabsCallsConfig,
+)
+from router_elevenlabs_calls.batches import BatchesPoller
+from router_elevenlabs_calls.calls import CallsPoller
+from router_elevenlabs_calls.conformance_calls import AGENT, CALL, CONVERSATION, changed
+from router_elevenlabs_calls.conversations import address_of
+from router_elevenlabs_calls.dialling import BatchParams
+from router_elevenlabs_calls.personalization import answer_for
+
+KEY = "xi-key-of-nobody"
+AT = 1_763_600_000
+
+
+def config(**keys: Any) -> ElevenLabsCallsConfig:
+    values = {"api_key": SecretStr(KEY), "webhook_secret": SecretStr("wsec_1"), "agents": [AGENT]}
+    return ElevenLabsCallsConfig.model_validate({**values, **keys})
+
+
+class World:
+    """ElevenLabs, as a transport: conversations and batches, and what was asked of it."""
+
+    def __init__(self, conversations: dict[str, dict[str, Any]]) -> None:
+        self.conversations = conversations
+        self.batches: dict[str, dict[str, Any]] = {}
+        self.asked: list[str] = []
+        self.page = 100
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path.removeprefix("/v1/convai/")
+        self.asked.append(path)
+        assert request.headers["xi-api-key"] == KEY
+        if path == "conversations":
+            return httpx.Response(200, json=self._page(request.url.params))
+        if path == "batch-calling/workspace":
+            found = [{k: v for k, v in it.items() if k != "recipients"} for it in self._newest()]
+            return httpx.Response(200, json={"batch_calls": found, "has_more": False})
+        kind, _, name = path.partition("/")
+        there = {"conversations": self.conversations, "batch-calling": self.batches}[kind]
+        if name in there:
+            return httpx.Response(200, json=there[name])
+        return httpx.Response(404, json={"detail": {"status": "not_found", "message": "gone"}})
+
+    def _newest(self) -> list[dict[str, Any]]:
+        return sorted(self.batches.values(), key=lambda it: -it["last_updated_at_unix"])
+
+    def _page(self, query: httpx.QueryParams) -> dict[str, Any]:
+        found = [
+            {
+                "conversation_id": name,
+                "start_time_unix_secs": it["metadata"]["start_time_unix_secs"],
+                "status": it["status"],
+            }
+            for name, it in self.conversations.items()
+            if it["metadata"]["start_time_unix_secs"] > int(query["call_start_after_unix"])
+        ]
+        found.sort(key=lambda it: -int(it["start_time_unix_secs"]))
+        begin = int(query.get("cursor", "0"))
+        more = len(found) > begin + self.page
+        cursor = str(begin + self.page) if more else None
+        return {
+            "conversations": found[begin : begin + self.page],
+            "has_more": more,
+            "next_cursor": cursor,
+        }
+
+
+class Context(FakeContext):
+    """A context whose provider is a world."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.http = httpx.AsyncClient(transport=httpx.MockTransport(world))
+
+
+def spoken(number: int, at: int, status: str = "done") -> dict[str, Any]:
+    return changed(
+        CONVERSATION,
+        conversation_id=f"conv_{number:04}",
+        status=status,
+        metadata__start_time_unix_secs=at,
+    )
+
+
+async def everything(
+    poller: plugin.Poller, cursor: str | None
+) -> tuple[list[str], str | None, int]:
+    """Poll until there is no more; give the calls' ids, the cursor, and how many polls it took."""
+    found: list[str] = []
+    for count in range(1, 100):
+        polled = await poller.poll(cursor)
+        cursor = polled.cursor
+        assert cursor is not None
+        assert len(cursor) <= 65_536
+        found += [event.dedupe_key.removeprefix("call:") for event in polled.events]
+        if not polled.again:
+            return found, cursor, count
+    raise AssertionError("it never ends")
+
+
+async def test_every_call_is_found_once_however_many_and_however_long_they_take() -> None:
+    calls = {f"conv_{it:04}": spoken(it, AT + it) for it in range(130)}
+    calls["conv_0007"]["status"] = "in-progress"
+    world = World(calls)
+    world.page = 50
+    context = Context(world)
+    context.clock.set(datetime.fromtimestamp(AT + 500, UTC))
+    poller = CallsPoller(config(), context)
+
+    found, cursor, polls = await everything(poller, None)
+
+    assert sorted(found) == sorted(set(calls) - {"conv_0007"})
+    assert polls > 6
+    world.asked.clear()
+    assert await everything(poller, cursor) == ([], cursor, 3)
+    assert all("/" not in path for path in world.asked)
+    calls["conv_0007"]["status"] = "done"
+    calls["conv_0200"] = spoken(200, AT + 600)
+    found, cursor, _ = await everything(poller, cursor)
+    assert sorted(found) == ["conv_0007", "conv_0200"]
+
+
+async def test_a_listing_begins_well_before_the_newest_call_of_the_last_one() -> None:
+    world = World({"conv_0001": spoken(1, AT)})
+    poller = CallsPoller(config(overlap="10m"), Context(world))
+    _, cursor, _ = await everything(poller, json.dumps({"v": 1, "newest": AT - 60}))
+
+    world.conversations["conv_0002"] = spoken(2, AT - 300)
+    world.conversations["conv_0003"] = spoken(3, AT - 900)
+    found, _, _ = await everything(poller, cursor)
+
+    assert found == ["conv_0002"]
+
+
+async def test_a_call_that_cannot_be_read_hides_no_other_and_is_said() -> None:
+    calls = {f"conv_{it:04}": spoken(it, AT + it) for it in range(3)}
+    calls["conv_0001"]["metadata"]["call_duration_secs"] = "a while"
+    context = Context(World(calls))
+    poller = CallsPoller(config(), context)
+
+    found, _, _ = await everything(poller, json.dumps({"v": 1, "newest": AT}))
+
+    assert found == ["conv_0002", "conv_0000"]
+    assert [entry.event for entry in context.log.entries] == ["call not read"]
+
+
+async def test_a_call_that_was_deleted_is_passed_over() -> None:
+    world = World({"conv_0001": spoken(1, AT + 1)})
+    context = Context(world)
+    poller = CallsPoller(config(), context)
+    listed = world._page
+
+    def vanish(query: httpx.QueryParams) -> dict[str, Any]:
+        page = listed(query)
+        world.conversations.clear()
+        return page
+
+    world._page = vanish  # type: ignore[method-assign]
+
+    found, _, _ = await everything(poller, json.dumps({"v": 1, "newest": AT}))
+
+    assert found == []
+
+
+async def test_every_call_of_a_batch_is_told_once_while_it_runs_and_after() -> None:
+    calls = {f"conv_{it:04}": spoken(it, AT + it) for it in range(60)}
+    world = World(calls)
+    recipients = [
+        {"id": f"r{it}", "status": "pending", "updated_at_unix": AT, "conversation_id": None}
+        for it in range(60)
+    ]
+    batch = {
+        "id": "btcal_1",
+        "name": "x",
+        "agent_id": AGENT,
+        "status": "in_progress",
+        "last_updated_at_unix": AT,
+        "recipients": recipients,
+    }
+    world.batches["btcal_1"] = batch
+    poller = BatchesPoller(config(), Context(world))
+    found: list[str] = []
+    cursor: str | None = json.dumps({"v": 1, "at": AT - 10, "open": {}, "closed": {}})
+    for step in range(6):
+        for number in range(step * 10, step * 10 + 10):
+            recipients[number] |= {
+                "status": "completed" if number % 7 else "voicemail",
+                "updated_at_unix": AT + step * 100,
+                "conversation_id": f"conv_{number:04}",
+            }
+        batch["last_updated_at_unix"] = AT + step * 100
+        batch["status"] = "completed" if step == 5 else "in_progress"
+        more, cursor, _ = await everything(poller, cursor)
+        found += more
+
+    assert sorted(found) == sorted(calls)
+    assert json.loads(cursor or "")["open"] == {}
+    world.asked.clear()
+    assert (await everything(poller, cursor))[0] == []
+    assert world.asked == ["batch-calling/workspace"]
+
+
+async def test_a_batch_that_may_have_been_taken_is_looked_for_and_not_submitted() -> None:
+    world = World({})
+    action = ElevenLabsBatch(
+        ElevenLabsBatchConfig(api_key=SecretStr(KEY), agent=AGENT, phone_number_id="phnum_1"),
+        Context(world),
+    )
+    params = BatchParams.model_validate({"recipients": [{"phone_number": "+573001234567"}]})
+    call = plugin.ActionCall(id="01k7", action="dial", tenant="main", params=params, unsure=True)
+
+    with pytest.raises(plugin.OutcomeUnknown, match="does not list it"):
+        await action.run(call)
+    world.batches["b"] = {"id": "b", "name": "Noviembre [01k7]", "last_updated_at_unix": AT}
+    done = await action.run(call)
+
+    assert done.ref == "b"
+    assert set(world.asked) == {"batch-calling/workspace"}
+
+
+@pytest.mark.parametrize(
+    "values, why",
+    [
+        ({}, "state the recipients"),
+        (
+            {"cancel": "b", "recipients": [{"phone_number": "+573001234567"}]},
+            "state the recipients",
+        ),
+        ({"recipients": [{"phone_number": "3001234567"}]}, "pattern"),
+        ({"recipients": [{"phone_number": "+573001234567"}] * 2}, "twice"),
+        (
+            {"recipients": [{"phone_number": "+573001234567"}], "at": "2026-12-01T09:00:00"},
+            "offset",
+        ),
+        ({"cancel": "../agents"}, "letters, digits"),
+    ],
+)
+def test_a_batch_that_cannot_be_meant_is_refused(values: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        BatchParams.model_validate(values)
+
+
+async def test_a_text_is_refused_in_words_that_say_what_to_do() -> None:
+    async with FakeContext() as context:
+        channel = ElevenLabsCalls(config(), context)
+
+        with pytest.raises(plugin.Refused, match=r"then\.message") as caught:
+            await channel.send(plugin.OutboundMessage(id="1", recipient=CALL.party, text="hola"))
+
+    assert caught.value.code == "no_text"
+
+
+@pytest.mark.parametrize(
+    "status, why",
+    [(401, "does not accept api_key"), (403, "may not read agents"), (404, "no agent agent_0001")],
+)
+async def test_check_names_the_setting_that_is_wrong(status: int, why: str) -> None:
+    async with FakeContext(httpx.Response(status, json={"detail": "no"})) as context:
+        with pytest.raises(plugin.Refused, match=why):
+            await ElevenLabsCalls(config(), context).check()
+
+
+@pytest.mark.parametrize(
+    "keys, why",
+    [
+        ({"webhook_secret": None}, "both missing"),
+        ({"webhook_secret": SecretStr("")}, "it is empty"),
+        ({"agents": []}, "at least 1"),
+        ({"agents": ["a/b"]}, "letters, digits"),
+        ({"base_url": "api.elevenlabs.io"}, "whole address"),
+        ({"poll": "0s"}, "greater than 0"),
+    ],
+)
+def test_a_table_that_cannot_work_is_refused(keys: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        config(**keys)
+
+
+def test_an_account_key_alone_will_do() -> None:
+    made = config(webhook_secret=None, account_key=SecretStr("k"))
+
+    assert (made.webhook_secrets, made.account_keys) == ((), ("k",))
+
+
+def test_an_address_may_name_the_version_or_not() -> None:
+    assert config(base_url="http://127.0.0.1:1/v1/").url("agents/x") == (
+        "http://127.0.0.1:1/v1/convai/agents/x"
+    )
+
+
+@pytest.mark.parametrize(
+    "number, value",
+    [
+        ("+5491155550100", "+5491155550100"),
+        ("5491155550100", "+5491155550100"),
+        ("+54 9 11 (5555)-0100", "+5491155550100"),
+        ("whatsapp:+5491155550100", "+5491155550100"),
+        ("anonymous", None),
+        ("", None),
+        (None, None),
+        ("+12", None),
+    ],
+)
+def test_a_number_is_read_as_it_may_be_written(number: str | None, value: str | None) -> None:
+    wanted = None if value is None else plugin.Address("tel", value)
+
+    assert address_of(number) == wanted
+
+
+def test_a_card_is_summed_up_oldest_first_and_never_long() -> None:
+    day = datetime(2026, 11, 20, tzinfo=UTC)
+    card = plugin.Card(
+        id="42",
+        name="Ana",
+        turns=tuple(
+            plugin.CardTurn(author="customer", text=f"mensaje {it} " + "x" * 500, at=day)
+            for it in range(20)
+        ),
+        calls=(plugin.CallSummary(day - timedelta(days=1), "Pidió la\nfactura."),),
+        open_tickets=2,
+    )
+
+    told = json.loads(answer_for(card, {}).body)["dynamic_variables"]
+
+    assert told["history_summary"].startswith("Llamada del 2026-11-19: Pidió la factura.\nCliente:")
+    assert len(told["history_summary"]) < 2_500
+    assert (told["last_call_summary"], told["open_tickets"]) == ("Pidió la factura.", "2")
