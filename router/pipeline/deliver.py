@@ -313,7 +313,9 @@ class Deliverer:
             await finish(self._store, item, result, self._log)
             return
         effects = list(result.effects)
-        if isinstance(error, OutcomeUnknown) and result.state is ItemState.WAITING:
+        # Of an attempt that was interrupted before this one nobody knows either.
+        unsure = isinstance(error, OutcomeUnknown) or item.state is ItemState.STARTED
+        if unsure and result.state is ItemState.WAITING:
             effects.append(partial(repeats.count, item=item))
         live = self._configuration().instances.channels.get((item.tenant, item.destination))
         lost = result.state is ItemState.UNKNOWN and item.kind is ItemKind.MESSAGE
