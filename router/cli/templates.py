@@ -66,7 +66,7 @@ def list_(
 def check(
     ctx: typer.Context, channel: Channel = None, tenant: Tenant = None, as_json: AsJson = False
 ) -> None:
-    """Check each template of the rules: it is there, approved, of its language, and filled in.
+    """Check that the templates of the rules are there and approved.
 
     Exit status 1 if anything is wrong.
     """
