@@ -14,7 +14,8 @@ from router.storage import postgres_lanes, postgres_sql
 from router.storage.conflicts import number_of
 from router.storage.postgres_engine import Transaction
 from router.storage.postgres_lanes import Claimed, Rest, columns
-from router.storage.store import OWN_LANE, AttemptResult, EventRef, Item, NewItem
+from router.storage.queued import Queued
+from router.storage.store import OWN_LANE, AttemptResult, EventRef, Item
 
 #: Until a lane is looked at again whose head is just being settled.
 _SOON: Final = timedelta(milliseconds=50)
@@ -27,20 +28,6 @@ STATUS = {
     ItemState.UNKNOWN: "unknown",
     ItemState.WITHDRAWN: "withdrawn",
 }
-
-
-class Queued(NamedTuple):
-    """An item, and what decided it.
-
-    :param conversation: whose it is.
-    :param epoch: the conversation's, as it was when this was decided.
-    """
-
-    item: NewItem
-    tenant: str
-    conversation: str | None
-    epoch: int
-    decided: EventRef | None
 
 
 class End(NamedTuple):
@@ -75,7 +62,7 @@ def put(
         for it, number in zip(some, numbers, strict=True):
             rows.append(_row(it, number.seq))
             if me is not None and number.handed:
-                items.append(_fresh(it, number.seq, me, now))
+                items.append(it.fresh(number.seq, now, lease=me))
     if rows:
         tx.rows(postgres_sql.PUT, *columns(rows, 13), now)
     return items
@@ -96,28 +83,6 @@ def _row(queued: Queued, seq: int) -> tuple[Any, ...]:
         item.destination,
         item.body,
         item.not_before,
-    )
-
-
-def _fresh(queued: Queued, seq: int, lease: int, now: datetime) -> Item:
-    item = queued.item
-    return Item(
-        id=item.id,
-        tenant=queued.tenant,
-        lane=item.lane,
-        seq=seq,
-        kind=item.kind,
-        conversation=queued.conversation,
-        decided=queued.decided,
-        author=item.author,
-        epoch=queued.epoch,
-        destination=item.destination,
-        body=item.body,
-        state=ItemState.WAITING,
-        attempt=0,
-        created_at=now,
-        lease=lease,
-        not_before=item.not_before,
     )
 
 

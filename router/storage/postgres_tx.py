@@ -11,7 +11,7 @@ from router.storage import postgres_inbox, postgres_lanes, postgres_outbox
 from router.storage.postgres_dispatch import Dispatch
 from router.storage.postgres_engine import Transaction
 from router.storage.postgres_inbox import Identity, identity
-from router.storage.postgres_outbox import Queued
+from router.storage.queued import Queued
 from router.storage.store import IN, OUT, Accepted, EventRef, NewEvent, NewItem, Tx
 
 if TYPE_CHECKING:

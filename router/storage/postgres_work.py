@@ -16,9 +16,9 @@ from router.storage import (
     postgres_threads,
 )
 from router.storage.postgres_engine import Transaction
-from router.storage.postgres_outbox import Queued
 from router.storage.postgres_threads import Cursor
 from router.storage.postgres_tx import Writing
+from router.storage.queued import Queued
 from router.storage.store import IN, OUT, OWN_LANE, Accepted, Change, Commit, NewEvent, Work
 
 

@@ -26,9 +26,9 @@ from router.storage import (
 )
 from router.storage.changes import Changes, Listener
 from router.storage.lock import DatabaseLock
+from router.storage.queued import Queued
 from router.storage.ready import Alarm, Ready
 from router.storage.sqlite_attempts import Attempt, End
-from router.storage.sqlite_outbox import Queued
 from router.storage.sqlite_threads import Cursor
 from router.storage.sqlite_writer import Transaction, Writer
 from router.storage.store import (

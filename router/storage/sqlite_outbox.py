@@ -6,14 +6,15 @@ it, so items may end out of order; the cursor then stays before the first that h
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from router.clock import from_micros, to_micros
 from router.domain.message import Author
 from router.domain.outbox import ItemKind, ItemState
 from router.storage import sqlite_lanes
+from router.storage.queued import Queued
 from router.storage.sqlite_bulk import Bulk
-from router.storage.store import OWN_LANE, EventRef, Item, NewItem
+from router.storage.store import OWN_LANE, EventRef, Item
 
 _INSERT = Bulk(
     """
@@ -44,25 +45,11 @@ WHERE lane = ? AND seq > ? AND state IN ('waiting', 'started', 'unknown')
 _NOT_SENT = "UPDATE message SET status = 'withdrawn', failure = ? WHERE id = ?"
 
 
-class Queued(NamedTuple):
-    """An item, and what decided it.
-
-    :param conversation: whose it is.
-    :param epoch: the conversation's, as it was when this was decided.
-    """
-
-    item: NewItem
-    tenant: str
-    conversation: str | None
-    epoch: int
-    decided: EventRef | None
-
-
 def put(
     raw: sqlite3.Connection, kind: str, queued: Sequence[Queued], *, me: int, room: int, now: int
 ) -> list[Item]:
     """Put items for one kind of lane in; give those whose lane was idle and is now leased."""
-    rows, items = [], []
+    rows, items, at = [], [], from_micros(now)
     for person in (False, True):
         some = [it for it in queued if (it.item.author is Author.PERSON) is person]
         lanes = [(it.item.lane, it.tenant) for it in some]
@@ -70,7 +57,7 @@ def put(
         for it, number in zip(some, numbers, strict=True):
             rows.append(_row(it, number.seq, now))
             if number.handed:
-                items.append(_fresh(it, number.seq, now))
+                items.append(it.fresh(number.seq, at))
     _INSERT.run(raw, rows)
     return items
 
@@ -93,27 +80,6 @@ def _row(queued: Queued, seq: int, now: int) -> tuple[Any, ...]:
         0,
         now,
         None if item.not_before is None else to_micros(item.not_before),
-    )
-
-
-def _fresh(queued: Queued, seq: int, now: int) -> Item:
-    item = queued.item
-    return Item(
-        id=item.id,
-        tenant=queued.tenant,
-        lane=item.lane,
-        seq=seq,
-        kind=item.kind,
-        conversation=queued.conversation,
-        decided=queued.decided,
-        author=item.author,
-        epoch=queued.epoch,
-        destination=item.destination,
-        body=item.body,
-        state=ItemState.WAITING,
-        attempt=0,
-        created_at=from_micros(now),
-        not_before=item.not_before,
     )
 
 
