@@ -13,6 +13,7 @@ from router.settings.tables import ServerTable
 UNIT = data_path("config", "systemd", "router.service").read_text(encoding="utf-8")
 TWILIO = data_path("config", "TWILIO.md").read_text(encoding="utf-8")
 MONITORING = data_path("config", "MONITORING.md").read_text(encoding="utf-8")
+CALLS = data_path("config", "CALLS.md").read_text(encoding="utf-8")
 
 
 def setting(name: str) -> str:
@@ -53,10 +54,8 @@ def test_credentials_of_the_guide_are_those_of_the_unit() -> None:
     assert used <= loaded
 
 
-@pytest.mark.parametrize(
-    "name, guide", [("TWILIO.md", TWILIO), ("MONITORING.md", MONITORING)], ids=["twilio", "numbers"]
-)
-def test_links_of_the_guide_lead_somewhere(name: str, guide: str) -> None:
+@pytest.mark.parametrize("guide", [TWILIO, MONITORING, CALLS], ids=["twilio", "numbers", "calls"])
+def test_links_of_the_guide_lead_somewhere(guide: str) -> None:
     folder = data_path("config")
     for target in re.findall(r"\]\(([^)#]+)\)", guide):
         if not target.startswith("https://"):
