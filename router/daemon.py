@@ -1,12 +1,11 @@
 """The composition root: builds everything, owns the task group, starts and stops in order."""
 
 import os
-import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import anyio
 import anyio.abc
@@ -14,15 +13,14 @@ import anyio.to_thread
 
 from router import __version__
 from router.clock import Clock, SystemClock
-from router.errors import ActRefused, ConfigError, RouterError, StorageUnavailable
+from router.errors import StorageUnavailable
 from router.ids import Ids, new_id
-from router.logs import Redaction, configure
+from router.logs import Redaction
 from router.metrics import Metrics
-from router.notify import Notifier
 from router.pipeline.ask import Asker
 from router.pipeline.configuration import Configuration
-from router.pipeline.control import commands, serve, socket_path
 from router.pipeline.deliver import Deliverer
+from router.pipeline.indexing import Indexer
 from router.pipeline.instances import Instances, Live, LiveChannel
 from router.pipeline.intake import Intake
 from router.pipeline.lifespans import Lifespans
@@ -32,29 +30,19 @@ from router.pipeline.responding import Responder
 from router.pipeline.shelf import Shelf
 from router.pipeline.surroundings import Configured
 from router.pipeline.triage import Triage
-from router.pipeline.watching import Watcher
 from router.pipeline.worker import Worker
 from router.plugin.context import Log
-from router.plugin.loading import load_plugins
 from router.schedule.polling import Pollers
 from router.schedule.silence import SilenceAlarm
 from router.schedule.sweeping import Sweeper
 from router.schedule.timers import Timers
-from router.settings.inputs import Files
-from router.settings.loading import load_settings, plugin_files
-from router.settings.model import Settings, TenantSettings
+from router.settings.model import Settings
 from router.storage.sqlite import SQLiteStore
 from router.storage.store import JOB, OUT, Store
-
-if TYPE_CHECKING:
-    from router.web.host import WebHost
 
 SQLITE = "sqlite+aiosqlite:///"
 #: Seconds to wait while the database is away.
 _STORAGE_PAUSE = 1.0
-
-#: How often a service manager hears how we are, in seconds; it may want to hear more often.
-_TELL = 5.0
 
 
 class Router:
@@ -87,7 +75,6 @@ class Router:
         self.draining = False
         self._drained = False
         self._since = self.clock.now()
-        self._doubts: tuple[str, ...] = ()
         instances = Instances(settings, self.clock, log, offline=offline)
         self.configuration = Configuration(settings, instances)
         self.surroundings = Configured(lambda: self.configuration)
@@ -101,12 +88,11 @@ class Router:
             store, lambda: self.configuration, self.intake, self.clock, log, self.metrics
         )
         self._lifespans = Lifespans(log, self._pollers.run)
-        #: Set once the articles are in the index; then what is set if they are to be read again.
-        self._knowledge, self._unread = anyio.Event(), anyio.Event()
         shared = (self.clock, log, self.metrics)
+        self._indexer = Indexer(store, lambda: self.settings, log)
         shelf = Shelf(lambda: self.configuration)
         asker = Asker(
-            store, lambda: self.configuration, lambda: self._knowledge, *shared, shelf=shelf
+            store, lambda: self.configuration, lambda: self._indexer.known, *shared, shelf=shelf
         )
         self._worker = Worker(store, lambda: self._triage, *shared)
         media = Media(store, lambda: self.configuration, shelf, *shared, flights=asker.flights)
@@ -158,7 +144,7 @@ class Router:
                 *(f"{name} fails: circuit breaker open" for name in self.held_back()),
                 *self._pollers.trouble(),
                 *(f"silent: {name}" for name in self._silence.silent),
-                *self._doubts,
+                *self._indexer.doubts,
                 *self._unloaded(),
             ],
             "settings": {
@@ -206,7 +192,7 @@ class Router:
         async with self._lifespans.open():
             await self._lifespans.start(self.configuration.instances.all())
             async with anyio.create_task_group() as work:
-                work.start_soon(self._index)
+                work.start_soon(self._indexer.run)
                 work.start_soon(self._restore)
                 work.start_soon(self._worker.run)
                 work.start_soon(self._deliverer.run, OUT)
@@ -241,10 +227,7 @@ class Router:
         """Put another configuration in force; waits for nothing."""
         before, self.configuration = self.configuration.settings, configuration
         self._triage = Triage(configuration, self.clock, self._ids, self.store.aliases)
-        if _articles(before) != _articles(configuration.settings) and self._knowledge.is_set():
-            # Questions wait until the articles are those that the configuration names.
-            self._knowledge = anyio.Event()
-        self._unread.set()
+        self._indexer.swapped(before)
 
     async def _closed(self, live: Live[Any]) -> None:
         """Forget what is kept of an instance that was replaced or removed."""
@@ -272,46 +255,6 @@ class Router:
             else:
                 return
 
-    async def _index(self) -> None:
-        """Bring the articles into the index, and again after each reload.
-
-        Models are asked once they are there.
-        """
-        while True:
-            self._unread = anyio.Event()
-            doubts: list[str] = []
-            for tenant in self.settings.tenants.values():
-                doubts += await self._index_of(tenant)
-            self._doubts = tuple(doubts)
-            if not self._unread.is_set():  # else other folders may be meant by now
-                self._knowledge.set()
-            await self._unread.wait()
-
-    async def _index_of(self, tenant: TenantSettings) -> list[str]:
-        """Bring one tenant's articles into the index; give what is doubtful about them."""
-        from router.knowledge.index import refresh  # here, because it brings SQLAlchemy
-
-        folders, language = tenant.knowledge_folders, tenant.language
-        synced = None
-        while synced is None:
-            try:
-                synced = await refresh(self.store, tenant.name, folders, language=language)
-            except StorageUnavailable as error:
-                self.log.error("articles not read", error=str(error))
-                await anyio.sleep(_STORAGE_PAUSE)
-        for problem in synced.problems:
-            self.log.error("article not read", tenant=tenant.name, problem=str(problem))
-        if not synced.problems:
-            return []
-        # What they say is not known; everything else is, so we are ready all the same.
-        return [f"articles of {tenant.name} have mistakes: `router check` names them"]
-
-
-def _articles(settings: Settings) -> dict[str, object]:
-    """Give what decides which articles are known, by tenant."""
-    tenants = settings.tenants.values()
-    return {each.name: (each.knowledge_folders, each.language) for each in tenants}
-
 
 @asynccontextmanager
 async def open_store(
@@ -338,181 +281,3 @@ async def open_store(
         yield store
     finally:
         await store.close()
-
-
-def run(
-    config: Path, *, host: str | None = None, port: int | None = None, migrate: bool = True
-) -> int:
-    """Run the daemon until it is told to stop; give the exit status.
-
-    :raises RouterError: if it cannot start, in words.
-    """
-    plugins = plugin_files(config)
-    registry = load_plugins(plugins)
-    files = Files(config)
-
-    def load() -> Settings:
-        try:
-            return files.read(lambda: load_settings(config, registry, run=True))
-        except ConfigError as error:
-            if plugin_files(config) == plugins:
-                raise
-            hint = "[router] plugins has changed: restart the router, which then loads them"
-            raise ConfigError([*error.problems, hint]) from error
-
-    settings = load()
-    redaction = Redaction(settings.secrets)
-    log = configure(redaction)
-    for warning in settings.warnings:
-        log.warning(str(warning))
-    options: dict[str, Any] = {}
-    try:
-        import uvloop  # noqa: F401
-
-        options["use_uvloop"] = True
-    except ImportError:
-        pass
-    try:
-        return anyio.run(
-            lambda: _serve(
-                settings, log, files, load, redaction, host=host, port=port, migrate=migrate
-            ),
-            backend_options=options,
-        )
-    except BaseExceptionGroup as group:
-        error = _only(group)
-        if error is None:
-            raise
-        raise error from None
-
-
-def _only(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
-    """Give the one error in words that task groups have wrapped; ``None`` if it is none."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        if len(error.exceptions) > 1:
-            return None
-        error = error.exceptions[0]
-    return error if isinstance(error, RouterError | OSError) else None
-
-
-async def _serve(
-    settings: Settings,
-    log: Any,
-    files: Files,
-    load: Callable[[], Settings],
-    redaction: Redaction,
-    *,
-    host: str | None,
-    port: int | None,
-    migrate: bool,
-) -> int:
-    from router.web import server as http
-    from router.web.app import build_app
-    from router.web.door import raise_descriptor_limit
-
-    raise_descriptor_limit()
-    server, notifier = settings.server, Notifier()
-    listener = http.listen(host or server.host, server.port if port is None else port)
-    stop = _Stop()
-    async with (
-        open_store(settings, migrate=migrate) as store,
-        Router(settings, store, log=log, load=load, redaction=redaction) as router,
-        _control(router),
-        anyio.create_task_group() as tasks,
-    ):
-        tasks.start_soon(_signals, stop, router, tasks, log)
-        tasks.start_soon(Watcher(files, router.reloader, lambda: router.settings, log).run)
-        for sentence in store.advice:
-            log.warning(sentence)
-        _announce(settings, listener.getsockname())
-        address = f"{listener.getsockname()[0]}:{listener.getsockname()[1]}"
-        log.info("serving", address=address)
-        tasks.start_soon(_tell, notifier, router, address)
-        host_: WebHost = router
-
-        async def shutdown() -> None:
-            await stop.asked.wait()
-            notifier.stopping()
-            # Served until this is over: whoever asks is told that we are not ready any more, and
-            # what is sent all the same is kept for the next start.
-            with stop.patience:
-                await router.drain()
-
-        await http.serve(build_app(host_), listener, engine=server.engine, shutdown=shutdown)
-        tasks.cancel_scope.cancel()
-    log.info("stopped")
-    return 1 if stop.patience.cancel_called else 0
-
-
-class _Stop:
-    """How the daemon is told to stop: once, and for the impatient once more."""
-
-    def __init__(self) -> None:
-        self.asked = anyio.Event()
-        self.patience = anyio.CancelScope()
-
-
-@asynccontextmanager
-async def _control(router: Router) -> AsyncIterator[None]:
-    """Serve the control socket, through which commands reach the one writer of a SQLite file.
-
-    A PostgreSQL database has none: commands write to it beside the nodes.
-    """
-    url = router.settings.router.database
-    if not url.startswith(SQLITE):
-        yield
-        return
-    path = socket_path(Path(url.removeprefix(SQLITE)))
-
-    async def reload() -> dict[str, Any]:
-        return (await router.reloader.reload("command")).as_values()
-
-    perform = commands(router.store, router.surroundings, router.status, reload)
-    async with serve(path, perform, router.log):
-        yield
-
-
-async def _tell(notifier: Notifier, router: Router, address: str) -> None:
-    """Tell the service manager that we are up, and go on telling it while the event loop turns."""
-
-    def status() -> str:
-        if router.draining:
-            return "letting what is under way end"
-        missing = router.readiness()
-        return f"not ready: {', '.join(missing)}" if missing else f"serving at {address}"
-
-    notifier.ready(status())
-    while notifier.wanted:
-        await anyio.sleep(min(_TELL, (notifier.watchdog or _TELL) / 3))
-        notifier.alive(status())
-
-
-async def _signals(stop: _Stop, router: Router, tasks: anyio.abc.TaskGroup, log: Any) -> None:
-    async def reload() -> None:
-        with suppress(ActRefused):  # it stops
-            await router.reloader.reload("SIGHUP")
-
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-        async for number in signals:
-            if number == signal.SIGHUP:
-                # A terminal that goes away sends it, too, and it ends nothing.
-                tasks.start_soon(reload)
-            elif stop.asked.is_set():
-                log.warning("told to stop twice: leaving what is under way")
-                stop.patience.cancel()
-            else:
-                log.info("stopping", signal=signal.Signals(number).name)
-                stop.asked.set()
-
-
-def _announce(settings: Settings, address: tuple[Any, ...]) -> None:
-    """Say where to go, on standard output."""
-    host = address[0] if address[0] not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104
-    base = f"http://[{host}]:{address[1]}" if ":" in host else f"http://{host}:{address[1]}"
-    channels = [
-        channel for tenant in settings.tenants.values() for channel in tenant.channels.values()
-    ]
-    if any(channel.kind == "simulator" and channel.enabled for channel in channels):
-        print(f"Simulator: {base}/simulator")  # noqa: T201
-    print(f"Health:    {base}/health/ready", flush=True)  # noqa: T201

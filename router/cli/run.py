@@ -28,8 +28,8 @@ def run(
     They let what is under way end; what waits is done after the next start. SIGHUP reloads the
     files, as does a change of one of them.
     """
-    from router import daemon
+    from router import process
 
     project = project_of(ctx)
     project.check_exists()
-    return daemon.run(project.config, host=host, port=port, migrate=migrate)
+    return process.run(project.config, host=host, port=port, migrate=migrate)

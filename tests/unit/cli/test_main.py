@@ -138,7 +138,7 @@ def test_every_command_is_explained_with_an_example(
     "modules, heavy",
     [
         ("router.cli.main, router.cli.run", "'rich', 'pydantic', 'anyio', 'httpx', 'sqlalchemy'"),
-        ("router.daemon", "'sqlalchemy', 'alembic', 'jinja2', 'aiohttp', 'httpx', 'typer'"),
+        ("router.process", "'sqlalchemy', 'alembic', 'jinja2', 'aiohttp', 'httpx', 'typer'"),
     ],
 )
 def test_the_daemon_starts_without_what_it_does_not_need_yet(modules: str, heavy: str) -> None:

@@ -1,0 +1,205 @@
+"""The daemon's process: how it starts, is told to stop or to reload, and says that it is well."""
+
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.abc
+
+from router.daemon import SQLITE, Router, open_store
+from router.errors import ActRefused, ConfigError, RouterError
+from router.logs import Redaction, configure
+from router.notify import Notifier
+from router.pipeline.control import commands, serve, socket_path
+from router.pipeline.watching import Watcher
+from router.plugin.loading import load_plugins
+from router.settings.inputs import Files
+from router.settings.loading import load_settings, plugin_files
+from router.settings.model import Settings
+
+if TYPE_CHECKING:
+    from router.web.host import WebHost
+
+#: How often a service manager hears how we are, in seconds; it may want to hear more often.
+_TELL = 5.0
+
+
+def run(
+    config: Path, *, host: str | None = None, port: int | None = None, migrate: bool = True
+) -> int:
+    """Run the daemon until it is told to stop; give the exit status.
+
+    :raises RouterError: if it cannot start, in words.
+    """
+    plugins = plugin_files(config)
+    registry = load_plugins(plugins)
+    files = Files(config)
+
+    def load() -> Settings:
+        try:
+            return files.read(lambda: load_settings(config, registry, run=True))
+        except ConfigError as error:
+            if plugin_files(config) == plugins:
+                raise
+            hint = "[router] plugins has changed: restart the router, which then loads them"
+            raise ConfigError([*error.problems, hint]) from error
+
+    settings = load()
+    redaction = Redaction(settings.secrets)
+    log = configure(redaction)
+    for warning in settings.warnings:
+        log.warning(str(warning))
+    options: dict[str, Any] = {}
+    try:
+        import uvloop  # noqa: F401
+
+        options["use_uvloop"] = True
+    except ImportError:
+        pass
+    try:
+        return anyio.run(
+            lambda: _serve(
+                settings, log, files, load, redaction, host=host, port=port, migrate=migrate
+            ),
+            backend_options=options,
+        )
+    except BaseExceptionGroup as group:
+        error = _only(group)
+        if error is None:
+            raise
+        raise error from None
+
+
+def _only(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
+    """Give the one error in words that task groups have wrapped; ``None`` if it is none."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        if len(error.exceptions) > 1:
+            return None
+        error = error.exceptions[0]
+    return error if isinstance(error, RouterError | OSError) else None
+
+
+async def _serve(
+    settings: Settings,
+    log: Any,
+    files: Files,
+    load: Callable[[], Settings],
+    redaction: Redaction,
+    *,
+    host: str | None,
+    port: int | None,
+    migrate: bool,
+) -> int:
+    from router.web import server as http
+    from router.web.app import build_app
+    from router.web.door import raise_descriptor_limit
+
+    raise_descriptor_limit()
+    server, notifier = settings.server, Notifier()
+    listener = http.listen(host or server.host, server.port if port is None else port)
+    stop = _Stop()
+    async with (
+        open_store(settings, migrate=migrate) as store,
+        Router(settings, store, log=log, load=load, redaction=redaction) as router,
+        _control(router),
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(_signals, stop, router, tasks, log)
+        tasks.start_soon(Watcher(files, router.reloader, lambda: router.settings, log).run)
+        for sentence in store.advice:
+            log.warning(sentence)
+        _announce(settings, listener.getsockname())
+        address = f"{listener.getsockname()[0]}:{listener.getsockname()[1]}"
+        log.info("serving", address=address)
+        tasks.start_soon(_tell, notifier, router, address)
+        host_: WebHost = router
+
+        async def shutdown() -> None:
+            await stop.asked.wait()
+            notifier.stopping()
+            # Served until this is over: whoever asks is told that we are not ready any more, and
+            # what is sent all the same is kept for the next start.
+            with stop.patience:
+                await router.drain()
+
+        await http.serve(build_app(host_), listener, engine=server.engine, shutdown=shutdown)
+        tasks.cancel_scope.cancel()
+    log.info("stopped")
+    return 1 if stop.patience.cancel_called else 0
+
+
+class _Stop:
+    """How the daemon is told to stop: once, and for the impatient once more."""
+
+    def __init__(self) -> None:
+        self.asked = anyio.Event()
+        self.patience = anyio.CancelScope()
+
+
+@asynccontextmanager
+async def _control(router: Router) -> AsyncIterator[None]:
+    """Serve the control socket, through which commands reach the one writer of a SQLite file.
+
+    A PostgreSQL database has none: commands write to it beside the nodes.
+    """
+    url = router.settings.router.database
+    if not url.startswith(SQLITE):
+        yield
+        return
+    path = socket_path(Path(url.removeprefix(SQLITE)))
+
+    async def reload() -> dict[str, Any]:
+        return (await router.reloader.reload("command")).as_values()
+
+    perform = commands(router.store, router.surroundings, router.status, reload)
+    async with serve(path, perform, router.log):
+        yield
+
+
+async def _tell(notifier: Notifier, router: Router, address: str) -> None:
+    """Tell the service manager that we are up, and go on telling it while the event loop turns."""
+
+    def status() -> str:
+        if router.draining:
+            return "letting what is under way end"
+        missing = router.readiness()
+        return f"not ready: {', '.join(missing)}" if missing else f"serving at {address}"
+
+    notifier.ready(status())
+    while notifier.wanted:
+        await anyio.sleep(min(_TELL, (notifier.watchdog or _TELL) / 3))
+        notifier.alive(status())
+
+
+async def _signals(stop: _Stop, router: Router, tasks: anyio.abc.TaskGroup, log: Any) -> None:
+    async def reload() -> None:
+        with suppress(ActRefused):  # it stops
+            await router.reloader.reload("SIGHUP")
+
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        async for number in signals:
+            if number == signal.SIGHUP:
+                # A terminal that goes away sends it, too, and it ends nothing.
+                tasks.start_soon(reload)
+            elif stop.asked.is_set():
+                log.warning("told to stop twice: leaving what is under way")
+                stop.patience.cancel()
+            else:
+                log.info("stopping", signal=signal.Signals(number).name)
+                stop.asked.set()
+
+
+def _announce(settings: Settings, address: tuple[Any, ...]) -> None:
+    """Say where to go, on standard output."""
+    host = address[0] if address[0] not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104
+    base = f"http://[{host}]:{address[1]}" if ":" in host else f"http://{host}:{address[1]}"
+    channels = [
+        channel for tenant in settings.tenants.values() for channel in tenant.channels.values()
+    ]
+    if any(channel.kind == "simulator" and channel.enabled for channel in channels):
+        print(f"Simulator: {base}/simulator")  # noqa: T201
+    print(f"Health:    {base}/health/ready", flush=True)  # noqa: T201
