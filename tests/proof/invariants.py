@@ -3,8 +3,10 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from router.clock import from_micros
 from router.pipeline.ask import INTERRUPTIONS
 from router.pipeline.worker import MAX_CRASHES
 from tests.proof.database import Database
@@ -248,6 +250,11 @@ def _answers_come_in_order(it: Evidence) -> Iterator[str]:
             yield f"{customer.address} got the answers of its rules in the order {marks}"
 
 
+def _moment(value: Any) -> datetime:
+    """Give a moment as a row of either database has it."""
+    return value if isinstance(value, datetime) else from_micros(value)
+
+
 def _people_are_left_alone(it: Evidence) -> Iterator[str]:
     for customer in it.customers:
         if customer.taken_at is None:
@@ -269,11 +276,14 @@ def _people_are_left_alone(it: Evidence) -> Iterator[str]:
             if not late or lost or item.id in customer.under_way:
                 continue
             # What had been started could not be called back; a command waits for it, an echo
-            # cannot.
-            if customer.by_command or item.started_at > since:
+            # cannot. Its row's own moment says nothing: it was read before the conversation could
+            # be locked.
+            assert customer.taken_on is not None
+            if customer.by_command or _moment(item.started_at) > customer.taken_on:
                 yield (
                     f"{customer.address} got {one.text!r} {one.at - customer.taken_at:.3f} s after "
-                    f"a person had taken over (started {item.started_at}, taken {since})"
+                    f"a person had taken over (started {_moment(item.started_at)}, answered "
+                    f"{customer.taken_on})"
                 )
 
 

@@ -10,6 +10,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from urllib.parse import urlencode, urlsplit
 
 import anyio
@@ -57,6 +58,8 @@ class Customer:
     acknowledged: list[Written] = field(default_factory=list)
     #: ``time.monotonic()`` when the takeover was acknowledged.
     taken_at: float | None = None
+    #: The same moment on the clock that the router's rows have.
+    taken_on: datetime | None = None
     #: The takeover was one that waits for what is just leaving, and names what still was.
     by_command: bool = False
     under_way: tuple[str, ...] = ()
@@ -172,7 +175,7 @@ class Town:
         echo = {"id": f"echo-{customer.digits}", "echo": True}
         body, headers = signed({**echo, "to": customer.address, "text": "Hola, soy Ana."})
         await self._deliver(_Webhook("/hooks/ledger", body, headers))
-        customer.taken_at = time.monotonic()
+        customer.taken_at, customer.taken_on = time.monotonic(), datetime.now(UTC)
 
     # --- delivering
 

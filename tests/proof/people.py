@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 import anyio.to_thread
@@ -60,7 +61,7 @@ class People:
         words = ("conversations", "take", customer.address, "--by", "ana", "--json")
         said = await self._command(*words)
         if said is not None:
-            customer.taken_at = time.monotonic()
+            customer.taken_at, customer.taken_on = time.monotonic(), datetime.now(UTC)
             customer.under_way = tuple(said["under_way"])
 
     async def unknown(self) -> set[str] | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from router.clock import from_micros
 from tests.proof.invariants import BLAMED, Event, Evidence, Item, broken
 from tests.proof.load import Customer, Written
 from tests.proof.provider import Arrival
@@ -86,9 +87,15 @@ def evidence(**values: Any) -> Evidence:
     return Evidence(**(whole | values))
 
 
-def taken(**values: Any) -> dict[str, Any]:
+def taken(on: int = 105, **values: Any) -> dict[str, Any]:
     """Give the changes for somebody whom a person took over between two messages."""
-    one = customer(taken_before=1, acknowledged=[written(0)], taken_at=10.5, **values)
+    one = customer(
+        taken_before=1,
+        acknowledged=[written(0)],
+        taken_at=10.5,
+        taken_on=from_micros(on),
+        **values,
+    )
     return {
         "customers": [one],
         "events": [event(0)],
@@ -194,7 +201,7 @@ BAD = {
         "got answers to the events in the order [2, 1]",
     ),
     "taken, and answered later": (
-        evidence(**taken() | {"arrivals": [arrival("a", 0, at=11.0)], "owned_since": {KEY: 99}}),
+        evidence(**taken(on=99) | {"arrivals": [arrival("a", 0, at=11.0)]}),
         "0.500 s after a person had taken over",
     ),
     "taken by command, and still under way": (
