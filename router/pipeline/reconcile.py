@@ -188,7 +188,11 @@ class Reconciler:
         if give_up is None or isinstance(error, Refused):
             await self._cannot_tell(item, about, live, error.reason)
         else:
-            result = judge(item, error, _FOR_EVER, self._clock.now())
+            # A question does no harm, and until it is answered the message waits: the distances
+            # grow no longer than the time that a provider has to list what it took.
+            cap = max(_lag(live)[0], SOON).total_seconds()
+            patience = replace(_FOR_EVER, backoff=replace(_FOR_EVER.backoff, cap=cap))
+            result = judge(item, error, patience, self._clock.now())
             again = min(result.retry_at or give_up, give_up)
             await finish(self._store, item, replace(result, retry_at=again), self._log)
 

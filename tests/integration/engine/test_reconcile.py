@@ -258,6 +258,19 @@ async def test_a_provider_that_is_away_for_a_while_is_asked_later(pipeline: Pipe
     assert (await sent_row(pipeline)).state == "done"
 
 
+async def test_a_provider_that_is_away_is_asked_again_within_the_time_that_it_has_to_list(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.provider.listing = [*[plugin.Unavailable("busy")] * 8, ["SM1"]]
+    await lose(pipeline)
+
+    # Distances that doubled to the end would take 510 s, or 408 s if all of them came out short.
+    for _ in range(40):
+        await pipeline.pass_time(10)
+
+    assert (await sent_row(pipeline)).state == "done"
+
+
 async def test_a_channel_that_cannot_be_asked_waits_for_a_proof_before_it_resends(
     pipeline: Pipeline,
 ) -> None:
