@@ -59,8 +59,8 @@ async def download(
                     retry_after=_NOT_YET_WAIT,
                 )
             if not response.is_success:
-                await response.aread()
-                raise failure(response, now, config.secrets) or plugin.OutcomeUnknown()
+                failed = await plugin.read_failure(response)
+                raise failure(failed, now, config.secrets) or plugin.OutcomeUnknown()
             return await plugin.read_file(response, limit)
     raise plugin.Refused("Twilio sends on and on for the media")
 

@@ -43,8 +43,8 @@ async def download(
     _check(place, config)
     async with http.stream("GET", place, headers=config.authorization) as response:
         if not response.is_success:
-            await response.aread()
-            raise failure(response, config.secrets) or plugin.OutcomeUnknown()
+            failed = await plugin.read_failure(response)
+            raise failure(failed, config.secrets) or plugin.OutcomeUnknown()
         return await plugin.read_file(response, limit)
 
 

@@ -56,7 +56,7 @@ from router.plugin.channel import (
 )
 from router.plugin.config import Duration, NoConfig, PluginConfig, Secret
 from router.plugin.context import Log, PluginContext
-from router.plugin.files import is_trusted, origin_of, read_file
+from router.plugin.files import is_trusted, origin_of, read_failure, read_file
 from router.plugin.hookspecs import hookimpl
 from router.plugin.http import classify, raise_for_status, verify_hmac_sha256
 from router.plugin.instance import Instance
@@ -133,6 +133,7 @@ __all__ = [
     "is_trusted",
     "origin_of",
     "raise_for_status",
+    "read_failure",
     "read_file",
     "verify_hmac_sha256",
 ]

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -19,6 +20,10 @@ _PACKED: Final = {
     "x-gzip": zlib.MAX_WBITS | 16,
     "deflate": zlib.MAX_WBITS,
 }
+
+#: The most bytes of what is said of a failure, and the headers that are of the body as it came.
+_FAILURE: Final = 1 << 16
+_OF_BODY: Final = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
 
 def origin_of(url: str) -> tuple[str, str, int] | None:
@@ -72,6 +77,35 @@ async def read_file(response: "httpx.Response", limit: int) -> File:
             raise Refused(f"the file has more than {limit:,} bytes")
     declared = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     return File(declared or "application/octet-stream", bytes(body))
+
+
+async def read_failure(response: "httpx.Response") -> "httpx.Response":
+    """Give a failed answer to a streamed request again, with the beginning of its body.
+
+    What a provider says of a failure is short. Who answers in its place may not be: ``aread`` would
+    take whatever comes.
+
+    :param response: of ``http.stream(…)``.
+    :return: an answer of the same status and headers, with 64 KiB of its body at most, unpacked;
+        none where it cannot be unpacked.
+
+    .. versionadded:: 1.1
+    """
+    import httpx  # here, because plugins that speak no HTTP need not load it
+
+    body = bytearray()
+    with suppress(Refused):
+        async for chunk in _unpacked(response, _FAILURE):
+            body += chunk
+            if len(body) >= _FAILURE:
+                break
+    kept = [(name, value) for name, value in response.headers.multi_items() if name not in _OF_BODY]
+    return httpx.Response(
+        response.status_code,
+        headers=kept,
+        content=bytes(body[:_FAILURE]),
+        request=response.request,
+    )
 
 
 async def _unpacked(response: "httpx.Response", limit: int) -> AsyncIterator[bytes]:

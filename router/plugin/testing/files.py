@@ -109,6 +109,7 @@ def fetch_cases(rows: Sequence[Fetch]) -> list[Case]:
     cases += [
         Case("fetch_limit", "too large", partial(_check_large, row=row)),
         Case("fetch_limit", "endless", partial(_check_endless, row=row)),
+        Case("fetch_limit", "endless failure", partial(_check_endless_failure, row=row)),
         Case("fetch_limit", "packed", partial(_check_packed, row=row, times=1)),
         Case("fetch_limit", "packed twice", partial(_check_packed, row=row, times=2)),
     ]
@@ -224,6 +225,15 @@ def _check_endless(suite: Suite, row: Fetch) -> None:
         body.read <= row.limit + _SLACK,
         f"with a limit of {row.limit:,} bytes it read {body.read:,}; stream the answer, and read "
         "it by read_file",
+    )
+
+
+def _check_endless_failure(suite: Suite, row: Fetch) -> None:
+    body = _Endless(row.limit)
+    _fetching(suite, row, [*row.replies[:-1], lambda _request: httpx.Response(500, stream=body)])
+    expect(
+        body.read <= _SLACK,
+        f"of a failed answer without an end it read {body.read:,} bytes; read it by read_failure",
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from router.plugin import File, Refused, is_trusted, origin_of, read_file
+from router.plugin import File, Refused, is_trusted, origin_of, read_failure, read_file
 
 HOSTS = ("media.example.com", "*.cdn.example.com")
 API = "https://api.example.com/v1"
@@ -75,8 +75,8 @@ def packed(packing: str, *chunks: bytes) -> httpx.Response:
     [
         ("", b"hola"),
         ("identity", b"hola"),
-        ("gzip", gzip.compress(b"hola")),
-        (" X-GZIP ", gzip.compress(b"hola")),
+        ("gzip", gzip.compress(b"hola", mtime=0)),
+        (" X-GZIP ", gzip.compress(b"hola", mtime=0)),
         ("deflate", zlib.compress(b"hola")),
     ],
 )
@@ -94,7 +94,7 @@ async def test_a_file_that_was_packed_once_is_unpacked(packing: str, data: bytes
         ("gzip, gzip", b"x", "packed in a way that is not understood: 'gzip, gzip'"),
         ("br", b"x", "packed in a way that is not understood: 'br'"),
         ("gzip", b"hola", "the file is packed, and damaged"),
-        ("gzip", gzip.compress(b"hola")[:-9], "the file is packed, and ends too early"),
+        ("gzip", gzip.compress(b"hola", mtime=0)[:-9], "the file is packed, and ends too early"),
         ("gzip", b"", "the file is packed, and ends too early"),
     ],
 )
@@ -103,3 +103,44 @@ async def test_a_file_that_cannot_be_unpacked_is_refused(
 ) -> None:
     with pytest.raises(Refused, match=words):
         await read_file(packed(packing, data), 100)
+
+
+def failed(*chunks: bytes, packing: str = "") -> httpx.Response:
+    headers = {"Content-Encoding": packing, "Content-Length": "9", "Retry-After": "7"}
+    request = httpx.Request("GET", "https://files.example.com/1")
+    return httpx.Response(429, headers=headers, stream=Stream(*chunks), request=request)
+
+
+@pytest.mark.parametrize(
+    ("packing", "data", "said"),
+    [
+        ("", b'{"code": 1}', b'{"code": 1}'),
+        ("gzip", gzip.compress(b'{"code": 1}', mtime=0), b'{"code": 1}'),
+        ("gzip", gzip.compress(bytes(1 << 24), mtime=0), bytes(1 << 16)),
+        ("", bytes(1 << 20), bytes(1 << 16)),
+        ("gzip", b"damaged", b""),
+        ("br", b"x", b""),
+    ],
+)
+async def test_of_a_failure_the_beginning_is_read(packing: str, data: bytes, said: bytes) -> None:
+    again = await read_failure(failed(data, packing=packing))
+
+    assert (again.status_code, again.headers["Retry-After"]) == (429, "7")
+    assert again.content == said
+    assert again.request.url.host == "files.example.com"
+
+
+async def test_of_an_endless_failure_no_more_is_read_than_is_kept() -> None:
+    read = 0
+
+    class Endless(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            nonlocal read
+            while True:
+                read += 1 << 10
+                yield bytes(1 << 10)
+
+    request = httpx.Request("GET", "https://files.example.com/1")
+    await read_failure(httpx.Response(500, stream=Endless(), request=request))
+
+    assert read == 1 << 16

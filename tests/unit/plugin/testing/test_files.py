@@ -65,12 +65,15 @@ class Good(plugin.Channel[Config]):
             headers = self.headers(url)
             async with self.context.http.stream("GET", url, headers=headers) as response:
                 if not response.is_redirect:
-                    plugin.raise_for_status(response)
+                    await self.judge(response)
                     return await self.read(response, limit)
                 url = response.headers["Location"]
                 if not self.trusts(url):
                     raise plugin.Refused("it is nowhere that is trusted")
         raise plugin.Refused("sent on and on")
+
+    async def judge(self, response: httpx.Response) -> None:
+        plugin.raise_for_status(response)
 
     async def read(self, response: httpx.Response, limit: int) -> plugin.File:
         return await plugin.read_file(response, limit)
@@ -128,7 +131,7 @@ def test_a_channel_that_fetches_well_passes_everything() -> None:
 
     assert [it for it in results if it.outcome not in ("passed", "exempt")] == []
     checks = [it.check for it in results]
-    assert [checks.count(f"fetch{it}") for it in ("es", "_credentials", "_limit")] == [2, 1, 4]
+    assert [checks.count(f"fetch{it}") for it in ("es", "_credentials", "_limit")] == [2, 1, 5]
     assert checks.count("fetch_redirects") == 2 * 5 * 2
     assert checks.count("fetch_address") >= 9
     assert checks.count("fetch_errors") > 20
@@ -172,6 +175,19 @@ class ReadsNoEnd(Good):
     async def read(self, response: httpx.Response, limit: int) -> plugin.File:
         data = await response.aread()
         return plugin.File(response.headers.get("Content-Type", ""), data)
+
+
+class ReadsAllOfAFailure(Good):
+    async def judge(self, response: httpx.Response) -> None:
+        if response.is_error:
+            await response.aread()
+        await super().judge(response)
+
+
+class ReadsTheBeginningOfAFailure(Good):
+    async def judge(self, response: httpx.Response) -> None:
+        if response.is_error:
+            await super().judge(await plugin.read_failure(response))
 
 
 class AByteTooFew(Good):
@@ -226,6 +242,8 @@ class FetchesNothing(Good):
         (TellsTheStoreByBasic, {"fetch_credentials"}),
         (ReadsEverything, {"fetch_limit"}),
         (ReadsNoEnd, {"fetch_limit"}),
+        (ReadsAllOfAFailure, {"fetch_limit"}),
+        (ReadsTheBeginningOfAFailure, set()),
         (AByteTooFew, {"fetch_limit"}),
         (
             CallsItUnavailable,
