@@ -315,7 +315,7 @@ class Deliverer:
         effects = list(result.effects)
         # Of an attempt that was interrupted before this one nobody knows either.
         unsure = isinstance(error, OutcomeUnknown) or item.state is ItemState.STARTED
-        if unsure and result.state is ItemState.WAITING:
+        if unsure and result.state in (ItemState.WAITING, ItemState.DEAD):
             effects.append(partial(repeats.count, item=item))
         live = self._configuration().instances.channels.get((item.tenant, item.destination))
         lost = result.state is ItemState.UNKNOWN and item.kind is ItemKind.MESSAGE

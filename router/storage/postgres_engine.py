@@ -30,6 +30,8 @@ _PASSING = ("25006", "25P03", "25P04", "55P03")
 #: What may go well at the next try: serialization, deadlock, and a row that another node inserted.
 _AGAIN = ("40001", "40P01", "23505")
 _REJECTED = ("28", "3D", "42501")
+#: What the server calls an error of its own, such as a file of its own that it cannot write.
+_INTERNAL = "XX"
 
 _OPTIONS = frozenset(
     {"host", "port", "user", "password", "database", "ssl", "passfile", "target_session_attrs"}
@@ -243,12 +245,24 @@ def is_away(error: BaseException) -> bool:
     """Tell whether the database is away, full or busy, and the same call may work later."""
     state = state_of(error)
     if state:
-        return state[:2] in _AWAY or state in _PASSING or state.startswith(_REJECTED)
+        away = state[:2] in _AWAY or state in _PASSING or state.startswith(_REJECTED)
+        return away or (state.startswith(_INTERNAL) and _is_of_connecting(error))
     if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
         return True
     cause = cause_of(error)
     # The driver's complaints about our own arguments are interface errors, too.
     return not isinstance(cause, ValueError) and isinstance(cause, _LOST)
+
+
+def _is_of_connecting(error: BaseException) -> bool:
+    """Tell whether there was no connection yet.
+
+    SQLAlchemy then has no statement to name, and hands its adapter's own error on where a lost
+    connection is made anew.
+    """
+    if isinstance(error, sa.exc.DBAPIError):
+        return error.statement is None
+    return not isinstance(error, asyncpg.PostgresError)
 
 
 def may_go_well(error: BaseException) -> bool:

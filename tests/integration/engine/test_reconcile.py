@@ -8,8 +8,10 @@ import pytest
 
 from router import plugin
 from router.domain.outbox import ItemState
+from router.errors import Unavailable
 from router.pipeline import acts
 from router.pipeline.surroundings import Configured
+from router.storage.outbox import retry_item
 from router.storage.tables import message, outbox, ticket
 from tests.integration.engine.harness import DATABASES
 from tests.integration.engine.pipeline import Pipeline, running
@@ -445,3 +447,25 @@ async def test_an_action_of_which_nobody_knows_is_run_again_as_it_declares(
         times = "once" if failures == 1 else f"{failures} times"
         why = "under the same id" if idempotent else "because a repeat is harmless"
         assert row.error == (f"nobody knew whether it was done, so it was run again {times}, {why}")
+
+
+async def test_an_action_given_up_in_doubt_says_so_when_a_person_has_it_tried_again(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.configuration.instances.actions["pager"].plugin.idempotent = True
+    pipeline.provider.scripts["pager"] = [*[Unavailable("not now")] * 11, LOST]
+    engine = pipeline.engine
+    await engine.accept(engine.said("abogado"))
+    await pipeline.think()
+    await pipeline.act("job")
+    for _ in range(24):
+        await pipeline.pass_time(600)
+    (row,) = await engine.rows(outbox, kind="action", destination="pager")
+    assert (row.state, row.attempt) == ("dead", 12)
+
+    await engine.store.write(
+        lambda tx: retry_item(tx.connection, row.tenant, row.id, by="Ana", now=tx.now)
+    )
+    await pipeline.pass_time(1)
+
+    assert [it.unsure for it in pipeline.provider.done if it.id == row.id] == [False] * 12 + [True]

@@ -15,13 +15,21 @@ def ended(reason: Exception) -> Exception:
     return error
 
 
-def wrapped(error: Exception) -> Exception:
-    """Give an error of the driver's as SQLAlchemy raises it; any other comes as it is."""
+def wrapped(error: Exception, statement: str | None = "SELECT 1") -> Exception:
+    """Give an error of the driver's as SQLAlchemy raises it; any other comes as it is.
+
+    :param statement: ``None`` while connecting.
+    """
     if not isinstance(error, asyncpg.PostgresError):
         return error
-    adapted = Exception(str(error))
-    adapted.__cause__ = error
-    return sa.exc.DBAPIError("SELECT 1", {}, adapted)
+    return sa.exc.DBAPIError(statement, None, adapted(error))
+
+
+def adapted(error: Exception) -> Exception:
+    """Give an error of the driver's as SQLAlchemy's adapter raises it."""
+    found = Exception(str(error))
+    found.__cause__ = error
+    return found
 
 
 DISK = "could not write to log file: File too large"
@@ -45,6 +53,15 @@ def test_the_database_is_away_however_that_is_told(error: Exception) -> None:
     assert is_away(error)
     assert is_away(wrapped(error))
     assert not may_go_well(error)
+
+
+def test_a_server_that_cannot_write_its_own_files_when_we_connect_is_away() -> None:
+    error = asyncpg.InternalServerError("could not write init file: File too large")
+
+    assert is_away(wrapped(error, statement=None))
+    assert is_away(adapted(error))
+    assert not is_away(wrapped(error))
+    assert not is_away(error)
 
 
 @pytest.mark.parametrize(
