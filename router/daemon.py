@@ -17,6 +17,7 @@ from router.errors import StorageUnavailable
 from router.ids import Ids, new_id
 from router.logs import Redaction
 from router.metrics import Metrics
+from router.pipeline.approvals import Approvals
 from router.pipeline.ask import Asker
 from router.pipeline.configuration import Configuration
 from router.pipeline.deliver import Deliverer
@@ -32,6 +33,7 @@ from router.pipeline.surroundings import Configured
 from router.pipeline.triage import Triage
 from router.pipeline.worker import Worker
 from router.plugin.context import Log
+from router.schedule.listing import Listings
 from router.schedule.polling import Pollers
 from router.schedule.silence import SilenceAlarm
 from router.schedule.sweeping import Sweeper
@@ -79,13 +81,23 @@ class Router:
         self.configuration = Configuration(settings, instances)
         self.surroundings = Configured(lambda: self.configuration)
         self._ids = ids
-        self._triage = Triage(self.configuration, self.clock, ids, store.aliases)
+        self._approvals = Approvals(self._since)
+        self._triage = self._deciding(self.configuration)
         responder = Responder(
             store, lambda: self.configuration, lambda: self.draining, log, self.metrics
         )
         self.intake = Intake(store, log, self.metrics, responder.respond)
+        self._listings = Listings(
+            store, lambda: self.configuration, self._approvals, self.clock, log
+        )
         self._pollers = Pollers(
-            store, lambda: self.configuration, self.intake, self.clock, log, self.metrics
+            store,
+            lambda: self.configuration,
+            self.intake,
+            self.clock,
+            log,
+            self.metrics,
+            listings=self._listings,
         )
         self._lifespans = Lifespans(log, self._pollers.run)
         shared = (self.clock, log, self.metrics)
@@ -144,6 +156,7 @@ class Router:
                 *(f"{name} fails: circuit breaker open" for name in self.held_back()),
                 *self._pollers.trouble(),
                 *(f"silent: {name}" for name in self._silence.silent),
+                *map(str, self._listings.refused()),
                 *self._indexer.doubts,
                 *self._unloaded(),
             ],
@@ -167,6 +180,7 @@ class Router:
                 for live in self.configuration.instances.all()
             ],
             "pollers": [each.as_values() for each in self._pollers.standing()],
+            "templates": self._listings.standing(),
         }
 
     def _unloaded(self) -> list[str]:
@@ -190,6 +204,7 @@ class Router:
     async def _run(self) -> AsyncIterator[None]:
         # Closed only when nothing of ours calls a plugin any more.
         async with self._lifespans.open():
+            await self._recall()
             await self._lifespans.start(self.configuration.instances.all())
             async with anyio.create_task_group() as work:
                 work.start_soon(self._indexer.run)
@@ -201,6 +216,7 @@ class Router:
                 work.start_soon(self._timers.run)
                 work.start_soon(self._silence.run)
                 work.start_soon(self._sweeper.run)
+                work.start_soon(self._listings.run)
                 yield
                 await self.drain()
                 work.cancel_scope.cancel()
@@ -226,8 +242,21 @@ class Router:
     def _swap(self, configuration: Configuration) -> None:
         """Put another configuration in force; waits for nothing."""
         before, self.configuration = self.configuration.settings, configuration
-        self._triage = Triage(configuration, self.clock, self._ids, self.store.aliases)
+        self._triage = self._deciding(configuration)
+        self._pollers.renew()
         self._indexer.swapped(before)
+
+    def _deciding(self, configuration: Configuration) -> Triage:
+        return Triage(
+            configuration, self.clock, self._ids, self.store.aliases, approvals=self._approvals
+        )
+
+    async def _recall(self) -> None:
+        """Learn what providers last listed before anything is planned; later, if it must be."""
+        try:
+            await self._listings.load()
+        except StorageUnavailable as error:
+            self.log.error("templates not read", error=str(error))
 
     async def _closed(self, live: Live[Any]) -> None:
         """Forget what is kept of an instance that was replaced or removed."""

@@ -153,12 +153,13 @@ class Metrics:
         )
         self.attempts = Counter(
             "router_attempts",
-            "Attempts of the outbox by the state they led to; waiting: it is tried again.",
+            "Attempts of the outbox, and runs of tools, by the state they led to; waiting: it is "
+            "tried again.",
             *("tenant", "kind", "destination", "state"),
         )
         self.attempt_seconds = Histogram(
             "router_attempt_seconds",
-            "What one attempt took: sending a message, running an action.",
+            "What one attempt took: sending a message, running an action or a tool.",
             *("tenant", "kind", "destination"),
             bounds=QUICK,
         )

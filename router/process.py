@@ -105,7 +105,7 @@ async def _serve(
     async with (
         open_store(settings, migrate=migrate) as store,
         Router(settings, store, log=log, load=load, redaction=redaction) as router,
-        _control(router),
+        _control(router, listener.getsockname()),
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(_signals, stop, router, tasks, log)
@@ -141,10 +141,12 @@ class _Stop:
 
 
 @asynccontextmanager
-async def _control(router: Router) -> AsyncIterator[None]:
+async def _control(router: Router, address: tuple[Any, ...]) -> AsyncIterator[None]:
     """Serve the control socket, through which commands reach the one writer of a SQLite file.
 
     A PostgreSQL database has none: commands write to it beside the nodes.
+
+    :param address: where the web server listens: host and port.
     """
     url = router.settings.router.database
     if not url.startswith(SQLITE):
@@ -155,7 +157,10 @@ async def _control(router: Router) -> AsyncIterator[None]:
     async def reload() -> dict[str, Any]:
         return (await router.reloader.reload("command")).as_values()
 
-    perform = commands(router.store, router.surroundings, router.status, reload)
+    def status() -> dict[str, Any]:
+        return {**router.status(), "address": {"host": address[0], "port": address[1]}}
+
+    perform = commands(router.store, router.surroundings, status, reload)
     async with serve(path, perform, router.log):
         yield
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.browser import open_page
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 os.environ.pop("ROUTER_CONFIG", None)
 
 # How long one example takes says more about the machine's other work than about the code.
-settings.register_profile("router", deadline=None)
+settings.register_profile("router", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("router")
 
 
@@ -36,7 +36,7 @@ def postgres_server() -> Iterator["PostgresServer"]:
     """A PostgreSQL server, started when the first test asks for it."""
     from tests.postgres import start_postgres
 
-    with start_postgres() as server:
+    with start_postgres(in_memory=True) as server:
         yield server
 
 
@@ -57,10 +57,10 @@ def migrated_postgres(postgres_server: "PostgresServer") -> Iterator["PostgresDa
 @pytest.fixture(scope="session")
 def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file with the schema and nothing else in it, to be copied."""
-    from router.storage.migrating import ensure
+    from tests.databases import empty_sqlite
 
     path = tmp_path_factory.mktemp("migrated") / "router.db"
-    ensure(path)
+    empty_sqlite(path)
     return path
 
 

@@ -2,6 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
@@ -9,6 +12,22 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 Result = TypeVar("Result")
+
+
+def empty_sqlite(path: Path) -> None:
+    """Write a SQLite file with the schema in it: a copy of one that is made once a run."""
+    path.touch(mode=0o600)
+    path.write_bytes(_migrated_sqlite())
+
+
+@cache
+def _migrated_sqlite() -> bytes:
+    from router.storage.migrating import ensure
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "router.db")
+        ensure(path)
+        return path.read_bytes()
 
 
 class Database:

@@ -161,8 +161,27 @@ def _conversations() -> None:
         sa.PrimaryKeyConstraint("tenant", "id", name="pk_call"),
         sa.ForeignKeyConstraint(["conversation"], ["conversation.id"], name="fk_call_conversation"),
     )
-    op.create_index("call_conversation", "call", ["conversation", "began_at"])
+    op.create_index("call_conversation", "call", ["tenant", "conversation", "began_at"])
     op.create_index("call_recent", "call", ["tenant", "began_at"])
+    op.create_index(
+        "call_batch",
+        "call",
+        ["tenant", "batch", "began_at"],
+        sqlite_where=sa.text("batch IS NOT NULL"),
+        postgresql_where=sa.text("batch IS NOT NULL"),
+    )
+    op.create_table(
+        "opt_in",
+        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("tenant", sa.Text, nullable=False),
+        sa.Column("contact", sa.Text, nullable=False),
+        sa.Column("by", sa.Text, nullable=False),
+        sa.Column("because", sa.Text, nullable=False),
+        sa.Column("created_at", Moment, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_opt_in"),
+        sa.ForeignKeyConstraint(["contact"], ["contact.id"], name="fk_opt_in_contact"),
+    )
+    op.create_index("opt_in_contact", "opt_in", ["contact", "created_at"])
     op.create_table(
         "first_message",
         sa.Column("message", sa.Text, nullable=False),
@@ -378,6 +397,14 @@ def _deliveries() -> None:
         sa.Column("failing_since", Moment),
         sa.Column("error", sa.Text),
         sa.PrimaryKeyConstraint("tenant", "channel", "name", name="pk_poller"),
+    )
+    op.create_table(
+        "template_listing",
+        sa.Column("tenant", sa.Text, nullable=False),
+        sa.Column("channel", sa.Text, nullable=False),
+        sa.Column("listed_at", Moment, nullable=False),
+        sa.Column("body", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "channel", name="pk_template_listing"),
     )
 
 

@@ -28,7 +28,7 @@ _STATES = {
 class Builderbot(plugin.Channel[BuilderbotConfig]):
     """WhatsApp by way of BuilderBot Cloud."""
 
-    capabilities = plugin.Capabilities(max_text=MAX_TEXT, media=True, fetch=True)
+    capabilities = plugin.Capabilities(max_text=MAX_TEXT, media=True, own_echoes=True, fetch=True)
 
     def __init__(self, config: BuilderbotConfig, context: plugin.PluginContext) -> None:
         super().__init__(config, context)

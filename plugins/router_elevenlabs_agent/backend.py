@@ -22,14 +22,20 @@ class ElevenLabsAgent(plugin.AIBackend[ElevenLabsAgentConfig]):
 
     The agent answers from its own prompt and knowledge, and from what it is told of the customer:
     it is no model that keeps to the passages.
+
+    A client tool that it calls ends the conversation: the router looks it up, and asks again in
+    another one, in which the call is answered at once.
     """
+
+    calls_tools = True
 
     async def complete(self, prompt: plugin.Prompt) -> plugin.Completion:
         """Ask once, in a conversation of its own."""
         if prompt.task == "classify":
             raise plugin.Refused("an ElevenLabs agent only answers; let another backend classify")
         address = await self._address()
-        turn = Turn(self.config.host, frozenset(tool.name for tool in prompt.tools))
+        tools = frozenset(tool.name for tool in prompt.tools)
+        turn = Turn(self.config.host, tools, prompt.results, last=prompt.last)
         # The configured host may be anywhere; one that only an answer named may not.
         elsewhere = urlsplit(address).hostname != self.config.host
         opening = self.context.websocket(address, max_size=_LONGEST_MESSAGE, public=elsewhere)
@@ -64,6 +70,8 @@ class ElevenLabsAgent(plugin.AIBackend[ElevenLabsAgentConfig]):
         if "first_message" not in config.overrides:
             await self._hear_out_greeting(socket, turn)
         turn.forget()
+        if turn.complete:
+            return
         known = update(prompt)
         if known is not None:
             await _send(socket, known)
@@ -81,7 +89,7 @@ class ElevenLabsAgent(plugin.AIBackend[ElevenLabsAgentConfig]):
 
     async def _hear_out_greeting(self, socket: plugin.Socket, turn: Turn) -> None:
         over = anyio.current_time() + self.config.greeting_wait
-        while not turn.answered:
+        while not turn.answered and not turn.proposals:
             left = over - anyio.current_time()
             if left <= 0 or not await self._exchange(socket, turn, left):
                 return

@@ -1,11 +1,15 @@
 """Turns that end with an answer."""
 
+from dataclasses import replace
+
 from router.plugin import Completion, ProposedAction
 from router.plugin.testing import Closes, Complete, Dialogue, Hears, Says
 from router_elevenlabs_agent.conformance_steps import (
     ARRIVED,
     CALLED,
     KNOWN,
+    LOOKED_UP,
+    LOOKED_UP_TOLD,
     PLAIN,
     QUESTION,
     QUOTE,
@@ -13,8 +17,10 @@ from router_elevenlabs_agent.conformance_steps import (
     answers,
     asked,
     begins,
+    calls,
     hears,
     is_over,
+    is_told,
     listens,
     part,
     signed,
@@ -92,38 +98,58 @@ ANSWERS = (
         ],
     ),
     Complete(
-        "a tool is proposed, not run",
+        "a tool is proposed, and nothing more is heard",
         QUOTE,
         signed(),
         expect=Completion(
-            "Un momento.\n\nSe la preparan.",
+            "Un momento.",
             proposals=(ProposedAction("quote", {"chairs": 2}),),
-            usage=ARRIVED.usage,
+            usage=PLAIN.usage,
         ),
         sockets=[
-            talk(
-                answers("Un momento."),
-                Says(
-                    {
-                        "type": "client_tool_call",
-                        "client_tool_call": {
-                            "tool_name": "quote",
-                            "tool_call_id": "call_1",
-                            "parameters": {"chairs": 2},
-                            "event_id": 3,
-                        },
-                    }
-                ),
+            talk(answers("Un momento."), calls("quote", chairs=2), question="Cotícenme dos sillas")
+        ],
+    ),
+    Complete(
+        "a tool whose result is known is answered at once",
+        replace(QUOTE, results=(LOOKED_UP,)),
+        signed(),
+        expect=Completion("Un momento.\n\nCuestan 120.000.", usage=ARRIVED.usage),
+        sockets=[
+            Dialogue(
+                begins(),
+                listens(),
                 Hears(
                     {
-                        "type": "client_tool_result",
-                        "tool_call_id": "call_1",
-                        "result": "Noted. The business decides about it; do not say that it is "
-                        "done.",
-                        "is_error": False,
+                        "type": "contextual_update",
+                        "text": LOOKED_UP_TOLD,
+                        "context_id": "channel_router",
                     }
                 ),
-                answers("Se la preparan.", 4),
+                hears("Cotícenme dos sillas"),
+                answers("Un momento."),
+                calls("quote", chairs=2),
+                is_told("120.000 COP"),
+                # Neither a number of tokens nor what is said twice is what it says to that.
+                is_over(),
+                answers("Un momento."),
+                answers("Cuestan 120.000.", 4),
+                is_over(4),
+            )
+        ],
+    ),
+    Complete(
+        "nothing more is looked up for the last answer",
+        replace(QUOTE, last=True),
+        signed(),
+        expect=Completion("No lo sé.", usage=ARRIVED.usage),
+        sockets=[
+            talk(
+                calls("quote", chairs=2),
+                is_told(
+                    "Nothing more can be looked up now. Answer with what is known.", failed=True
+                ),
+                answers("No lo sé.", 4),
                 is_over(4),
                 question="Cotícenme dos sillas",
             )
@@ -136,25 +162,8 @@ ANSWERS = (
         expect=ARRIVED,
         sockets=[
             talk(
-                Says(
-                    {
-                        "type": "client_tool_call",
-                        "client_tool_call": {
-                            "tool_name": "refund",
-                            "tool_call_id": "call_1",
-                            "parameters": {},
-                            "event_id": 2,
-                        },
-                    }
-                ),
-                Hears(
-                    {
-                        "type": "client_tool_result",
-                        "tool_call_id": "call_1",
-                        "result": "There is no such tool here. Answer without it.",
-                        "is_error": True,
-                    }
-                ),
+                calls("refund"),
+                is_told("There is no such tool here. Answer without it.", failed=True),
                 answers("Llega mañana.", 3),
                 is_over(3),
             )

@@ -7,6 +7,7 @@ contextual update, for all.
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -88,6 +89,7 @@ def update(prompt: plugin.Prompt) -> dict[str, Any] | None:
         "Earlier telephone calls with this customer": "\n".join(_called(prompt)),
         "This conversation so far, in writing": _history(prompt),
         "What the business's articles say to this": _knowledge(prompt),
+        "What was looked up for this question": _looked_up(prompt),
     }
     known = {title: text for title, text in parts.items() if text}
     if not known and not prompt.language:
@@ -127,6 +129,14 @@ def _history(prompt: plugin.Prompt) -> str:
 def _knowledge(prompt: plugin.Prompt) -> str:
     texts = [f"{_line(passage.title)}\n{passage.text.strip()}" for passage in prompt.passages]
     return "\n\n".join(texts)[:_LONGEST]
+
+
+def _looked_up(prompt: plugin.Prompt) -> str:
+    lines = (
+        f"{it.name} {json.dumps(dict(it.params), ensure_ascii=False)}: {it.text.strip()}"
+        for it in prompt.results
+    )
+    return "\n".join(lines)[-_LONGEST:]
 
 
 def _moment(call: plugin.CallSummary) -> str:

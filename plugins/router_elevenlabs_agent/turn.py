@@ -4,6 +4,7 @@ The protocol is ElevenLabs' agent.asyncapi.yaml. Every message may be missing, c
 a kind that is not known yet: which ones come is a setting of the agent (``client_events``).
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
@@ -11,8 +12,8 @@ from typing import Any, TypeGuard
 from router import plugin
 from router_elevenlabs_agent.failures import raised
 
-#: What the agent hears of a tool that is only proposed.
-_NOTED = "Noted. The business decides about it; do not say that it is done."
+#: What the agent hears of a tool when nothing more is looked up for this answer.
+_ENOUGH = "Nothing more can be looked up now. Answer with what is known."
 _UNKNOWN = "There is no such tool here. Answer without it."
 
 
@@ -21,12 +22,17 @@ class Turn:
     """Collects what the agent says until it has answered.
 
     :param tools: what may be proposed.
+    :param results: what came of what was proposed before: the agent, asked anew, calls it again.
+    :param last: nothing may be proposed any more.
     :ivar started: the agent listens.
-    :ivar complete: the agent said that its turn is over.
+    :ivar complete: the agent said that its turn is over, or waits for what only the router can say.
+    :ivar proposals: what is to be looked up. With any, nothing more is heard.
     """
 
     host: str
     tools: frozenset[str] = frozenset()
+    results: tuple[plugin.ToolResult, ...] = ()
+    last: bool = False
     started: bool = False
     complete: bool = False
     model: str | None = None
@@ -36,6 +42,8 @@ class Turn:
     _said: dict[int, str] = field(default_factory=dict)
     _parts: dict[int, str] = field(default_factory=dict)
     _busy: set[str] = field(default_factory=set)
+    #: It was just told what it wanted to know: what it said before is not the answer.
+    _told: bool = False
     _greeting: dict[int, str] = field(default_factory=dict)
 
     @property
@@ -47,14 +55,18 @@ class Turn:
     @property
     def answered(self) -> bool:
         """Whether there is an answer, and nothing is known to be under way."""
-        return bool(self._said) and not self._busy
+        return bool(self._said) and not self._busy and not self._told
 
     def forget(self) -> None:
-        """Drop what was said, and what is only said again: it was the agent's greeting."""
+        """Drop what was said, and what is only said again: it was the agent's greeting.
+
+        What it wants to know is not dropped: it will say no more before it is told.
+        """
         self._greeting = {number: text.strip() for number, text in self._said.items()}
         self._said.clear()
         self._parts.clear()
-        self.complete = False
+        self._told = False
+        self.complete = bool(self.proposals)
 
     def take(self, message: Any) -> dict[str, Any] | None:
         """Take one message; give what has to be sent back at once.
@@ -81,7 +93,7 @@ class Turn:
             case "agent_chat_response_part":
                 self._part(_inside(message, "text_response_part"))
             case "client_tool_call":
-                return self._propose(_inside(message, "client_tool_call"))
+                return self._called(_inside(message, "client_tool_call"))
             case "agent_tool_request":
                 self._busy.add(str(_inside(message, "agent_tool_request").get("tool_call_id")))
             case "agent_tool_response" | "agent_tool_response_full_payload" as kind:
@@ -118,8 +130,11 @@ class Turn:
             return
         given = about.get("event_id")
         number = given if _is_number(given) else len(self._said)
-        if self._greeting.get(number) != text.strip():
-            self._said[number] = text
+        if self._greeting.get(number) == text.strip():
+            return
+        if self._said.get(number, "").strip() != text.strip():
+            self._told = False
+        self._said[number] = text
 
     def _part(self, part: Mapping[str, Any]) -> None:
         number, text = part.get("event_id"), part.get("text")
@@ -132,21 +147,40 @@ class Turn:
         if part.get("type") == "stop" and number not in self._said:
             self._say(part, self._parts[number])
 
-    def _propose(self, call: Mapping[str, Any]) -> dict[str, Any] | None:
+    def _called(self, call: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Answer a call with what is known, or make it a proposal, which ends this turn."""
         name, number = call.get("tool_name"), call.get("tool_call_id")
         if not isinstance(name, str) or not isinstance(number, str):
             return None
-        known = name in self.tools
-        if known:
-            given = call.get("parameters")
-            params = given if isinstance(given, dict) else {}
-            self.proposals.append(plugin.ProposedAction(name, params))
-        return {
-            "type": "client_tool_result",
-            "tool_call_id": number,
-            "result": _NOTED if known else _UNKNOWN,
-            "is_error": not known,
-        }
+        given = call.get("parameters")
+        params = given if isinstance(given, dict) else {}
+        same = _key(name, params)
+        found = next((it for it in self.results if _key(it.name, it.params) == same), None)
+        if found is not None:
+            self._told = True
+            return _result(number, found.text, failed=found.failed)
+        if name not in self.tools:
+            # It may be one whose result the agent does not wait for.
+            return _result(number, _UNKNOWN, failed=True)
+        if self.last:
+            self._told = True
+            return _result(number, _ENOUGH, failed=True)
+        self.proposals.append(plugin.ProposedAction(name, params))
+        self.complete = True
+        return None
+
+
+def _key(name: str, params: Mapping[str, Any]) -> str:
+    return json.dumps([name, dict(params)], sort_keys=True)
+
+
+def _result(number: str, text: str, *, failed: bool) -> dict[str, Any]:
+    return {
+        "type": "client_tool_result",
+        "tool_call_id": number,
+        "result": text,
+        "is_error": failed,
+    }
 
 
 def _inside(message: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -1,6 +1,7 @@
 """The channel ``elevenlabs_calls``."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from router import plugin
 from router_elevenlabs_calls import api
@@ -9,6 +10,7 @@ from router_elevenlabs_calls.calls import CallsPoller
 from router_elevenlabs_calls.config import ElevenLabsBatchConfig, ElevenLabsCallsConfig
 from router_elevenlabs_calls.dialling import BatchParams, ElevenLabsBatch
 from router_elevenlabs_calls.personalization import ENDPOINT, answer_for, caller_in
+from router_elevenlabs_calls.recordings import download
 from router_elevenlabs_calls.signatures import verify_account_key, verify_signature
 from router_elevenlabs_calls.webhooks import events_in
 
@@ -27,7 +29,11 @@ class ElevenLabsCalls(plugin.Channel[ElevenLabsCallsConfig]):
     through a channel that takes texts.
     """
 
-    capabilities = plugin.Capabilities(responds=frozenset({ENDPOINT}), sends=False)
+    capabilities = plugin.Capabilities(responds=frozenset({ENDPOINT}), sends=False, fetch=True)
+
+    def __init__(self, config: ElevenLabsCallsConfig, context: plugin.PluginContext) -> None:
+        super().__init__(config, context)
+        self.capabilities = replace(self.capabilities, recordings=config.recordings)
 
     def verify(self, request: plugin.WebhookRequest) -> None:
         """Check the signature, or the account's key where ElevenLabs signs nothing."""
@@ -65,6 +71,10 @@ class ElevenLabsCalls(plugin.Channel[ElevenLabsCallsConfig]):
     async def send(self, message: plugin.OutboundMessage) -> plugin.SendReceipt:
         """Refuse: a call that is over takes no text."""
         raise plugin.Refused(NO_TEXT, code="no_text")
+
+    async def fetch(self, attachment: plugin.Attachment, limit: int) -> plugin.File:
+        """Fetch the recording of a call; nothing else here is a file."""
+        return await download(self.context.http, self.config, attachment.url or "", limit)
 
     async def check(self) -> None:
         """Make sure that the API key is accepted, and that the agents are there."""

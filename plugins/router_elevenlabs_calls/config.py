@@ -101,6 +101,9 @@ class ElevenLabsCallsConfig(ApiConfig):
     lookback: plugin.Duration = Field(
         86_400.0, gt=0, description="How far back the first listing goes."
     )
+    recordings: bool = Field(
+        False, description="Recordings are fetched, and kept as `[media]` keeps files."
+    )
     name_variables: tuple[str, ...] = Field(
         ("client_name", "contact_name", "customer_name"),
         description="Dynamic variables of a call that hold the customer's name, the surest first.",

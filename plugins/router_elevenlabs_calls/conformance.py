@@ -10,11 +10,12 @@ from pydantic import SecretStr
 
 from router import plugin
 from router.plugin import WebhookRequest
-from router.plugin.testing import ActionSuite, ChannelSuite, Expected, Poll, Respond, Run
+from router.plugin.testing import ActionSuite, ChannelSuite, Expected, Fetch, Poll, Respond, Run
 from router_elevenlabs_calls.channel import ElevenLabsCalls
 from router_elevenlabs_calls.config import ElevenLabsBatchConfig, ElevenLabsCallsConfig
 from router_elevenlabs_calls.conformance_calls import AGENT, ANA, CALLS
 from router_elevenlabs_calls.conformance_polls import POLLS
+from router_elevenlabs_calls.conformance_recordings import FETCHES
 from router_elevenlabs_calls.dialling import BatchParams, ElevenLabsBatch
 from router_elevenlabs_calls.personalization import ENDPOINT
 from router_elevenlabs_calls.signatures import sign
@@ -68,6 +69,8 @@ class ElevenLabsCallsConformance(ChannelSuite):
     }
 
     receives = CALLS
+    fetches: ClassVar[Sequence[Fetch]] = FETCHES
+    credential_hosts = ("api.elevenlabs.io",)
     polls: ClassVar[Sequence[Poll]] = POLLS
     responds: ClassVar[Sequence[Respond]] = (
         Respond(

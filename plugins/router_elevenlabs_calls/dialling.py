@@ -46,10 +46,11 @@ class BatchParams(plugin.ActionParams):
     @field_validator("recipients")
     @classmethod
     def _once_each(cls, value: tuple[Recipient, ...]) -> tuple[Recipient, ...]:
-        numbers = [each.phone_number for each in value]
-        twice = next((each for each in numbers if numbers.count(each) > 1), None)
-        if twice is not None:
-            raise ValueError(f"{twice} is there twice, and would be called twice")
+        numbers: set[str] = set()
+        for each in value:
+            if each.phone_number in numbers:
+                raise ValueError(f"{each.phone_number} is there twice, and would be called twice")
+            numbers.add(each.phone_number)
         return value
 
     @model_validator(mode="after")

@@ -45,7 +45,8 @@ class _Failure(_Model):
 def events_in(body: Any, config: ElevenLabsCallsConfig) -> Sequence[plugin.InboundEvent]:
     """Give the call that a webhook reports.
 
-    A recording comes in an event of its own, which names nobody: the call names where it is kept.
+    A recording comes in an event of its own, which names nobody, and would stand in the database as
+    text: it is left out, because the call names where the recording is, and it is fetched there.
 
     :raises ValueError: if it is none of the webhooks that are known.
     """

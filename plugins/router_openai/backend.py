@@ -21,10 +21,13 @@ class OpenAI(plugin.AIBackend[OpenAIConfig]):
     for is taken as it is, without a category.
     """
 
+    calls_tools = True
+
     def __init__(self, config: OpenAIConfig, context: plugin.PluginContext) -> None:
         super().__init__(config, context)
         self._takes_schema = config.structured is not False
-        self.accepts = frozenset({"image"}) if config.vision else frozenset()
+        takes = {"image": config.vision, "document": config.documents}
+        self.accepts = frozenset(kind for kind, does in takes.items() if does)
         self.transcribes = config.transcription_model is not None
 
     async def complete(self, prompt: plugin.Prompt) -> plugin.Completion:

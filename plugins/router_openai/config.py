@@ -70,6 +70,9 @@ class OpenAIConfig(plugin.PluginConfig):
     vision: StrictBool = Field(
         False, description="The model sees pictures: those of the open turn are sent to it."
     )
+    documents: StrictBool = Field(
+        False, description="The server takes documents: PDFs of the open turn are sent to it."
+    )
     transcription_model: str | None = Field(
         None,
         min_length=1,

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import httpx
@@ -17,6 +18,7 @@ from router.plugin import (
     ProposedAction,
     Refused,
     Tool,
+    ToolResult,
     Transcript,
     Unavailable,
     Usage,
@@ -43,8 +45,9 @@ SORT = Prompt(
 QUOTE = Prompt(
     system="",
     turns=(PromptTurn("user", "Cotícenme dos sillas"),),
-    tools=(Tool("quote", "Prepare a quote.", {"type": "object"}),),
+    tools=(Tool("quote", "Look a price up.", {"type": "object"}),),
 )
+QUOTED = replace(QUOTE, results=(ToolResult("quote", {"chairs": 2}, "120.000 COP"),))
 USAGE = Usage(model="small-2", input_tokens=310, output_tokens=24)
 
 
@@ -144,6 +147,12 @@ class OpenAIConformance(AIBackendSuite):
             expect=Completion("", proposals=(ProposedAction("quote", {"chairs": 2}),), usage=USAGE),
         ),
         Complete(
+            "an answer from what was looked up",
+            replace(QUOTED, last=True),
+            reply("Cuestan 120.000."),
+            expect=Completion("Cuestan 120.000.", usage=USAGE),
+        ),
+        Complete(
             "cut off", QUESTION, reply("A las", finish="length"), raises=Refused(code="length")
         ),
         Complete(
@@ -178,6 +187,7 @@ class OpenAIConformance(AIBackendSuite):
 
 VOICE = File("audio/ogg", b"OggS")
 PICTURE = File("image/jpeg", b"\xff\xd8\xff")
+PRICES = File("application/pdf", b"%PDF-")
 SHOWN = Prompt(
     system="Answer the customers of a shop.",
     turns=(PromptTurn("user", "¿Tienen esta?"),),
@@ -187,7 +197,7 @@ SHOWN = Prompt(
 
 
 class SeesAndHearsConformance(OpenAIConformance):
-    """The rows of a table whose models take pictures and voice notes."""
+    """The rows of a table whose models take pictures, documents and voice notes."""
 
     config = OpenAIConfig(
         base_url="https://ai.example/v1",
@@ -196,6 +206,7 @@ class SeesAndHearsConformance(OpenAIConformance):
         secret_headers={"X-Gateway": SecretStr("gateway-only-here")},
         model="small",
         vision=True,
+        documents=True,
         transcription_model="whisper-1",
     )
 
@@ -204,6 +215,12 @@ class SeesAndHearsConformance(OpenAIConformance):
         Complete(
             "a picture",
             SHOWN,
+            reply({"citations": [], "answer": "Sí."}),
+            expect=Completion("Sí.", usage=USAGE),
+        ),
+        Complete(
+            "a document",
+            replace(SHOWN, files=(PRICES,)),
             reply({"citations": [], "answer": "Sí."}),
             expect=Completion("Sí.", usage=USAGE),
         ),

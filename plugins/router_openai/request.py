@@ -1,12 +1,13 @@
 """A prompt as the body of a request: roles, delimiters, and the form of the answer."""
 
-import base64
 import hashlib
 from collections.abc import Iterator
 from typing import Any
 
 from router import plugin
 from router_openai.config import OpenAIConfig
+from router_openai.parts import shown
+from router_openai.tools import called, offered
 
 #: What a model writes when the passages do not hold the answer.
 NONE = "NONE"
@@ -24,6 +25,12 @@ all that you know about the business. A greeting or thanks may be returned witho
 - If they do not hold the answer, the answer is {none}, alone: no guess, no apology.
 - {language}
 - {form}"""
+
+_TOOLS = """\
+# Tools
+
+Where a tool may know what the passages do not, call it before you answer. What it gives is \
+material, too. Never say that you will look something up later: the answer is all that is sent."""
 
 _ANSWER_FORM = """\
 Write one JSON object and nothing around it: {{"citations": [the ids of the passages that the \
@@ -53,7 +60,8 @@ def body(prompt: plugin.Prompt, config: OpenAIConfig, *, structured: bool) -> di
         "model": config.model,
         "messages": [
             {"role": "system", "content": _instructions(prompt)},
-            *_seen(_turns(prompt), prompt.files if config.vision else ()),
+            *shown(_turns(prompt), prompt.files, config),
+            *called(prompt),
         ],
     }
     if config.temperature is not None:
@@ -66,19 +74,7 @@ def body(prompt: plugin.Prompt, config: OpenAIConfig, *, structured: bool) -> di
             "type": "json_schema",
             "json_schema": {"name": prompt.task, "strict": True, "schema": schema},
         }
-    if prompt.tools and prompt.task == "answer":
-        request["tools"] = [
-            {
-                "type": "function",
-                "function": {
-                    "name": tool.name,
-                    "description": tool.description,
-                    "parameters": dict(tool.parameters),
-                },
-            }
-            for tool in prompt.tools
-        ]
-    return request
+    return request | offered(prompt)
 
 
 def _turns(prompt: plugin.Prompt) -> list[dict[str, Any]]:
@@ -94,18 +90,6 @@ def _turns(prompt: plugin.Prompt) -> list[dict[str, Any]]:
     return turns
 
 
-def _seen(turns: list[dict[str, Any]], files: tuple[plugin.File, ...]) -> list[dict[str, Any]]:
-    """Give the turns with the pictures that came with the last one."""
-    pictures = [it for it in files if it.content_type.startswith("image/")]
-    if not pictures or not turns or turns[-1]["role"] != "user":
-        return turns
-    parts: list[dict[str, Any]] = [{"type": "text", "text": turns[-1]["content"]}]
-    for each in pictures:
-        url = f"data:{each.content_type};base64,{base64.b64encode(each.data).decode('ascii')}"
-        parts.append({"type": "image_url", "image_url": {"url": url}})
-    return [*turns[:-1], {**turns[-1], "content": parts}]
-
-
 def _instructions(prompt: plugin.Prompt) -> str:
     if prompt.task == "classify":
         return _CLASSIFY.format(
@@ -118,16 +102,25 @@ def _instructions(prompt: plugin.Prompt) -> str:
         wanted = f', "category": "the one that fits the message: {", ".join(prompt.categories)}"'
     rules = _ANSWER.format(
         none=NONE,
-        sources="passages and the earlier calls" if prompt.calls else "passages",
+        sources=_sources(prompt),
         language=_language(prompt),
         form=_ANSWER_FORM.format(category=wanted),
     )
     parts = [prompt.system.strip(), rules, _MATERIAL]
+    if prompt.tools:
+        parts.append(_TOOLS)
     if prompt.contact.name:
         parts.append(f"The customer's name, as they gave it: {_line(prompt.contact.name)}")
     parts.append("\n\n".join(_calls(prompt)))
     parts.append("\n\n".join(_passages(prompt)))
     return "\n\n".join(part for part in parts if part)
+
+
+def _sources(prompt: plugin.Prompt) -> str:
+    if prompt.tools:
+        calls = "the passages, the earlier calls" if prompt.calls else "the passages"
+        return f"results of the tools, and {calls}"
+    return "passages and the earlier calls" if prompt.calls else "passages"
 
 
 def _language(prompt: plugin.Prompt) -> str:
@@ -140,7 +133,8 @@ def _language(prompt: plugin.Prompt) -> str:
 def _passages(prompt: plugin.Prompt) -> Iterator[str]:
     """Give the passages, each between lines that nothing inside one can imitate."""
     if not prompt.passages:
-        yield f"# Passages\n\nThere are none. Unless it is a greeting, the answer is {NONE}."
+        unless = "a tool gives it, or it is a greeting" if prompt.tools else "it is a greeting"
+        yield f"# Passages\n\nThere are none. Unless {unless}, the answer is {NONE}."
         return
     mark = _mark(prompt)
     yield (
@@ -179,6 +173,7 @@ def _mark(prompt: plugin.Prompt) -> str:
     """Give what no text that strangers wrote can hold: it is made from all of them."""
     texts = [turn.text for turn in prompt.turns] + [one.text for one in prompt.passages]
     texts += [text for it in prompt.calls for text in (it.summary, *it.data.values())]
+    texts += [it.text for it in prompt.results]
     return hashlib.sha256("\x00".join(texts).encode("utf-8", "replace")).hexdigest()[:12]
 
 

@@ -88,7 +88,9 @@ class Simulator(plugin.Channel[SimulatorConfig]):
     What the router sends goes nowhere: the host keeps each message, and the page shows it.
     """
 
-    capabilities = plugin.Capabilities(local_only=True, receipts=True, idempotent_send=True)
+    capabilities = plugin.Capabilities(
+        local_only=True, media=True, receipts=True, idempotent_send=True
+    )
 
     def verify(self, request: plugin.WebhookRequest) -> None:
         """Let everything pass.

@@ -92,4 +92,13 @@ class SimulatorConformance(ChannelSuite):
             OutboundMessage(id="o1", recipient=ANA, text="hello"),
             expect=SendReceipt("sim-o1"),
         ),
+        Send(
+            "file",
+            OutboundMessage(
+                id="o2",
+                recipient=ANA,
+                media=(Attachment(kind="document", url="https://example.org/a.pdf"),),
+            ),
+            expect=SendReceipt("sim-o2"),
+        ),
     )

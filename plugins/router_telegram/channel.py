@@ -15,6 +15,21 @@ from router_telegram.config import TelegramConfig
 #: How many characters a text may have.
 MAX_TEXT = 4096
 
+#: What Telegram fetches by itself; documents of other types would have to be uploaded.
+#: https://core.telegram.org/bots/api#sending-files
+MEDIA_TYPES = frozenset(
+    (
+        "image/jpeg",
+        "image/png",
+        "audio/mpeg",
+        "audio/mp4",
+        "audio/ogg",
+        "video/mp4",
+        "application/pdf",
+        "application/zip",
+    )
+)
+
 #: The header in which Telegram gives back what setWebhook was told as secret_token.
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105 - the header's name
 
@@ -28,7 +43,9 @@ _SPREAD = 10
 class Telegram(plugin.Channel[TelegramConfig]):
     """A bot of Telegram's, for conversations with one person each."""
 
-    capabilities = plugin.Capabilities(max_text=MAX_TEXT, media=True, fetch=True)
+    capabilities = plugin.Capabilities(
+        max_text=MAX_TEXT, media=True, media_types=MEDIA_TYPES, fetch=True
+    )
 
     def __init__(self, config: TelegramConfig, context: plugin.PluginContext) -> None:
         super().__init__(config, context)

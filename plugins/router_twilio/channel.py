@@ -12,7 +12,7 @@ from router_twilio.errors import failure
 from router_twilio.inbound import STATUS_ENDPOINT, events_in
 from router_twilio.listing import find
 from router_twilio.media import download
-from router_twilio.sending import MAX_TEXT, form_of, receipt_of
+from router_twilio.sending import MAX_TEXT, MEDIA_TYPES, form_of, receipt_of
 from router_twilio.signatures import Signatures
 from router_twilio.templates import list_templates
 
@@ -39,6 +39,7 @@ class TwilioWhatsApp(plugin.Channel[TwilioConfig]):
     capabilities = plugin.Capabilities(
         max_text=MAX_TEXT,
         media=True,
+        media_types=MEDIA_TYPES,
         receipts=True,
         find_sent=True,
         window=WINDOW,

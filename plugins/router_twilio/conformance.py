@@ -7,13 +7,14 @@ from typing import ClassVar
 from pydantic import SecretStr
 
 from router.plugin import WebhookRequest
-from router.plugin.testing import ChannelSuite, Fetch, Find, Send
+from router.plugin.testing import ChannelSuite, Fetch, Find, ListTemplates, Send
 from router_twilio.channel import TwilioWhatsApp
 from router_twilio.config import TwilioConfig
 from router_twilio.conformance_files import fetches
 from router_twilio.conformance_messages import ACCOUNT, MESSAGES, SENDER
 from router_twilio.conformance_outbound import FINDS, SENDS, SERVICE_FINDS, SERVICE_SENDS
 from router_twilio.conformance_reports import REPORTS
+from router_twilio.conformance_templates import LISTS
 from router_twilio.signatures import sign
 
 TOKEN = "12345678901234567890123456789012"  # noqa: S105 - it is nobody's
@@ -39,6 +40,7 @@ class TwilioWhatsAppConformance(ChannelSuite):
     sends: ClassVar[Sequence[Send]] = SENDS
     finds: ClassVar[Sequence[Find]] = FINDS
     fetches: ClassVar[Sequence[Fetch]] = fetches(ACCOUNT, TOKEN)
+    lists: ClassVar[Sequence[ListTemplates]] = LISTS
 
     def sign(self, request: WebhookRequest) -> WebhookRequest:
         """Sign as Twilio does with the account's Auth Token."""

@@ -273,6 +273,12 @@ SERVICE_SENDS = (
             )
         ],
     ),
+    Send(
+        "a file by a messaging service",
+        OutboundMessage(id="01k7a", recipient=ANA, media=(PHOTO,)),
+        CREATED,
+        expect=SendReceipt(SID),
+    ),
 )
 SERVICE_FINDS = (
     Find(

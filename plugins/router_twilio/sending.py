@@ -20,6 +20,26 @@ if TYPE_CHECKING:
 #: for those that count twice.
 MAX_TEXT = 1500
 
+_OFFICE = "application/vnd.openxmlformats-officedocument."
+#: What Twilio sends to WhatsApp. A picture as webp would have to be a sticker.
+#: https://www.twilio.com/docs/whatsapp/guidance-whatsapp-media-messages
+MEDIA_TYPES = frozenset(
+    (
+        "image/jpeg",
+        "image/png",
+        "audio/aac",
+        "audio/amr",
+        "audio/mpeg",
+        "audio/ogg",
+        "video/mp4",
+        "application/pdf",
+        "application/msword",
+        f"{_OFFICE}wordprocessingml.document",
+        f"{_OFFICE}spreadsheetml.sheet",
+        f"{_OFFICE}presentationml.presentation",
+    )
+)
+
 _LOST = frozenset({"failed", "undelivered", "canceled"})
 
 

@@ -19,6 +19,17 @@ if TYPE_CHECKING:
 _PATH = "/v1/ContentAndApprovals"
 _PAGE_SIZE = "500"
 _MOST_PAGES = 20
+#: Types that need approval even within the 24 hours after the customer's last message.
+#: https://www.twilio.com/docs/content/content-types-overview
+_ALWAYS_APPROVED = frozenset(
+    (
+        "twilio/call-to-action",
+        "twilio/card",
+        "twilio/carousel",
+        "whatsapp/card",
+        "whatsapp/authentication",
+    )
+)
 _PLACES = re.compile(r"\{\{\s*([A-Za-z0-9_]+)\s*\}\}")
 
 
@@ -68,6 +79,7 @@ def _template(listed: Mapping[str, Any]) -> plugin.TemplateInfo:
     # The defaults may leave some out; what stands in the text counts as well.
     places = _PLACES.findall(json.dumps(listed.get("types") or {}, ensure_ascii=False))
     named = variables if isinstance(variables, dict) else {}
+    types = listed.get("types")
     return plugin.TemplateInfo(
         ref=_text(listed, "sid"),
         name=_text(approval, "name") or _text(listed, "friendly_name"),
@@ -76,6 +88,10 @@ def _template(listed: Mapping[str, Any]) -> plugin.TemplateInfo:
         category=_text(approval, "category").lower(),
         variables=frozenset({*places, *map(str, named)}),
         reason=_text(approval, "rejection_reason"),
+        # The richest of several types is what is sent, so one that needs it is enough.
+        in_window=isinstance(types, dict)
+        and bool(types)
+        and types.keys().isdisjoint(_ALWAYS_APPROVED),
     )
 
 

@@ -24,7 +24,9 @@ _BURST = 3
 class Waha(plugin.Channel[WahaConfig]):
     """WhatsApp by way of a telephone that is linked to a WAHA gateway."""
 
-    capabilities = plugin.Capabilities(max_text=MAX_TEXT, media=True, fetch=True, receipts=True)
+    capabilities = plugin.Capabilities(
+        max_text=MAX_TEXT, media=True, own_echoes=True, fetch=True, receipts=True
+    )
 
     def __init__(self, config: WahaConfig, context: plugin.PluginContext) -> None:
         super().__init__(config, context)

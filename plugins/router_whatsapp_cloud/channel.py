@@ -15,6 +15,31 @@ from router_whatsapp_cloud.config import WhatsAppCloudConfig
 #: How many characters a text may have.
 MAX_TEXT = 4096
 
+_OFFICE = "application/vnd.openxmlformats-officedocument."
+#: What Meta sends. A picture as webp would have to be a sticker.
+#: https://developers.facebook.com/docs/whatsapp/cloud-api/reference/media
+MEDIA_TYPES = frozenset(
+    (
+        "image/jpeg",
+        "image/png",
+        "audio/aac",
+        "audio/amr",
+        "audio/mp4",
+        "audio/mpeg",
+        "audio/ogg",
+        "video/mp4",
+        "video/3gpp",
+        "text/plain",
+        "application/pdf",
+        "application/msword",
+        "application/vnd.ms-excel",
+        "application/vnd.ms-powerpoint",
+        f"{_OFFICE}wordprocessingml.document",
+        f"{_OFFICE}spreadsheetml.sheet",
+        f"{_OFFICE}presentationml.presentation",
+    )
+)
+
 #: How long after a customer's last message WhatsApp takes free text.
 WINDOW = timedelta(hours=24)
 
@@ -29,7 +54,12 @@ class WhatsAppCloud(plugin.Channel[WhatsAppCloudConfig]):
     """
 
     capabilities = plugin.Capabilities(
-        max_text=MAX_TEXT, media=True, fetch=True, receipts=True, window=WINDOW
+        max_text=MAX_TEXT,
+        media=True,
+        media_types=MEDIA_TYPES,
+        fetch=True,
+        receipts=True,
+        window=WINDOW,
     )
 
     def __init__(self, config: WhatsAppCloudConfig, context: plugin.PluginContext) -> None:
@@ -37,6 +67,7 @@ class WhatsAppCloud(plugin.Channel[WhatsAppCloudConfig]):
         rate = config.messages_per_second
         self.capabilities = replace(
             self.capabilities,
+            lists_templates=config.business_account_id is not None,
             sender_limit=plugin.RateLimit(1 / rate, burst=max(1, int(rate / _SPREAD))),
             pair_limit=plugin.RateLimit(config.pair_interval, burst=config.pair_burst),
         )
@@ -102,6 +133,12 @@ class WhatsAppCloud(plugin.Channel[WhatsAppCloudConfig]):
             raise plugin.OutcomeUnknown(
                 f"{response.request.url.host} does not answer as Meta does. Correct base_url"
             )
+
+    async def templates(self) -> Sequence[plugin.TemplateInfo]:
+        """List the account's templates with their approval."""
+        from router_whatsapp_cloud.templates import list_templates
+
+        return await list_templates(self.context.http, self.config)
 
     async def fetch(self, attachment: plugin.Attachment, limit: int) -> plugin.File:
         """Fetch what a customer sent; see :func:`router_whatsapp_cloud.media.download`."""

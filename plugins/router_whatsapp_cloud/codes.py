@@ -65,6 +65,12 @@ _ROWS = (
         wait=_MINUTE,
     ),
     Row(
+        80008,
+        "account's rate limit reached",
+        "The WhatsApp account was asked too often about its templates; it is tried again.",
+        wait=_MINUTE,
+    ),
+    Row(
         130429,
         "number's rate limit reached",
         "The number sent too many messages in a second. Lower messages_per_second.",

@@ -28,6 +28,14 @@ def _id(text: str) -> str:
     return text
 
 
+def _account(text: str) -> str:
+    if not _ID.fullmatch(text):
+        raise ValueError(
+            "it has digits only: Meta shows it beside the number as WhatsApp Business Account ID"
+        )
+    return text
+
+
 def _version(text: str) -> str:
     if not _VERSION.fullmatch(text):
         raise ValueError('write the version as Meta does, such as "v25.0"')
@@ -68,6 +76,11 @@ class WhatsAppCloudConfig(plugin.PluginConfig):
     )
     verify_token: FilledSecret = Field(
         description="Any words of yours: what Meta names when the webhook's address is registered."
+    )
+    business_account_id: Annotated[str, AfterValidator(_account)] | None = Field(
+        None,
+        description="Meta's id of the WhatsApp Business account, for the approval of its "
+        "templates.",
     )
     base_url: Annotated[str, AfterValidator(_base_url)] = Field(
         API, description="Where the API is served."
@@ -125,6 +138,11 @@ class WhatsAppCloudConfig(plugin.PluginConfig):
     def number_url(self) -> str:
         """The number's own address."""
         return f"{self.root}/{self.phone_number_id}"
+
+    @property
+    def templates_url(self) -> str:
+        """Where the account's templates are listed, if ``business_account_id`` is known."""
+        return f"{self.root}/{self.business_account_id}/message_templates"
 
     @property
     def messages_url(self) -> str:

@@ -9,13 +9,14 @@ from urllib.parse import urlencode
 from pydantic import SecretStr
 
 from router.plugin import WebhookRequest
-from router.plugin.testing import ChannelSuite, Fetch, Receive, Send
+from router.plugin.testing import ChannelSuite, Fetch, ListTemplates, Receive, Send
 from router_whatsapp_cloud.channel import WhatsAppCloud
 from router_whatsapp_cloud.config import WhatsAppCloudConfig
 from router_whatsapp_cloud.conformance_files import FETCHES, STORE
 from router_whatsapp_cloud.conformance_messages import MESSAGES, NUMBER_ID
 from router_whatsapp_cloud.conformance_reports import CHOSEN, REPORTS
 from router_whatsapp_cloud.conformance_sending import QUOTED, SENDS
+from router_whatsapp_cloud.conformance_templates import ACCOUNT, LISTS
 
 APP_SECRET = "meta_app_secret_fictional"  # noqa: S105 - it is nobody's
 VERIFY_TOKEN = "verify-token-of-nobody"  # noqa: S105 - it is nobody's
@@ -30,10 +31,12 @@ class WhatsAppCloudConformance(ChannelSuite):
         access_token=SecretStr("token-of-nobody"),
         app_secret=(SecretStr("new-secret-of-nobody"), SecretStr(APP_SECRET)),
         verify_token=SecretStr(VERIFY_TOKEN),
+        business_account_id=ACCOUNT,
     )
     receives: ClassVar[Sequence[Receive]] = (*MESSAGES, *REPORTS)
     sends: ClassVar[Sequence[Send]] = SENDS
     fetches: ClassVar[Sequence[Fetch]] = FETCHES
+    lists: ClassVar[Sequence[ListTemplates]] = LISTS
     credential_hosts = (STORE,)
 
     def sign(self, request: WebhookRequest) -> WebhookRequest:
@@ -46,7 +49,7 @@ class WhatsAppCloudConformance(ChannelSuite):
 
 
 class ChosenConformance(WhatsAppCloudConformance):
-    """The same with every choice made the other way."""
+    """The same with every choice made the other way, and no account named."""
 
     config = WhatsAppCloudConfig(
         phone_number_id=NUMBER_ID,
@@ -59,3 +62,4 @@ class ChosenConformance(WhatsAppCloudConformance):
     )
     receives = CHOSEN
     sends = QUOTED
+    lists = ()

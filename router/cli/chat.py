@@ -218,6 +218,7 @@ def _became(connection: "Connection", tenant: str, event: "EventRef") -> dict[st
     trace = load_trace(connection, tenant, decided) or {}
     body = decision.body if decision else {}
     said = [reply["text"] for reply in body.get("replies", ()) if reply.get("text")]
+    said += [url for reply in body.get("replies", ()) for url in reply.get("media", ())]
     return {
         "answer": "\n\n".join(said) or None,
         "outcome": view.outcome,

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from router.cli.calls import told
-from router.cli.options import AsJson, Limit, Person, Tenant, person, project_of
+from router.cli.options import (
+    ArgumentMistake,
+    AsJson,
+    Limit,
+    Person,
+    Tenant,
+    person,
+    project_of,
+)
 
 if TYPE_CHECKING:
     from router.domain.message import Attachment
@@ -16,6 +24,8 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Who is talked to, and who answers.",
 )
+
+_OPTED_OUT = "yes: nothing is begun with them (router conversations opt-in)"
 
 _Name = Annotated[
     str,
@@ -83,14 +93,16 @@ def show(
     from router.cli.output import line, moment, print_fields, print_json
     from router.storage.calls import CallView, calls_of
     from router.storage.conversations import Line, last_lines, show_conversation
+    from router.storage.opt_ins import OptInView, opt_ins_of
 
     project = project_of(ctx)
     owner, view = project.find(tenant, lambda it, each: show_conversation(it, each, name))
     with project.reading() as connection:
         lines = last_lines(connection, owner, view.id, limit=limit)
         calls = calls_of(connection, owner, view.id, limit=limit)
+        opt_ins = opt_ins_of(connection, owner, view.id, limit=limit)
     if as_json:
-        print_json({"conversation": view, "messages": lines, "calls": calls})
+        print_json({"conversation": view, "messages": lines, "calls": calls, "opt_ins": opt_ins})
         return
     print_fields(
         [
@@ -106,15 +118,18 @@ def show(
             ("tags", ", ".join(view.tags)),
             ("ticket", view.open_ticket),
             ("waits for", "a model's answer" if view.asking else None),
-            ("opted out", "yes: gets no more messages" if view.opted_out else None),
+            ("opted out", _OPTED_OUT if view.opted_out else None),
             ("last heard of", moment(view.last_in_at)),
         ]
     )
     print()
-    timeline: list[Line | CallView] = [*lines, *calls]
+    timeline: list[Line | CallView | OptInView] = [*lines, *calls, *opt_ins]
     for each in sorted(timeline, key=lambda it: it.at):
         if isinstance(each, CallView):
             print(f"  {moment(each.at)}  {told(each)}")
+            continue
+        if isinstance(each, OptInView):
+            print(f"  {moment(each.at)}  opted in by {line(each.by)}: {line(each.because)}")
             continue
         files = "".join(f" [{_attached(it)}]" for it in each.attachments)
         state = f" ({each.status}{f': {line(each.failure)}' if each.failure else ''})"
@@ -179,3 +194,57 @@ def release(
         print_json(result)
     else:
         print(f"{view.id} is the bot's again.")
+
+
+@app.command(
+    "opt-in",
+    epilog='Example: router conversations opt-in tel:+573001234567 --because "asked for it"',
+)
+def opt_in(
+    ctx: typer.Context,
+    name: _Name,
+    because: Annotated[
+        str,
+        typer.Option(help="What it rests on, such as the customer's own words. Is kept."),
+    ],
+    by: Person = None,
+    tenant: Tenant = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a customer who opted out be written to again.
+
+    Only when they want it: who let them in, when and why is kept. Nothing is sent by this. A
+    customer may be named by their address although there is no conversation with them.
+    """
+    from router.cli.output import line, print_json
+    from router.errors import ActRefused, NotFound
+    from router.storage.opt_ins import has_opted_out
+
+    if not because.strip():
+        raise ArgumentMistake("--because is empty. Say what it rests on")
+    project = project_of(ctx)
+    owners = project.chosen(tenant)
+    if len(owners) > 1:
+        with project.reading() as connection:
+            out = tuple(each for each in owners if has_opted_out(connection, each, name))
+        if len(out) > 1:
+            raise ArgumentMistake(
+                f"{line(name)} has opted out of several tenants ({', '.join(out)}), and consent to "
+                "one is none to another. Say which with --tenant"
+            )
+        owners = out or owners
+    missing: NotFound | None = None
+    for owner in owners:
+        try:
+            result = project.act(
+                "conversations.opt_in", tenant=owner, id=name, by=person(by), because=because
+            )
+            break
+        except NotFound as error:
+            missing = error
+    else:
+        raise missing or ActRefused("there is no tenant")
+    if as_json:
+        print_json(result)
+    else:
+        print(f"{line(result['opt_in']['contact'])} may be written to again.")

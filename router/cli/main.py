@@ -32,6 +32,7 @@ COMMANDS: Final = (
     "replay",
     "plugins",
     "status",
+    "doctor",
     "events",
     "outbox",
     "drafts",

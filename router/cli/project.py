@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from pydantic import BaseModel
     from sqlalchemy import Connection
 
     from router.domain.event import InboundEvent
@@ -209,6 +210,11 @@ class _Lazily:
         self, tenant: str, event: "Unparsed", received_at: "datetime"
     ) -> "Sequence[InboundEvent]":
         return self._configured.parse(tenant, event, received_at)
+
+    def dialers(self) -> "Mapping[str, type[BaseModel]]":
+        from router.pipeline.surroundings import dialers_of
+
+        return dialers_of(self._project.settings())
 
     @cached_property
     def _configured(self) -> "Configured":

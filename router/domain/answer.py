@@ -75,11 +75,34 @@ class Transcript:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """An action that the backend may propose. It is never run without the host's decision."""
+    """An action that the backend may have run while it writes an answer.
+
+    It proposes the call; the host runs it, or does not, and asks again with what came of it.
+
+    :param parameters: a JSON schema.
+    """
 
     name: str
     description: str
     parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What came of a call that the backend proposed for this answer.
+
+    :param name: the tool's.
+    :param params: as they were proposed.
+    :param text: what it gave, or why it gave nothing.
+    :param failed: it gave nothing.
+
+    .. versionadded:: 1.1
+    """
+
+    name: str
+    params: Mapping[str, Any]
+    text: str
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +119,9 @@ class Prompt:
         since 1.1.
     :param files: what the customer sent in the open turn, of the kinds that the backend declares
         in ``accepts``; since 1.1.
+    :param tools: what may be proposed, for backends that declare ``calls_tools``.
+    :param results: what came of earlier proposals for this answer, oldest first; since 1.1.
+    :param last: no proposal is run any more: the answer is due, with what is known; since 1.1.
     """
 
     system: str
@@ -108,6 +134,8 @@ class Prompt:
     tools: tuple[Tool, ...] = ()
     calls: tuple[CallSummary, ...] = ()
     files: tuple[File, ...] = ()
+    results: tuple[ToolResult, ...] = ()
+    last: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +149,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class ProposedAction:
-    """An action that a backend would like to be run."""
+    """A call of one of the prompt's tools that a backend would like to be run."""
 
     name: str
     params: Mapping[str, Any]
@@ -136,6 +164,8 @@ class Completion:
         confidence as below every threshold.
     :param category: the backend's triage, if it was asked for one.
     :param citations: ids of the passages that the text rests on.
+    :param proposals: calls of the prompt's tools. With any, the text is no answer: the host asks
+        again with what came of them, unless the prompt was the ``last``.
     """
 
     text: str

@@ -6,7 +6,7 @@ from datetime import timedelta
 from enum import IntEnum
 from typing import Any
 
-from router.domain.message import Author, Template
+from router.domain.message import Attachment, Author, Template
 
 
 class Outcome(IntEnum):
@@ -37,14 +37,19 @@ class Reply:
     """One text or template for the customer. The host splits what is too long for the channel.
 
     :param otherwise: what is sent in its place where the channel takes no free text now.
+    :param instead: the template that is sent in place of this one where the provider is known to
+        refuse this one.
     :param variant: which of several wordings it is, as the rule names them.
+    :param media: files that leave after the text, each as a message of its own.
     """
 
     text: str = ""
     template: Template | None = None
     author: Author = Author.RULE
     otherwise: "Reply | None" = None
+    instead: "Reply | None" = None
     variant: str | None = None
+    media: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ class AnswerArrived:
     :param grounds: what the answer rests on, where the rules look at it; see
         :class:`router.rules.grounds.Grounds`.
     :param epoch: the conversation's, when the question was put; ``None`` where nobody kept it.
+    :param lookups: the tools that it called, as the trace keeps them.
     """
 
     kind: ClassVar[str] = "answer"
@@ -38,6 +39,7 @@ class AnswerArrived:
     seconds: float = 0.0
     grounds: Mapping[str, Any] | None = None
     epoch: int | None = None
+    lookups: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

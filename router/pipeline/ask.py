@@ -11,19 +11,10 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from router.clock import Clock
-from router.domain.answer import (
-    CallSummary,
-    Completion,
-    ContactCard,
-    Passage,
-    Prompt,
-    PromptTurn,
-)
+from router.domain.answer import Completion, Prompt, Usage
 from router.domain.host_event import AnswerArrived
-from router.domain.message import Attachment, File
 from router.domain.outbox import ItemKind, ItemState
 from router.errors import (
-    NotFound,
     OutcomeUnknown,
     ProviderError,
     Refused,
@@ -36,18 +27,18 @@ from router.pipeline.attempts import Patience, finish, judge
 from router.pipeline.configuration import Configuration
 from router.pipeline.flights import CalledOff, Flights
 from router.pipeline.guard import Guard
-from router.pipeline.question import SYSTEM, instructions
+from router.pipeline.prompting import Prompts
+from router.pipeline.question import SYSTEM
 from router.pipeline.shelf import Shelf
+from router.pipeline.tools import Toolbox
 from router.plugin.context import Log
 from router.plugin.http import classify
 from router.rules.grounds import FIELDS as GROUNDS
 from router.rules.grounds import weigh
-from router.rules.pii import country_of, redact
+from router.rules.pii import country_of
 from router.storage.store import AttemptResult, Item, NewEvent, Store
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from router.pipeline.instances import Live
     from router.plugin.ai import AIBackend
 
@@ -60,17 +51,6 @@ PATIENCE = Patience(attempts=ATTEMPTS, repeat_unknown=ATTEMPTS)
 
 #: How long a question waits for a backend whose circuit breaker is open. A customer waits, too.
 HELD = timedelta(minutes=2)
-
-#: Earlier lines of the conversation that a model sees.
-HISTORY = 20
-PASSAGES = 5
-#: Files of the open turn that a model sees, and their bytes together.
-MOST_FILES = 5
-MOST_BYTES = 15 * 1024 * 1024
-#: How long ago a call may be that a model is told of.
-RECENT_CALLS = timedelta(days=14)
-#: Passages that are looked at where a rule leaves only some articles.
-_MANY = 60
 
 
 class Asker:
@@ -92,7 +72,7 @@ class Asker:
         shelf: Shelf,
     ) -> None:
         self._store = store
-        self._shelf = shelf
+        self._prompts = Prompts(store, clock, log, shelf=shelf)
         self._knowledge = knowledge
         self._configuration = configuration
         self._clock = clock
@@ -126,7 +106,8 @@ class Asker:
         configuration: Configuration,
         live: "Live[AIBackend[Any]] | None",
     ) -> None:
-        passages: tuple[Passage, ...] = ()
+        prompt: Prompt | None = None
+        toolbox = self._toolbox(item, question, configuration)
         held_until = item.created_at + HELD
         if live is not None and live.breaker.is_open and self._clock.now() >= held_until:
             why = f"{live.label} has been failing since: {live.breaker.error}"
@@ -145,14 +126,11 @@ class Asker:
         reach("ask.started")
         asked, meaning, ours = self._clock.monotonic(), None, False
         try:
-            prompt = await self._prompt(item, question, configuration)
-            passages = prompt.passages
-            if live is not None and live.plugin.accepts and question.get("attached"):
-                files = await self._files(item, question, live.plugin.accepts)
-                prompt = replace(prompt, files=files)
+            accepts = frozenset[str]() if live is None else live.plugin.accepts
+            prompt = await self._prompts.prompt(item, question, configuration, accepts)
             with self.flights.one():
-                completion = await self._complete(item, prompt, live)
-            grounds = self._grounds(item, question, prompt, completion, configuration)
+                completion = await self._complete(item, prompt, live, toolbox)
+            grounds = _grounds(prompt, completion, toolbox)
             reach("ask.answered")
         except Exception as broken:  # noqa: BLE001 - a plugin's call
             result = judge(item, broken, PATIENCE, self._clock.now())
@@ -166,20 +144,24 @@ class Asker:
                 reason=meaning.reason,
             )
             if result.state is not ItemState.WAITING:
-                event = self._event(item, question, passages, began, error=meaning)
+                event = self._event(item, question, prompt, began, toolbox, error=meaning)
                 result = AttemptResult(
                     state=result.state if result.state is not ItemState.UNKNOWN else ItemState.DEAD,
                     code=result.code,
                     error=result.error,
                     events=(event,),
                 )
+            if toolbox.spent != Usage():
+                # What failed was not the first round, and the ones before it cost something.
+                result = replace(result, effects=(partial(_bill, item=item, used=toolbox.spent),))
+                self._count_tokens(item, toolbox.spent)
         else:
             event = self._event(
-                item, question, passages, began, completion=completion, grounds=grounds
+                item, question, prompt, began, toolbox, completion=completion, grounds=grounds
             )
-            effect = partial(_bill, item=item, completion=completion)
+            effect = partial(_bill, item=item, used=completion.usage)
             result = AttemptResult(state=ItemState.DONE, events=(event,), effects=(effect,))
-            self._count_tokens(item, completion)
+            self._count_tokens(item, completion.usage)
         self._measure(item, result, self._clock.monotonic() - asked)
         try:
             await finish(self._store, item, result, self._log)
@@ -194,7 +176,7 @@ class Asker:
         self, item: Item, question: dict[str, Any], began: float, error: ProviderError
     ) -> None:
         """End a question without putting it; its customer gets the apology."""
-        event = self._event(item, question, (), began, error=error)
+        event = self._event(item, question, None, began, error=error)
         result = AttemptResult(state=ItemState.DEAD, error=error.reason, events=(event,))
         await finish(self._store, item, result, self._log)
 
@@ -206,118 +188,46 @@ class Asker:
             code = result.code or "none"
             metrics.provider_errors.count(item.tenant, item.kind.value, item.destination, code)
 
-    def _count_tokens(self, item: Item, completion: Completion) -> None:
-        tokens, used = self._metrics.ai_tokens, completion.usage
+    def _count_tokens(self, item: Item, used: Usage) -> None:
+        tokens = self._metrics.ai_tokens
         tokens.count(item.tenant, item.destination, "input", by=used.input_tokens)
         tokens.count(item.tenant, item.destination, "output", by=used.output_tokens)
 
     async def _complete(
-        self, item: Item, prompt: Prompt, live: "Live[AIBackend[Any]] | None"
+        self,
+        item: Item,
+        prompt: Prompt,
+        live: "Live[AIBackend[Any]] | None",
+        toolbox: Toolbox,
     ) -> Completion:
         if live is None:
             raise Refused(f'there is no AI backend "{item.destination}" any more')
         if not live.up:
             raise Unavailable(f"{live.label} is down: {live.error}")
         with anyio.fail_after(live.settings.timeout):
-            return await live.plugin.complete(prompt)
+            return await toolbox.answer(live.plugin, prompt)
 
-    async def _prompt(
+    def _toolbox(
         self, item: Item, question: dict[str, Any], configuration: Configuration
-    ) -> Prompt:
-        tenant = configuration.settings.tenants[item.tenant]
-        language = question.get("language") or tenant.language
-        text, conversation = question["text"], item.conversation or ""
-        since = self._clock.now() - RECENT_CALLS
-
-        def look_up(
-            connection: "Connection",
-        ) -> tuple[
-            tuple[PromptTurn, ...],
-            ContactCard,
-            tuple[Passage, ...],
-            tuple[CallSummary, ...],
-        ]:
-            from router.knowledge.retrieve import search
-            from router.storage.history import calls, card, turns
-
-            before = turns(connection, item.tenant, conversation, question["asked_seq"], HISTORY)
-            limit = PASSAGES if articles is None else _MANY
-            found = search(connection, item.tenant, text, limit=limit, language=language)
-            if articles is not None:
-                found = tuple(it for it in found if it.id.partition("#")[0] in articles)
-            who = card(connection, item.tenant, conversation)
-            spoken = calls(connection, item.tenant, conversation, since)
-            return before, who, found[:PASSAGES], spoken
-
-        articles = question.get("knowledge")
-        history, contact, passages, spoken = await self._store.read(look_up)
-        # Earlier lines are redacted whether or not this turn is: the same guardrails would be.
-        if kinds := configuration.rules(item.tenant).redacts:
-            country = country_of(question["lane_key"])
-            history = tuple(replace(it, text=redact(it.text, kinds, country)) for it in history)
-            spoken = tuple(_redacted(it, kinds, country) for it in spoken)
-        told = instructions(configuration, item.tenant, item.destination, question.get("prompt"))
-        return Prompt(
-            system=told,
-            turns=(*history, PromptTurn("user", text)),
-            passages=passages,
-            contact=contact,
-            language=language,
-            categories=tuple(tenant.rules.categories),
-            task="classify" if item.kind is ItemKind.CLASSIFY else "answer",
-            calls=spoken,
+    ) -> Toolbox:
+        return Toolbox(
+            item=item,
+            question=question,
+            configuration=configuration,
+            store=self._store,
+            guard=self._guard,
+            clock=self._clock,
+            log=self._log,
+            metrics=self._metrics,
         )
-
-    async def _files(
-        self, item: Item, question: dict[str, Any], kinds: frozenset[str]
-    ) -> tuple[File, ...]:
-        """Give what came with the turn, as far as it is here and the backend takes its kind."""
-        lane, seqs = f"{item.tenant}/{question['lane_key']}", question["attached"]
-
-        def look_up(connection: "Connection") -> tuple[Attachment, ...]:
-            from router.storage.media import attachments
-
-            return attachments(connection, item.tenant, lane, seqs)
-
-        files: list[File] = []
-        left = MOST_BYTES
-        for known in await self._store.read(look_up):
-            if known.kind not in kinds or known.digest is None or len(files) == MOST_FILES:
-                continue
-            if known.size is None or known.size > left:
-                continue
-            try:
-                data = await self._shelf.objects.get(item.tenant, known.digest)
-            except (NotFound, StorageUnavailable) as error:
-                self._log.warning("file not shown to the model", item=item.id, reason=str(error))
-                continue
-            left -= len(data)
-            files.append(File(known.content_type or "", data))
-        return tuple(files)
-
-    def _grounds(
-        self,
-        item: Item,
-        question: dict[str, Any],
-        prompt: Prompt,
-        completion: Completion,
-        configuration: Configuration,
-    ) -> dict[str, Any] | None:
-        """Compare an answer with what it may rest on, where the rules look at that."""
-        fields = configuration.rules(item.tenant).fields
-        if item.kind is not ItemKind.ASK or not set(GROUNDS).intersection(fields):
-            return None
-        known = [text for it in prompt.passages for text in (it.title, it.text)]
-        known += [text for it in prompt.calls for text in (it.summary, *it.data.values())]
-        sources = (question["text"], "" if prompt.system == SYSTEM else prompt.system, *known)
-        return weigh(completion.text, sources, country_of(question["lane_key"])).as_json()
 
     def _event(
         self,
         item: Item,
         question: dict[str, Any],
-        passages: tuple[Passage, ...],
+        prompt: Prompt | None,
         began: float,
+        toolbox: Toolbox | None = None,
         *,
         completion: Completion | None = None,
         grounds: dict[str, Any] | None = None,
@@ -332,7 +242,8 @@ class Asker:
             completion=completion,
             error=None if error is None else error.reason,
             ai=question.get("ai", {}),
-            passages=tuple(passage.id for passage in passages),
+            passages=() if prompt is None else tuple(it.id for it in prompt.passages),
+            lookups=() if toolbox is None else tuple(toolbox.trail),
             seconds=self._clock.monotonic() - began,
             epoch=item.epoch,
             grounds=grounds,
@@ -347,12 +258,20 @@ class Asker:
         )
 
 
-def _redacted(call: CallSummary, kinds: frozenset[str], country: str | None) -> CallSummary:
-    data = {name: redact(text, kinds, country) for name, text in call.data.items()}
-    return replace(call, summary=redact(call.summary, kinds, country), data=data)
+def _grounds(prompt: Prompt, completion: Completion, toolbox: Toolbox) -> dict[str, Any] | None:
+    """Compare an answer with what it may rest on, where the rules look at that."""
+    item, question = toolbox.item, toolbox.question
+    fields = toolbox.configuration.rules(item.tenant).fields
+    if item.kind is not ItemKind.ASK or not set(GROUNDS).intersection(fields):
+        return None
+    known = [text for it in prompt.passages for text in (it.title, it.text)]
+    known += [text for it in prompt.calls for text in (it.summary, *it.data.values())]
+    known += [it.text for it in toolbox.results if not it.failed]
+    sources = (question["text"], "" if prompt.system == SYSTEM else prompt.system, *known)
+    return weigh(completion.text, sources, country_of(question["lane_key"])).as_json()
 
 
-def _bill(tx: Any, *, item: Item, completion: Completion) -> None:
+def _bill(tx: Any, *, item: Item, used: Usage) -> None:
     from router.storage.usage import record
 
     record(
@@ -361,6 +280,6 @@ def _bill(tx: Any, *, item: Item, completion: Completion) -> None:
         conversation=item.conversation,
         event=item.decided,
         instance=item.destination,
-        used=completion.usage,
+        used=used,
         now=tx.now,
     )

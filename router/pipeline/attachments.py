@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from router.domain.conversation import Turn, TurnMessage
-from router.domain.event import MessageReceived
+from router.domain.event import CallEnded, MessageReceived
 from router.domain.host_event import FileFetched, VoiceTranscribed
 from router.domain.message import Attachment, Author
 from router.domain.outbox import ItemKind
@@ -20,6 +20,9 @@ from router.ids import Ids
 from router.pipeline.configuration import Configuration
 from router.storage.codec import dumps, encode_attachments
 from router.storage.store import OWN_LANE, EventRef, NewItem, Tx, Work
+
+#: What stands for the kind of a file that is a call's recording, and came with no message.
+RECORDING: Final = "recording"
 
 
 def fetches(
@@ -34,6 +37,22 @@ def fetches(
         for index, attachment in enumerate(event.attachments)
         if attachment.url is not None
     )
+
+
+def recording(
+    configuration: Configuration, work: Work, event: CallEnded, ids: Ids
+) -> tuple[NewItem, ...]:
+    """Give what is to be done to have the recording of a call here, where it is wanted."""
+    channel = work.source.split("/")[1]
+    can = configuration.capabilities(work.tenant, channel)
+    kept = event.recording
+    if kept is None or kept.url is None or can is None or not can.recordings:
+        return ()
+    if not _fetched(configuration, work.tenant, channel):
+        return ()
+    attachment = replace(kept, kind=RECORDING)
+    body = _body(work, work.ref.seq, 0, attachment)
+    return (_item(ItemKind.FETCH, channel, body, ids),)
 
 
 def transcription(

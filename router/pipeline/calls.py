@@ -6,7 +6,10 @@ from typing import Any
 
 from router.domain.conversation import Contact, Conversation
 from router.domain.event import CallEnded
+from router.domain.host_event import FileFetched
 from router.pipeline import facts as facting
+from router.pipeline import memory
+from router.pipeline.attachments import described, recording
 from router.pipeline.case import Case, Cases, idle_timer
 from router.pipeline.commit import Effect
 from router.storage.store import Commit, EventRef, Tx, Work
@@ -28,15 +31,35 @@ class Calls:
         report only adds what the earlier ones did not tell.
         """
         if work.known is not None and work.known.call:
-            return Commit(
-                work=work,
-                outcome="recorded",
-                conversation=work.conversation,
-                effects=(self._kept(work, event, ""),),
-            )
+            return self._again(work, event)
         case = self.opened(work, event)
         return self._cases.read(
             case, facting.call_facts(event, case.facts(), work.source.split("/")[1])
+        )
+
+    def _again(self, work: Work, event: CallEnded) -> Commit:
+        """Note what a later report of a call tells and the earlier ones did not."""
+        effects = [self._kept(work, event, "")]
+        contact = work.contact
+        # A name that a call gave is known by now, or a later call has corrected it.
+        if contact is not None and event.name and not memory.named(contact.attributes):
+            values = _told(contact, replace(event, language=None))
+            effects.append(partial(_update, tenant=work.tenant, contact=contact.id, values=values))
+        return Commit(
+            work=work,
+            outcome="recorded",
+            conversation=work.conversation,
+            items=recording(self._cases.configuration, work, event, self._cases.ids),
+            effects=tuple(effects),
+        )
+
+    def recorded(self, work: Work, event: FileFetched) -> Commit:
+        """Note what became of a call's recording: it is here, or never will be."""
+        return Commit(
+            work=work,
+            outcome="recorded",
+            conversation=work.conversation,
+            effects=(partial(_record, work=work, event=event),),
         )
 
     def opened(self, work: Work, event: CallEnded) -> Case:
@@ -47,7 +70,11 @@ class Calls:
         contact = work.contact
         if contact is None:
             contact = Contact(
-                id=self._cases.ids(), key=key, name=event.name, language=event.language
+                id=self._cases.ids(),
+                key=key,
+                name=event.name,
+                language=event.language,
+                attributes=memory.naming({}) if event.name else {},
             )
         elif told := _told(contact, event):
             effects.append(partial(_update, tenant=work.tenant, contact=contact.id, values=told))
@@ -66,6 +93,7 @@ class Calls:
         case.timers = (idle_timer(case, again, work.ref.seq),)
         effects.append(self._kept(work, event, conversation.id))
         case.effects = tuple(effects)
+        case.items = recording(self._cases.configuration, work, event, self._cases.ids)
         return case
 
     def _kept(self, work: Work, event: CallEnded, conversation: str) -> Effect:
@@ -86,8 +114,9 @@ def _told(contact: Contact, event: CallEnded) -> dict[str, Any]:
     Their language only where none is known: an agent has one, whoever speaks with it.
     """
     told: dict[str, Any] = {}
-    if event.name and event.name != contact.name:
+    if event.name and not (event.name == contact.name and memory.named(contact.attributes)):
         told["name"] = event.name
+        told["attributes"] = memory.naming(contact.attributes)
     if event.language and contact.language is None:
         told["language"] = event.language
     return told
@@ -120,3 +149,11 @@ def _update(tx: Tx, *, tenant: str, contact: str, values: dict[str, Any]) -> Non
     from router.storage.contacts import update_contact
 
     update_contact(tx.connection, tenant, contact, values)
+
+
+def _record(tx: Tx, *, work: Work, event: FileFetched) -> None:
+    from router.storage.calls import describe_recording
+
+    ref = EventRef(work.ref.lane, event.message_seq)
+    change = partial(described, event=event)
+    describe_recording(tx.connection, work.tenant, ref, change)

@@ -15,9 +15,11 @@ from router.ids import Ids
 from router.pipeline import facts as facting
 from router.pipeline import memory
 from router.pipeline.announcing import announced
+from router.pipeline.approvals import Approvals
 from router.pipeline.attachments import hearing
 from router.pipeline.commit import Committer, Effect, pack
 from router.pipeline.configuration import Configuration
+from router.pipeline.outgoing import file_items
 from router.pipeline.planning import Quiet, Setting, applied, plan
 from router.pipeline.reaching import moved, reach_of
 from router.pipeline.snapshot import BEFORE, snapshot
@@ -75,7 +77,14 @@ class Case:
 class Cases:
     """Opens cases under one configuration, and makes commits of them."""
 
-    def __init__(self, configuration: Configuration, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        clock: Clock,
+        ids: Ids,
+        approvals: Approvals | None = None,
+    ) -> None:
+        self._approvals = approvals
         self.configuration = configuration
         self.clock = clock
         self.ids = ids
@@ -152,7 +161,7 @@ class Cases:
         """Give the commit of a decision."""
         self._release(case)
         decision, trace, at = self._planned(case, decision, trace)
-        return self._committer.commit(
+        commit = self._committer.commit(
             case.work,
             case.conversation,
             decision,
@@ -168,6 +177,34 @@ class Cases:
             outcome=outcome,
             dead_error=dead_error,
             not_before=at,
+        )
+        return self._with_files(case, decision, commit, at)
+
+    def _with_files(
+        self, case: Case, decision: Decision, commit: Commit, at: datetime | None
+    ) -> Commit:
+        """Queue the files of what is said, after everything that is said."""
+        can = self.configuration.capabilities(case.work.tenant, case.conversation.channel)
+        pairs = [
+            pair
+            for reply in decision.replies
+            for pair in file_items(
+                reply.media,
+                tenant=case.work.tenant,
+                channel=case.conversation.channel,
+                recipient=case.conversation.address,
+                author=reply.author,
+                own_echoes=can is not None and can.own_echoes,
+                not_before=at,
+                ids=self.ids,
+            )
+        ]
+        if not pairs:
+            return commit
+        return replace(
+            commit,
+            items=(*commit.items, *(item for item, _ in pairs)),
+            messages=(*commit.messages, *(line for _, line in pairs)),
         )
 
     def _release(self, case: Case) -> None:
@@ -200,14 +237,17 @@ class Cases:
             quiet=_quiet(case.policy),
         )
         language = case.policy.language
-        made = plan(decision.replies, reach, setting, case.now)
+        approvals = self._approvals
+        listing = None if approvals is None else approvals.get(tenant, channel, case.now)
+        made = plan(decision.replies, reach, setting, case.now, listing=listing)
         decision = applied(decision, made, language)
         if decision.channel is not None:
             case.conversation = moved(case.conversation, reach)
         if made.sends and made.at is not None:
             attributes = memory.holding(case.conversation.attributes, made.at)
             case.conversation = replace(case.conversation, attributes=attributes)
-        told = {"decision": decision_values(decision), "plan": made.values(language)}
+        # A trace speaks English throughout, as its readers do; what people read is the ticket.
+        told = {"decision": decision_values(decision), "plan": made.values("en")}
         return decision, {**trace, **told}, made.at
 
     def hashes(self) -> dict[str, str]:

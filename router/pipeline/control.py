@@ -22,8 +22,8 @@ from router.pipeline.surroundings import Surroundings
 from router.plugin.context import Log
 from router.storage.store import Store
 
-#: The longest request and the longest answer, in bytes.
-LIMIT: Final = 1 << 20
+#: The longest request and the longest answer, in bytes: a batch of calls may be to thousands.
+LIMIT: Final = 4 << 20
 #: A path may be so long in a socket's address, on every system.
 _LONGEST: Final = 103
 

@@ -70,7 +70,7 @@ def thread_facts(
         "contact.opted_out": contact.opted_out,
         "contact.new": new,
         "contact.address": str(conversation.address),
-        "contact.attribute": contact.attributes,
+        "contact.attribute": memory.stated(contact.attributes),
         "conversation.owner": owner if owner in (BOT, NOBODY) else "person",
         "conversation.owner_name": None if owner in (BOT, NOBODY) else owner,
         "conversation.new": opened,

@@ -85,7 +85,8 @@ class LiveChannel(Live[Channel[Any]]):
 class Instances:
     """Every instance that the settings switch on.
 
-    :param offline: channels send nothing and actions do nothing; AI backends are real.
+    :param offline: channels send nothing and actions do nothing, but for those that only read; AI
+        backends are real.
     :param before: those that run now. One whose settings are the same is kept, connections and
         all; it goes on by its old settings until :meth:`adopt`.
     :raises PluginError: if a plugin breaks as an instance of it is made.
@@ -142,7 +143,7 @@ class Instances:
                 continue
             if (live := find(table)) is None:
                 action, context = _build(table, settings, clock, log)
-                real = SilentAction(action) if offline else action
+                real = SilentAction(action) if offline and not action.reads_only else action
                 live = keep(Live(table, real, context))
             self.actions[table.name] = live
 

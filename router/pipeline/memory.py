@@ -1,8 +1,8 @@
-"""What the router keeps of a conversation for itself, beside the attributes that rules set.
+"""What the router keeps of a thread for itself, beside the attributes that rules set.
 
-It lies among the attributes, under names that no rules file can write: what was said lately, as
-``history.*`` counts it, until when a rule has silenced the bot, and until when quiet hours hold
-something back.
+It lies among the attributes, under names that no rules file can write. Of a conversation: what was
+said lately, as ``history.*`` counts it, until when a rule has silenced the bot, and until when
+quiet hours hold something back. Of a contact: that a call gave their name.
 """
 
 from collections.abc import Mapping
@@ -17,6 +17,7 @@ _MARK: Final = "~"
 _SAID: Final = "~said"
 _SNOOZED: Final = "~snoozed"
 _HELD: Final = "~held"
+_NAMED: Final = "~named"
 
 
 def stated(attributes: Mapping[str, str]) -> Mapping[str, str]:
@@ -64,3 +65,13 @@ def held(attributes: Mapping[str, str], now: datetime) -> bool:
 def released(attributes: Mapping[str, str]) -> Mapping[str, str]:
     """Give the attributes of a conversation in which nothing is held back any more."""
     return {name: each for name, each in attributes.items() if name != _HELD}
+
+
+def naming(attributes: Mapping[str, str]) -> Mapping[str, str]:
+    """Give the attributes of a contact whose name a call gave."""
+    return {**attributes, _NAMED: "call"}
+
+
+def named(attributes: Mapping[str, str]) -> bool:
+    """Say whether a call gave the contact's name: what a profile says is less sure."""
+    return _NAMED in attributes

@@ -17,7 +17,7 @@ class SilentChannel(Channel[Any]):
     def __init__(self, real: Channel[Any]) -> None:
         super().__init__(real.config, real.context)
         self._real = real
-        self.capabilities = replace(real.capabilities, fetch=False)
+        self.capabilities = replace(real.capabilities, fetch=False, lists_templates=False)
 
     def verify(self, request: WebhookRequest) -> None:
         self._real.verify(request)

@@ -66,18 +66,69 @@ def message_items(
             body=_body(part, recipient, template, attached, in_reply_to if number == 0 else None),
             not_before=not_before,
         )
-        line = NewMessage(
-            id=name,
-            direction=Direction.OUT,
-            author=author,
-            text=part,
-            channel=channel,
-            address=recipient,
-            attachments=attached,
-            status=DeliveryStatus.QUEUED,
-        )
-        pairs.append((item, line))
+        pairs.append((item, _line(item, part, recipient, attached)))
     return tuple(pairs)
+
+
+def file_items(
+    media: Sequence[Attachment],
+    *,
+    tenant: str,
+    channel: str,
+    recipient: Address,
+    author: Author,
+    own_echoes: bool = False,
+    not_before: datetime | None = None,
+    ids: Ids = new_id,
+) -> tuple[tuple[NewItem, NewMessage], ...]:
+    """Give what must be stored to send files, each as a message of its own, without a text.
+
+    So each is attempted, and can fail, alone, and no provider's rules about captions count.
+
+    :param own_echoes: the channel's ``capabilities.own_echoes``. Where our own files do not come
+        back, one that somebody of the business sends without words must never be taken for one.
+    """
+    pairs = []
+    for file in media:
+        name = ids()
+        item = NewItem(
+            id=name,
+            kind=ItemKind.MESSAGE,
+            lane=message_lane(tenant, channel, recipient),
+            author=author,
+            destination=channel,
+            body=_file_body(file, recipient, own_echoes=own_echoes),
+            not_before=not_before,
+        )
+        pairs.append((item, _line(item, "", recipient, (file,))))
+    return tuple(pairs)
+
+
+def _line(
+    item: NewItem, text: str, recipient: Address, media: tuple[Attachment, ...]
+) -> NewMessage:
+    return NewMessage(
+        id=item.id,
+        direction=Direction.OUT,
+        author=item.author,
+        text=text,
+        channel=item.destination,
+        address=recipient,
+        attachments=media,
+        status=DeliveryStatus.QUEUED,
+    )
+
+
+def _file_body(file: Attachment, recipient: Address, *, own_echoes: bool) -> str:
+    values: dict[str, Any] = {
+        "text": "",
+        "recipient": str(recipient),
+        "media": encode_attachments((file,)),
+    }
+    if not own_echoes:
+        # What is echoed is compared with the text; this one is never said.
+        values |= {"text": file.url or file.kind, "unsaid": True}
+    return dumps(values)
 
 
 def _body(
@@ -104,7 +155,7 @@ def outbound_message(id: str, body: str) -> OutboundMessage:
     return OutboundMessage(
         id=id,
         recipient=Address.from_text(values["recipient"]),
-        text=values["text"],
+        text="" if values.get("unsaid") else values["text"],
         template=template and Template(template["ref"], template["variables"]),
         media=decode_attachments(values.get("media")),
         in_reply_to=values.get("in_reply_to"),

@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from router.domain.decision import Decision, Outcome, Reply, TicketRequest
+from router.domain.message import Attachment
+from router.pipeline.approvals import Listing, Objection
 from router.pipeline.reaching import Reach
+from router.pipeline.reasons import TITLES, WORDS, Why
 from router.rules.hours import Hours
 from router.rules.model import DEFAULT_QUEUE
 
@@ -37,70 +40,6 @@ class Cost(StrEnum):
     SERVICE = "service"
     #: A template, charged by the category under which the provider approved it.
     TEMPLATE = "template"
-
-
-class Why(StrEnum):
-    """What decided about the way."""
-
-    UNLIMITED = "unlimited"
-    OPEN = "open"
-    UNSURE = "unsure"
-    STATED = "stated"
-    SHUT = "shut"
-    SHUT_TEMPLATE = "shut_template"
-    GONE = "gone"
-    MUTE = "mute"
-    OPTED_OUT = "opted_out"
-    CONFIRMS = "confirms"
-    QUIET = "quiet"
-
-
-_WORDS: Final[Mapping[str, Mapping[Why, str]]] = {
-    "es": {
-        Why.UNLIMITED: "el canal acepta textos siempre",
-        Why.OPEN: "el cliente escribió hace menos de {hours} h",
-        Why.UNSURE: "no se sabe cuándo escribió el cliente por última vez",
-        Why.STATED: "la regla pide la plantilla",
-        Why.SHUT: "hace más de {hours} h que el cliente no escribe ahí, y la regla no da plantilla",
-        Why.SHUT_TEMPLATE: "hace más de {hours} h que el cliente no escribe ahí: sale la plantilla",
-        Why.GONE: "ese canal no está configurado",
-        Why.MUTE: "por ese canal no se envían mensajes",
-        Why.OPTED_OUT: "el cliente pidió que no se le escriba",
-        Why.CONFIRMS: "es la confirmación de que no se le escribirá más",
-        Why.QUIET: "son horas de silencio hasta {until}",
-    },
-    "pt": {
-        Why.UNLIMITED: "o canal aceita textos sempre",
-        Why.OPEN: "o cliente escreveu há menos de {hours} h",
-        Why.UNSURE: "não se sabe quando o cliente escreveu pela última vez",
-        Why.STATED: "a regra pede o modelo",
-        Why.SHUT: "faz mais de {hours} h que o cliente não escreve ali, e a regra não dá modelo",
-        Why.SHUT_TEMPLATE: "faz mais de {hours} h que o cliente não escreve ali: sai o modelo",
-        Why.GONE: "esse canal não está configurado",
-        Why.MUTE: "por esse canal não se enviam mensagens",
-        Why.OPTED_OUT: "o cliente pediu que não lhe escrevam",
-        Why.CONFIRMS: "é a confirmação de que não lhe escreverão mais",
-        Why.QUIET: "são horas de silêncio até {until}",
-    },
-    "en": {
-        Why.UNLIMITED: "the channel always takes texts",
-        Why.OPEN: "the customer wrote less than {hours} h ago",
-        Why.UNSURE: "nobody knows when the customer last wrote",
-        Why.STATED: "the rule wants the template",
-        Why.SHUT: "the customer has not written there for {hours} h, and there is no template",
-        Why.SHUT_TEMPLATE: "the customer has not written there for {hours} h: the template is sent",
-        Why.GONE: "there is no such channel",
-        Why.MUTE: "that channel sends no messages",
-        Why.OPTED_OUT: "the customer has asked for no more messages",
-        Why.CONFIRMS: "it confirms that there will be no more messages",
-        Why.QUIET: "these are quiet hours until {until}",
-    },
-}
-_TITLES: Final[Mapping[str, str]] = {
-    "es": "No se pudo escribir por «{channel}»: {why}",
-    "pt": "Não foi possível escrever por «{channel}»: {why}",
-    "en": 'Nothing could be written through "{channel}": {why}',
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +91,15 @@ class Plan:
     cost: Cost | None = None
     hours: int = 0
     timezone: str = "UTC"
+    #: What the provider would refuse of it.
+    objections: tuple[Objection, ...] = ()
+    #: Files that leave as addresses in the text.
+    linked: tuple[Attachment, ...] = ()
+
+    @property
+    def files(self) -> tuple[Attachment, ...]:
+        """What leaves after the texts, each file as a message of its own."""
+        return tuple(file for reply in self.replies for file in reply.media)
 
     @property
     def sends(self) -> bool:
@@ -162,24 +110,40 @@ class Plan:
         until = ""
         if self.at is not None:
             until = f"{self.at.astimezone(ZoneInfo(self.timezone)):%Y-%m-%d %H:%M}"
-        words = _WORDS.get(language.partition("-")[0], _WORDS["en"])
-        return "; ".join(words[why].format(hours=self.hours, until=until) for why in self.because)
+        words = WORDS.get(language.partition("-")[0], WORDS["en"])
+        objections = "; ".join(dict.fromkeys(it.words(language) for it in self.objections))
+        links = ", ".join(file.name or file.url or file.kind for file in self.linked)
+        return "; ".join(
+            words[why].format(hours=self.hours, until=until, objections=objections, links=links)
+            for why in self.because
+        )
 
     def values(self, language: str) -> Mapping[str, Any]:
         """Give the plan as a trace keeps it."""
         found: dict[str, Any] = {"send": self.way.value, "channel": self.channel}
         if self.at is not None:
             found["at"] = self.at.isoformat()
+        if self.files:
+            found["files"] = [file.url for file in self.files]
         found["because"] = self.words(language)
         if self.cost is not None:
             found["cost"] = self.cost.value
         return found
 
 
-def plan(replies: Sequence[Reply], reach: Reach, setting: Setting, now: datetime) -> Plan:
+def plan(
+    replies: Sequence[Reply],
+    reach: Reach,
+    setting: Setting,
+    now: datetime,
+    *,
+    listing: Listing | None = None,
+) -> Plan:
     """Plan how something is said to a customer.
 
     :param replies: what is to be said, in order; one that has an ``otherwise`` may leave as that.
+    :param listing: the templates that the channel's provider has; ``None``: nobody knows, and the
+        provider will say.
     """
     hours = 0 if reach.window is None else round(reach.window.total_seconds() / 3600)
     made = _Making(reach=reach, hours=hours)
@@ -198,7 +162,8 @@ def plan(replies: Sequence[Reply], reach: Reach, setting: Setting, now: datetime
         if over > now:
             at, more = over, (*more, Why.QUIET)
             made = replace(made, at=over, timezone=setting.quiet.timezone)
-    if reach.takes_text(at or now):
+    takes_text = reach.takes_text(at or now)
+    if takes_text:
         chosen = tuple(replace(it, otherwise=None) for it in replies)
         why = Why.OPEN
         if reach.window is None:
@@ -210,11 +175,70 @@ def plan(replies: Sequence[Reply], reach: Reach, setting: Setting, now: datetime
         if any(it.template is None for it in chosen):
             return replace(made, at=None).plan(Way.TICKET, Why.SHUT)
         why = Why.SHUT_TEMPLATE
+    if listing is not None:
+        taken, objections, how = _taken(chosen, listing, takes_text=takes_text)
+        made, more = replace(made, objections=objections), (*how, *more)
+        if taken is None:
+            return replace(made, at=None).plan(Way.TICKET, *how)
+        chosen = taken
+    chosen = tuple(replace(it, instead=None) for it in chosen)
+    chosen, linked = _linked(chosen, reach)
+    if linked:
+        made, more = replace(made, linked=linked), (*more, Why.LINKED)
     if any(it.template is not None for it in chosen):
         why = Why.STATED if all(it.template is not None for it in replies) else why
         return made.plan(Way.TEMPLATE, why, *more, replies=chosen, cost=Cost.TEMPLATE)
     cost = Cost.FREE if reach.window is None else Cost.SERVICE
     return made.plan(Way.TEXT, why, *more, replies=chosen, cost=cost)
+
+
+def _taken(
+    replies: Sequence[Reply], listing: Listing, *, takes_text: bool
+) -> tuple[tuple[Reply, ...] | None, tuple[Objection, ...], tuple[Why, ...]]:
+    """Put in the place of each template that would be refused what would not be.
+
+    That is the next one that the rules name; else, where the channel takes text, what it reads
+    like; else nothing, and then none of the replies is sent.
+    """
+    taken: list[Reply] = []
+    objections: list[Objection] = []
+    how: list[Why] = []
+    for reply in replies:
+        found: Reply | None = reply
+        while found is not None and found.template is not None:
+            objection = listing.objection(found.template, in_window=takes_text)
+            if objection is None:
+                break
+            objections.append(objection)
+            found = found.instead
+        if found is None and takes_text and reply.text:
+            found = replace(reply, template=None)
+            how.append(Why.IN_WORDS)
+        elif found is not None and found is not reply:
+            how.append(Why.INSTEAD)
+        if found is None:
+            return None, tuple(objections), (Why.OBJECTED,)
+        taken.append(found)
+    return tuple(taken), tuple(objections), tuple(dict.fromkeys(how))
+
+
+def _linked(
+    replies: Sequence[Reply], reach: Reach
+) -> tuple[tuple[Reply, ...], tuple[Attachment, ...]]:
+    """Put the addresses of files that a channel does not send into the texts before them."""
+    found: list[Reply] = []
+    linked: list[Attachment] = []
+    for reply in replies:
+        if reply.template is not None:
+            # A template brings its own files, and has no room for addresses.
+            found.append(replace(reply, media=()))
+            continue
+        sent = tuple(file for file in reply.media if reach.takes_file(file))
+        links = [file for file in reply.media if file not in sent]
+        text = "\n".join(filter(None, (reply.text, *(file.url for file in links))))
+        found.append(replace(reply, text=text, media=sent))
+        linked += links
+    return tuple(found), tuple(linked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +247,8 @@ class _Making:
     hours: int
     at: datetime | None = None
     timezone: str = "UTC"
+    objections: tuple[Objection, ...] = ()
+    linked: tuple[Attachment, ...] = ()
 
     def plan(
         self, way: Way, *because: Why, replies: tuple[Reply, ...] = (), cost: Cost | None = None
@@ -236,6 +262,8 @@ class _Making:
             cost=cost,
             hours=self.hours,
             timezone=self.timezone,
+            objections=self.objections,
+            linked=self.linked,
         )
 
 
@@ -269,5 +297,5 @@ def applied(decision: Decision, plan: Plan, language: str) -> Decision:
 
 
 def _title(plan: Plan, language: str) -> str:
-    words = _TITLES.get(language.partition("-")[0], _TITLES["en"])
+    words = TITLES.get(language.partition("-")[0], TITLES["en"])
     return words.format(channel=plan.channel, why=plan.words(language))

@@ -66,4 +66,10 @@ def question_digest(
         language or configuration.tenant(tenant).language,
         {name: ai[name] for name in sorted(ai)},
     ]
+    tools = () if settings is None or request.classify else settings.tools
+    if tools:
+        # Beside them only: without, a question is the one that it was before there were any.
+        described = configuration.settings.actions
+        meaning.append([[name, described[name].description] for name in tools])
+        meaning.append(settings.tool_rounds if settings else 0)
     return digest(json.dumps(meaning, sort_keys=True, default=str))

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from router.domain.conversation import Conversation
 from router.domain.identity import Address
+from router.domain.message import Attachment
 from router.plugin.channel import Capabilities
 from router.storage.store import Wrote
 
@@ -24,6 +25,8 @@ class Reach:
     :param shut_at: when the channel said that it takes no free text any more.
     :param known: the channel is configured.
     :param sends: the channel sends messages at all.
+    :param media: files may be sent there, each as a message of its own.
+    :param media_types: of which content types; ``None`` for any.
     :param unsure: they may have written there before anything was stored here.
     """
 
@@ -34,6 +37,8 @@ class Reach:
     shut_at: datetime | None = None
     known: bool = True
     sends: bool = True
+    media: bool = False
+    media_types: frozenset[str] | None = None
     unsure: bool = False
 
     def takes_text(self, now: datetime) -> bool:
@@ -45,6 +50,10 @@ class Reach:
         if self.shut_at is not None and self.shut_at >= self.wrote_at:
             return False
         return now < self.wrote_at + self.window
+
+    def takes_file(self, file: Attachment) -> bool:
+        """Say whether a file may be sent. One of which nobody knows what it is is not risked."""
+        return self.media and (self.media_types is None or file.content_type in self.media_types)
 
 
 def reach_for(
@@ -70,6 +79,8 @@ def reach_for(
         shut_at=shut_at,
         known=known,
         sends=can.sends,
+        media=can.media,
+        media_types=can.media_types,
         # Somebody of the business wrote first, past the router.
         unsure=source == "manual",
     )

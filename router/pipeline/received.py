@@ -75,7 +75,11 @@ def received(
 
 
 def _told(tenant: str, contact: Contact, event: MessageReceived, effects: list[Effect]) -> Contact:
-    name = event.name or contact.name
+    """Note what a message tells of its customer. A profile's name is one they chose for everybody.
+
+    The business knows them by the name that a call gave, so that one stays.
+    """
+    name = contact.name if memory.named(contact.attributes) else event.name or contact.name
     language = event.language or contact.language
     if (name, language) == (contact.name, contact.language):
         return contact

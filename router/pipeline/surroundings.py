@@ -1,15 +1,18 @@
 """What a person's acts need to know besides the database."""
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
+
+from pydantic import BaseModel
 
 from router.domain.event import InboundEvent
 from router.domain.host_event import Unparsed
 from router.errors import ActRefused
 from router.pipeline.configuration import Configuration
 from router.plugin.channel import Capabilities, WebhookRequest
+from router.settings.model import Settings
 
 
 class Surroundings(Protocol):
@@ -24,6 +27,10 @@ class Surroundings(Protocol):
 
         :raises ActRefused: if it still cannot be read.
         """
+        ...
+
+    def dialers(self) -> Mapping[str, type[BaseModel]]:
+        """Give the actions that make calls, with the models of their parameters."""
         ...
 
 
@@ -55,3 +62,23 @@ class Configured:
         except Exception as error:  # a plugin's call; nothing is changed
             words = " ".join(f"{type(error).__name__}: {error}".split())
             raise ActRefused(f"it still cannot be read: {words}") from error
+
+    def dialers(self) -> Mapping[str, type[BaseModel]]:
+        return dialers_of(self._configuration().settings)
+
+
+def dialers_of(settings: Settings) -> dict[str, type[BaseModel]]:
+    """Give the actions that make calls, with the models of their parameters.
+
+    They are told by these: they have ``recipients``, and ``cancel`` for the id of a batch.
+    """
+    found: dict[str, type[BaseModel]] = {}
+    for name, action in settings.actions.items():
+        params = action.registration.params
+        if action.enabled and params is not None and _makes_calls(params):
+            found[name] = params
+    return found
+
+
+def _makes_calls(params: type[BaseModel]) -> bool:
+    return {"recipients", "cancel"} <= set(params.model_fields)

@@ -29,9 +29,10 @@ def compared(
     """
     by_ref: dict[str, TemplateInfo] = {}
     for info in listed:
-        known = by_ref.get(info.ref)
-        if known is None or not known.is_approved:
-            by_ref[info.ref] = info
+        for ref in (info.ref, *info.aliases):
+            known = by_ref.get(ref)
+            if known is None or not known.is_approved:
+                by_ref[ref] = info
     return [
         Finding(name, ref, problem)
         for name, template in sorted(templates.items())
@@ -44,7 +45,7 @@ def _problems(template: ApprovedTemplate, tag: str, info: TemplateInfo | None) -
     if info is None:
         yield "the provider has no such template. Correct its ref"
         return
-    if not info.is_approved:
+    if not info.is_approved and not info.is_for_window:
         why = f" ({info.reason})" if info.reason else ""
         yield f"it is {info.status} at the provider{why}. Until it is approved it is refused"
     if tag and _base(tag) != _base(info.language):

@@ -24,6 +24,8 @@ from router.domain.host_event import (
     VoiceTranscribed,
 )
 from router.ids import Ids
+from router.pipeline.approvals import Approvals
+from router.pipeline.attachments import RECORDING
 from router.pipeline.calls import Calls
 from router.pipeline.case import IDLE_TIMER, Cases, close_turn
 from router.pipeline.changes import Changes
@@ -41,6 +43,7 @@ class Triage:
     """Decides about events under one configuration.
 
     :param aliases: the addresses learnt so far, as the store keeps them in memory.
+    :param approvals: what providers say of their templates; ``None``: nothing is known.
     """
 
     def __init__(
@@ -49,9 +52,11 @@ class Triage:
         clock: Clock,
         ids: Ids,
         aliases: Mapping[tuple[str, str], str],
+        *,
+        approvals: Approvals | None = None,
     ) -> None:
         self._aliases = aliases
-        self._cases = Cases(configuration, clock, ids)
+        self._cases = Cases(configuration, clock, ids, approvals)
         self._turns = Turns(self._cases)
         self._quiet = Quiet(self._cases)
         self._reports = Reports(self._cases)
@@ -80,6 +85,8 @@ class Triage:
                 return self._changes.changed(work, changed)
             case CallEnded() as call:
                 return self._calls.ended(work, call)
+            case FileFetched() as file if file.attached == RECORDING:
+                return self._calls.recorded(work, file)
             case FileFetched() | VoiceTranscribed() as known:
                 return self._turns.attachment(work, known)
             case OwnEcho():

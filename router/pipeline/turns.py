@@ -350,6 +350,8 @@ def _model(event: AnswerArrived) -> dict[str, Any]:
     found: dict[str, Any] = {"backend": event.backend, "seconds": round(event.seconds, 3)}
     if event.passages:
         found["passages"] = list(event.passages)
+    if event.lookups:
+        found["lookups"] = [dict(it) for it in event.lookups]
     if event.error:
         found["error"] = event.error
     if event.completion is not None:

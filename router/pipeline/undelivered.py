@@ -52,7 +52,8 @@ def ticket_of(
     body = json.loads(item.body)
     what = item.destination
     if item.kind is ItemKind.MESSAGE:
-        what = body["text"] or body["recipient"]
+        files = ", ".join(file.get("url", "") for file in body.get("media", ()))
+        what = body["text"] or files or body["recipient"]
     what = what if len(what) <= _LONGEST else f"{what[: _LONGEST - 1]}…"
     title = f"{said}: {what}"
     notices: list[NewItem] = []

@@ -13,6 +13,7 @@ from router.domain.answer import (
     PromptTurn,
     ProposedAction,
     Tool,
+    ToolResult,
     Transcript,
     Usage,
 )
@@ -123,6 +124,7 @@ __all__ = [
     "Template",
     "TemplateInfo",
     "Tool",
+    "ToolResult",
     "Transcript",
     "Unavailable",
     "Usage",

@@ -88,6 +88,10 @@ class Action(Instance[ConfigT]):
     idempotent: bool = False
     #: A repeat does no harm (a second notice): the host repeats at most twice, and says so.
     repeat_is_harmless: bool = False
+    #: It looks something up and changes nothing, anywhere: AI backends may be given it as a tool,
+    #: and then a model says when it runs, and with which parameters. Declared on what is
+    #: registered. Since 1.1.
+    reads_only: bool = False
 
     @abstractmethod
     async def run(self, call: ActionCall) -> ActionResult | None:

@@ -20,6 +20,9 @@ class AIBackend(Instance[ConfigT]):
     accepts: frozenset[str] = frozenset()
     #: :meth:`transcribe` is implemented. An instance may set it from its config. Since 1.1.
     transcribes: bool = False
+    #: The model is offered the prompt's tools, and what it calls comes back as proposals. Declared
+    #: on what is registered: a table of another kind may not name ``tools``. Since 1.1.
+    calls_tools: bool = False
 
     @abstractmethod
     async def complete(self, prompt: Prompt) -> Completion:

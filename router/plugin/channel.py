@@ -88,7 +88,13 @@ class Capabilities:
     """What a channel can do. The conformance suite tests exactly what is claimed here.
 
     :param max_text: the longest text of one message, in characters; the host splits longer ones.
-    :param media: attachments may be sent.
+    :param media: attachments may be sent, at least one a message, by their public addresses. The
+        host sends one a message, and no text with it.
+    :param media_types: the content types that may be sent, such as ``image/jpeg``; ``None``: any.
+        The host sends the address of anything else as a text; since 1.1.
+    :param own_echoes: what the host sends comes back as a ``MessageEchoed``, too. The host tells
+        it from a person's by the id that :meth:`Channel.send` gave, else by its words. Declare it,
+        or a file that came back without words counts as a person's; since 1.1.
     :param receipts: delivery reports come in.
     :param idempotent_send: the provider ignores a repeat of the same ``message.id``, so that an
         unknown outcome may simply be sent again.
@@ -102,12 +108,16 @@ class Capabilities:
     :param local_only: the host serves its webhooks to this machine (or a logged-in person) only.
     :param responds: the endpoints that answer with data, by :meth:`Channel.respond`; since 1.1.
     :param fetch: :meth:`Channel.fetch` is implemented; since 1.1.
+    :param recordings: the recordings of calls are fetched and kept, too. An instance sets it from
+        its config, because a deployer may well not want them; needs ``fetch``; since 1.1.
     :param sends: messages may be sent at all; ``False``: what would be is a ticket; since 1.1.
     :param lists_templates: :meth:`Channel.templates` is implemented; since 1.1.
     """
 
     max_text: int = 4096
     media: bool = False
+    media_types: frozenset[str] | None = None
+    own_echoes: bool = False
     receipts: bool = False
     idempotent_send: bool = False
     find_sent: bool = False
@@ -118,6 +128,7 @@ class Capabilities:
     local_only: bool = False
     responds: frozenset[str] = frozenset()
     fetch: bool = False
+    recordings: bool = False
     sends: bool = True
     lists_templates: bool = False
 
@@ -187,7 +198,7 @@ class Channel(Instance[ConfigT]):
         raise NotImplementedError
 
     async def fetch(self, attachment: Attachment, limit: int) -> File:
-        """Fetch a file that a customer sent.
+        """Fetch a file that a customer sent, or the recording of a call.
 
         Optional; declare ``capabilities.fetch``. The host calls it as soon as a message with an
         attachment that has a ``url`` is accepted, keeps the file, and looks by itself at what its
@@ -205,7 +216,10 @@ class Channel(Instance[ConfigT]):
     async def templates(self) -> Sequence[TemplateInfo]:
         """List the templates that the provider has, whatever their approval.
 
-        Optional; declare ``capabilities.lists_templates``. Asked only when a person wants to know.
+        Optional; declare ``capabilities.lists_templates``. Asked at each start, and then every
+        ``templates_every`` of the channel's table, on one node at a time; the host queues nothing
+        that by the last listing would be refused. So give all of them, or raise: what is left out
+        counts as not there.
 
         :raises ProviderError: if the provider cannot be asked now, or its answer does not tell.
 

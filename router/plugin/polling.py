@@ -13,6 +13,9 @@ from router.errors import PluginError
 #: The longest cursor, in characters.
 LONGEST_CURSOR: Final = 65_536
 
+#: What the host calls its own asking for templates. No poller of a channel may be called so.
+LISTING: Final = "templates"
+
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -49,8 +52,8 @@ class Poller(ABC):
     .. versionadded:: 1.1
     """
 
-    #: Lower-case letters, digits and underscores; unique in the channel. With the channel's name
-    #: it is the key of the stored cursor, so another name begins anew.
+    #: Lower-case letters, digits and underscores; unique in the channel, and not ``templates``.
+    #: With the channel's name it is the key of the stored cursor, so another name begins anew.
     name: str
 
     #: How long to wait between the end of a poll and the next one; more than nothing.
@@ -84,6 +87,9 @@ def check_pollers(pollers: Sequence[Poller]) -> None:
                 f"{name!r} cannot name a poller. Use lower-case letters, digits and underscores, "
                 "and begin with a letter"
             )
+            raise PluginError(message)
+        if name == LISTING:
+            message = f"{LISTING!r} is what the host calls a poller of its own. Choose another name"
             raise PluginError(message)
         if name in names:
             message = f"two pollers of the channel are called {name!r}"

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 
 from router.domain.decision import Outcome
+from router.domain.message import Attachment
 from router.rules.durations import duration_text
 from router.rules.texts import Text
 
@@ -34,16 +35,21 @@ class SayReply:
     """Say a fixed text.
 
     :param template: sent in its place; the text then only says what the template reads like.
+    :param instead: another template, where the provider is known to refuse this one.
+    :param media: files that leave after the text; none beside a template.
     """
 
     text: Text
     template: UsedTemplate | None = None
+    instead: "SayReply | None" = None
+    media: tuple[Attachment, ...] = ()
 
     @property
     def summary(self) -> str:
         if self.template is not None:
             return f"reply with the template {self.template.name}"
-        return f"reply {_short(self.text)}"
+        files = "".join(f" + {file.url}" for file in self.media)
+        return f"reply {_short(self.text)}{files}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -215,7 +216,7 @@ def _file(source: Source, path: KeyPath, value: object) -> tuple[Path | None, st
 def _template(source: Source, name: str, value: object) -> None:
     """Read ``[template.NAME]``: what the provider approved, and what it reads like."""
     path: KeyPath = ("template", name)
-    table = source.table(path, value, ("ref", "text"), "a template")
+    table = source.table(path, value, ("ref", "text", "instead"), "a template")
     if table is None:
         return
     if name in source.known.templates:
@@ -229,6 +230,48 @@ def _template(source: Source, name: str, value: object) -> None:
     variables = frozenset(
         each for stated in text.by_language.values() for each in PLACES.findall(stated)
     )
+    instead = source.string((*path, "instead"), table["instead"]) if "instead" in table else None
     source.known.templates[name] = ApprovedTemplate(
-        name=name, ref=ref, text=text, variables=variables
+        name=name, ref=ref, text=text, variables=variables, instead=instead
     )
+
+
+def check_stand_ins(source: Source, *, broken: bool) -> None:
+    """Check the templates that are named in place of others, once all of them are known.
+
+    :param broken: a file could not be read, which may have the templates that are missing.
+    """
+    known, tables = source.known.templates, source.document.values.get("template", {})
+    for name in tables if isinstance(tables, dict) else ():
+        template = known.get(name)
+        if template is None or template.instead is None:
+            continue
+        path: KeyPath = ("template", name, "instead")
+        other = known.get(template.instead)
+        if other is None:
+            if not broken:
+                source.unknown(path, "template", template.instead, known, "the rules files")
+            known[name] = replace(template, instead=None)
+            continue
+        chain = [name]
+        while other is not None and other.name not in chain:
+            chain.append(other.name)
+            other = known.get(other.instead or "")
+        if other is not None:
+            source.problem(
+                path,
+                f"this leads back to where it began: {' → '.join([*chain, other.name])}",
+                "Leave it out of one of them.",
+                part="value",
+            )
+            known[name] = replace(template, instead=None)
+            continue
+        missing = known[template.instead].variables - template.variables
+        if missing:
+            wanted = ", ".join(f'"{each}"' for each in sorted(missing))
+            source.problem(
+                path,
+                f'"{template.instead}" has variables that "{name}" has not: {wanted}',
+                "Name a template that takes the same variables, or fewer.",
+                part="value",
+            )

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from router.domain.message import Attachment
 from router.domain.ticket import PRIORITIES
 from router.rules.adding import Adding
 from router.rules.definitions import PLACES
 from router.rules.fields import PII
+from router.rules.media import MOST, file_at
 from router.rules.model import (
     DEFAULT_QUEUE,
     ApprovedTemplate,
@@ -184,8 +186,38 @@ class Consequences:
     def _reply(self, path: KeyPath, value: object) -> SayReply | None:
         if isinstance(value, dict) and "template" in value:
             return self._templated(path, value)
-        text = self._only_text(path, value, ("text", "template", "variables"))
-        return None if text is None else SayReply(text=text)
+        text = self._only_text(path, value, ("text", "media", "template", "variables"))
+        if text is None:
+            return None
+        media = self._media((*path, "media"), value) if isinstance(value, dict) else ()
+        return None if media is None else SayReply(text=text, media=media)
+
+    def _media(self, path: KeyPath, table: Mapping[str, Any]) -> tuple[Attachment, ...] | None:
+        """Read the addresses of files; ``None`` where one is none."""
+        if "media" not in table:
+            return ()
+        value = table["media"]
+        urls = self.source.strings(path, value)
+        if urls is None:
+            return None
+        if len(urls) > MOST:
+            self.source.problem(
+                path, f"one reply carries {MOST} files at most", "Name fewer.", part="value"
+            )
+            return None
+        found: list[Attachment] = []
+        for number, url in enumerate(urls):
+            here = (*path, number) if isinstance(value, list) else path
+            try:
+                found.append(file_at(url))
+            except ValueError as error:
+                self.source.problem(
+                    here,
+                    f'"{url}" cannot be sent: {error}',
+                    "Write a public address, the same for every customer.",
+                    part="value",
+                )
+        return tuple(found) if len(found) == len(urls) else None
 
     def _message(self, path: KeyPath, value: object) -> SayMessage | None:
         keys = ("channel", *_WORDING, "variants")
@@ -260,6 +292,11 @@ class Consequences:
         return None if failed else Wording(name=name, text=text, template=template)
 
     def _templated(self, path: KeyPath, value: Mapping[str, Any]) -> SayReply | None:
+        if "media" in value:
+            self.source.problem(
+                (*path, "media"), "a template brings its own files", "Leave it out, or say a text."
+            )
+            return None
         table = self.source.table(path, value, ("template", "variables"), 'a "reply" by template')
         return None if table is None else self._by_template(path, table)
 
@@ -273,12 +310,21 @@ class Consequences:
             return None
         template = known[name]
         variables = self._variables((*path, "variables"), table.get("variables", {}), template)
+        return self._used(template, variables)
+
+    def _used(self, template: ApprovedTemplate, given: Mapping[str, str]) -> SayReply:
+        """Give a template filled in, and those that stand in for it."""
+        variables = {key: text for key, text in given.items() if key in template.variables}
         texts = {
             tag: PLACES.sub(lambda place: variables.get(place[1], ""), text)
             for tag, text in template.text.by_language.items()
         }
-        used = UsedTemplate(name=name, ref=template.ref, variables=variables)
-        return SayReply(text=Text(texts), template=used)
+        other = self.source.known.templates.get(template.instead or "")
+        return SayReply(
+            text=Text(texts),
+            template=UsedTemplate(name=template.name, ref=template.ref, variables=variables),
+            instead=None if other is None else self._used(other, variables),
+        )
 
     def _variables(
         self, path: KeyPath, value: object, template: ApprovedTemplate

@@ -250,7 +250,7 @@ class _Pass:
     def _may_ask(self) -> bool:
         """Say whether a model's answer could be of any use."""
         setting = self.setting
-        silent = setting.owned and self.policy.while_owned == "notify"
+        silent = setting.owned and not self.policy.drafts_while_owned
         stopped = self.no_ai or self.floor or self.opt_out
         return not (stopped or silent or setting.opted_out)
 
@@ -362,8 +362,7 @@ class _Pass:
         plan.steps, plan.raised = stopped.steps, stopped.raised
         plan.draft = stopped.draft
         if stopped.say:
-            text = "\n\n".join(stopped.say)
-            plan.draft = DraftRequest(text=text, because=because, author=Author.RULE)
+            plan.draft = DraftRequest(text=stopped.said, because=because, author=Author.RULE)
         if isinstance(verdict, CallPerson):
             self.setting.escalation(plan, verdict)
         else:
@@ -373,7 +372,7 @@ class _Pass:
     def _leave_alone(self, guardrail: Guardrail, verdict: OptOut, plan: Plan) -> None:
         """Take the customer at their word: one confirmation at most, and nothing else."""
         plan.opted_out = True
-        plan.say, plan.draft, plan.template = [], None, None
+        plan.say, plan.draft, plan.template, plan.media = [], None, None, ()
         # Once is enough: two machines could confirm to each other for ever.
         known = self.setting.facts.get("contact.opted_out") is True
         said = "" if known else self.setting.text(plan, verdict.say)

@@ -164,8 +164,17 @@ def _asked(trace: Mapping[str, Any]) -> str:
     if redact := trace.get("redact"):
         lines.append(f"It was not shown: {', '.join(redact)}.")
     model: Mapping[str, Any] = trace.get("model") or {}
-    lines += [f"  {key}  {_short(model[key])}" for key in model if model[key] not in (None, [])]
+    told = [key for key in model if key != "lookups" and model[key] not in (None, [])]
+    lines += [f"  {key}  {_short(model[key])}" for key in told]
+    lines += [f"  looked up  {_lookup(each)}" for each in model.get("lookups", ())]
     return "\n".join(lines)
+
+
+def _lookup(entry: Mapping[str, Any]) -> str:
+    """Say what a model had looked up, and what that gave."""
+    params = ", ".join(f"{name} {_value(each)}" for name, each in entry["params"].items())
+    came = f"failed: {_value(entry['failed'])}" if "failed" in entry else _value(entry["gave"])
+    return f"{entry['tool']} ({params}), {entry['seconds']} s: {came}"
 
 
 def _decision(decision: Mapping[str, Any]) -> str:
@@ -196,7 +205,9 @@ def _plan(plan: Mapping[str, Any]) -> str:
     cost = f", counted as {plan['cost']}" if plan.get("cost") else ""
     said = {"ticket": "not by message, a ticket", "nothing": "nothing"}
     how = said.get(plan["send"], f"a {plan['send']}")
-    return f"Sent through {plan['channel']}: {how}{at}{cost}\n  {plan['because']}"
+    files = ", ".join(plan.get("files", ()))
+    more = f", and then {files}" if files else ""
+    return f"Sent through {plan['channel']}: {how}{at}{cost}{more}\n  {plan['because']}"
 
 
 def _queued(item: object) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from router.errors import ConfigError
-from router.rules.definitions import read_additions, read_definitions
+from router.rules.definitions import check_stand_ins, read_additions, read_definitions
 from router.rules.effects import Consequences
 from router.rules.examples import read_example
 from router.rules.fields import FIELDS, KINDS, Stage, find
@@ -67,6 +67,7 @@ def _build(documents: Sequence[Document], names: Names, problems: list[Problem])
         read_definitions(source)
     for source in sources:
         read_additions(source, broken=broken)
+        check_stand_ins(source, broken=broken)
     reader = _Reader()
     for source in sources:
         reader.read(source)

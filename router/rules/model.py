@@ -263,12 +263,14 @@ class ApprovedTemplate:
     :param ref: the provider's reference, by language where there are several.
     :param text: what it reads like, with ``{{NAME}}`` where a variable goes.
     :param variables: the names of its variables.
+    :param instead: the name of the one that is sent where the provider would refuse this one.
     """
 
     name: str
     ref: Text
     text: Text
     variables: frozenset[str]
+    instead: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

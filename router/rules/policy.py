@@ -18,8 +18,9 @@ class Policy:
     :param debounce: how long the customer has to be quiet before a model is asked.
     :param debounce_cap: how long the first message waits at most.
     :param review_fixed_texts: texts that a rule states wait for a person's word, too.
-    :param while_owned: what becomes of a turn while a person owns the conversation: a ``draft``,
-        or only a notification (``notify``).
+    :param while_owned: what becomes of a turn while a person owns the conversation, or it waits
+        for one: a ``draft``, or only a notification (``notify``). ``None``: a draft where people
+        approve drafts anyway (``assisted``), else only the notification.
     :param handback_after: how long after a person's last word the bot owns it again.
     :param idle_close: how long a conversation is quiet before it is closed.
     :param silence_alarm: an event without an outcome for so long is an alarm.
@@ -39,7 +40,7 @@ class Policy:
     debounce: timedelta = timedelta(seconds=2)
     debounce_cap: timedelta = timedelta(seconds=10)
     review_fixed_texts: bool = False
-    while_owned: Literal["draft", "notify"] = "draft"
+    while_owned: Literal["draft", "notify"] | None = None
     handback_after: timedelta | None = timedelta(hours=24)
     idle_close: timedelta = timedelta(hours=24)
     silence_alarm: timedelta | None = timedelta(minutes=10)
@@ -48,3 +49,10 @@ class Policy:
     apology: str | Mapping[str, str] = field(default="")
     language: str = "es"
     timezone: str = "UTC"
+
+    @property
+    def drafts_while_owned(self) -> bool:
+        """Whether what the bot would say to a customer that people have is kept as a draft."""
+        if self.while_owned is None:
+            return self.mode == "assisted"
+        return self.while_owned == "draft"

@@ -32,7 +32,7 @@ class Known:
     names: Names
     lexicons: dict[str, tuple[str, ...]] = field(default_factory=dict)
     categories: dict[str, str] = field(default_factory=lambda: {OTHER: "low"})
-    phrases: PhraseSet = field(default_factory=PhraseSet)
+    phrases: PhraseSet = field(default_factory=lambda: PhraseSet(forgiving=True))
     fields: set[str] = field(default_factory=set)
     hours: Hours | None = None
     prompts: dict[str, PromptText] = field(default_factory=dict)

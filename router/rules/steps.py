@@ -17,7 +17,7 @@ from router.domain.decision import (
     TicketRequest,
 )
 from router.domain.identity import Address, thread_key
-from router.domain.message import Author, Template
+from router.domain.message import Attachment, Author, Template
 from router.rules.facts import MISSING, Facts
 from router.rules.model import (
     OTHER,
@@ -67,7 +67,9 @@ class Plan:
     :param raised: who made the outcome more careful, from what, to what.
     :param channel: where it is said; ``None`` for where the customer last wrote.
     :param otherwise: what is sent in place of the first text where no free text may be.
+    :param instead: what is sent in place of the template where the provider would refuse it.
     :param variant: which wording the first text is.
+    :param media: files that leave after the first text.
     """
 
     outcome: Outcome
@@ -78,7 +80,9 @@ class Plan:
     template: Template | None = None
     channel: str | None = None
     otherwise: Reply | None = None
+    instead: Reply | None = None
     variant: str | None = None
+    media: tuple[Attachment, ...] = ()
     draft: DraftRequest | None = None
     ticket: TicketRequest | None = None
     escalation: EscalationRequest | None = None
@@ -87,6 +91,12 @@ class Plan:
     sources: tuple[str, ...] = ()
     steps: list[str] = field(default_factory=list)
     raised: list[list[str]] = field(default_factory=list)
+
+    @property
+    def said(self) -> str:
+        """Everything that is said, in one text: files are named by their addresses."""
+        links = "\n".join(file.url for file in self.media if file.url)
+        return "\n\n".join(filter(None, (*self.say, links)))
 
     def raise_to(self, outcome: Outcome, because: str, *, who: str) -> None:
         """Make it more careful, if it is not already."""
@@ -175,8 +185,11 @@ class Setting:
     def reply(self, plan: Plan, reply: SayReply) -> None:
         """Make it a reply."""
         self.tell(plan, reply.text)
+        if plan.say:
+            plan.media = reply.media
         if reply.template is not None and plan.say:
             plan.template = self._template(plan, reply)
+            plan.instead = self._instead(plan, reply)
             if plan.template is None:
                 plan.say = []
 
@@ -190,6 +203,22 @@ class Setting:
             for name, text in reply.template.variables.items()
         }
         return Template(ref, variables) if plan.ticket is None else None
+
+    def _instead(self, plan: Plan, reply: SayReply) -> Reply | None:
+        """Fill in the template that stands in for another; ``None`` where there is none."""
+        other = reply.instead
+        if other is None:
+            return None
+        template = self._template(plan, other)
+        if template is None:
+            return None
+        return Reply(
+            text=self.text(plan, other.text),
+            author=plan.author,
+            template=template,
+            instead=self._instead(plan, other),
+            variant=plan.variant,
+        )
 
     def message(self, plan: Plan, message: SayMessage) -> None:
         """Make it a message through a named channel: a text, a template, or either."""
@@ -205,7 +234,12 @@ class Setting:
             if template is None:
                 plan.say = []
             else:
-                plan.otherwise = Reply(text=said, template=template, variant=plan.variant)
+                plan.otherwise = Reply(
+                    text=said,
+                    template=template,
+                    instead=self._instead(plan, wording.template),
+                    variant=plan.variant,
+                )
 
     def _wording(self, rule: str, wordings: tuple[Wording, ...]) -> Wording:
         """Choose a wording: by the customer alone, so that they always get the same one."""
@@ -330,7 +364,9 @@ def settle(setting: Setting, added: Added, plan: Plan) -> Decision:
                 author=plan.author,
                 template=None if number else plan.template,
                 otherwise=None if number else plan.otherwise,
+                instead=None if number else plan.instead,
                 variant=None if number else plan.variant,
+                media=() if number else plan.media,
             )
             for number, text in enumerate(plan.say)
         ),
@@ -352,8 +388,9 @@ def settle(setting: Setting, added: Added, plan: Plan) -> Decision:
 
 def _hold(plan: Plan, because: str) -> None:
     """Keep for a person what would have been said."""
-    text = "\n\n".join(plan.say)
-    plan.say, plan.template, plan.otherwise = [], None, None
+    text = plan.said if plan.say else ""
+    plan.say, plan.template, plan.otherwise, plan.instead = [], None, None, None
+    plan.media = ()
     if text and plan.draft is None:
         plan.draft = DraftRequest(
             text=text, because=because, author=plan.author, sources=plan.sources
@@ -372,7 +409,7 @@ def _owned(setting: Setting, plan: Plan) -> None:
     because = "a person owns the conversation"
     if setting.facts.get("conversation.owner") in (MISSING, BOT):
         because = "a rule has silenced the bot for a while"
-    if setting.policy.while_owned == "notify":
+    if not setting.policy.drafts_while_owned:
         if plan.say or plan.outcome in {Outcome.REPLY, Outcome.DRAFT}:
             plan.steps.append(f"{because}: nothing is sent")
         plan.say = []

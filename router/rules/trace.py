@@ -176,6 +176,7 @@ def decision_values(decision: Decision) -> Mapping[str, Any]:
             if it.otherwise and it.otherwise.template
         ],
         "variant": [reply.variant for reply in decision.replies if reply.variant],
+        "media": [file.url for reply in decision.replies for file in reply.media],
         "sources": list(decision.sources),
     }
     if decision.draft is not None:

@@ -25,6 +25,7 @@ from router.plugin.context import Log
 from router.plugin.http import classify
 from router.plugin.polling import Polled, Poller, check_pollers
 from router.schedule.finds import keyed, sound
+from router.schedule.listing import Listings, TemplatePoller
 from router.schedule.standing import Standing
 from router.storage.store import Store
 
@@ -40,6 +41,8 @@ _SPARE: Final = 15.0
 _GIVE_BACK: Final = 2.0
 #: The longest that a failing provider is left alone, in seconds, unless it asks for longer.
 _CAP: Final = 300.0
+#: How often a poller that is switched off is looked at.
+_OFF: Final = timedelta(hours=1)
 #: The first pause after a failure, in seconds, unless the interval is shorter.
 _BASE: Final = 5.0
 
@@ -63,9 +66,11 @@ class Pollers:
         log: Log,
         metrics: Metrics,
         *,
+        listings: Listings,
         ids: Ids = new_id,
     ) -> None:
         self._store = store
+        self._listings = listings
         self._configuration = configuration
         self._intake = intake
         self._clock = clock
@@ -73,6 +78,8 @@ class Pollers:
         self._metrics = metrics
         self._me = ids()
         self._stopped = anyio.Event()
+        #: Set, and replaced, when other rules are in force.
+        self._renewed = anyio.Event()
         self._busy = Busy()
         self._polls: set[anyio.CancelScope] = set()
         #: One poll of a name at a time: on a reload two instances have the same.
@@ -94,6 +101,12 @@ class Pollers:
         for scope in tuple(self._polls):
             scope.cancel()
 
+    def renew(self) -> None:
+        """Look again at once at what is due: another configuration is in force."""
+        self._listings.renewed()
+        self._renewed.set()
+        self._renewed = anyio.Event()
+
     async def idle(self) -> None:
         """Wait until nothing is under way."""
         await self._busy.idle()
@@ -103,16 +116,19 @@ class Pollers:
         if not isinstance(live, LiveChannel):
             return
         try:
-            pollers = tuple(live.plugin.pollers())
+            pollers: tuple[Poller, ...] = tuple(live.plugin.pollers())
             check_pollers(pollers)
         except Exception as error:  # noqa: BLE001 - a plugin's call
             words = " ".join(f"{type(error).__name__}: {error}".split())
             live.error = f"its pollers cannot run: {words}"
             self._log.error("pollers not started", channel=live.label, error=words)
             return
+        lists = self._listings.poller(live)
+        if lists is not None:
+            pollers = (*pollers, lists)
         if not pollers:
             return
-        standing = [Standing(live.tenant, live.label, each.name) for each in pollers]
+        standing = [Standing(live.tenant, live.label, it.name, live.name) for it in pollers]
         self._standing[id(live)] = standing
         try:
             async with anyio.create_task_group() as tasks:
@@ -130,6 +146,12 @@ class Pollers:
         lock = self._locks.setdefault(key, anyio.Lock())
         prepared = False
         while self._in_force(live) and not self._stopped.is_set():
+            renewed = self._renewed
+            if isinstance(poller, TemplatePoller) and not poller.wanted:
+                standing.every = None
+                await self._sleep_until(self._clock.now() + _OFF, renewed)
+                continue
+            standing.every = poller.every.total_seconds()
             try:
                 if not prepared:
                     now = self._clock.now()
@@ -146,25 +168,30 @@ class Pollers:
                 self._log.error("polling broke", poller=standing.label, error=repr(error))
                 await self._sleep(_BASE)
             else:
-                await self._sleep_until(standing.due_at)
+                await self._sleep_until(standing.due_at, renewed)
 
     async def _turn(
         self, live: LiveChannel, poller: Poller, key: Any, standing: Standing
     ) -> datetime:
         """Poll once if it is due and nobody else does; give when to look again."""
-        from router.storage.pollers import Wait, give_back, take
+        from router.storage.pollers import Wait, give_back, hasten, take
 
         now = self._clock.now()
         if not self._in_force(live) or self._stopped.is_set():
             return now
+        hurries = isinstance(poller, TemplatePoller) and poller.hurries
         until = now + timedelta(seconds=live.settings.timeout + _SPARE)
 
         def taking(tx: Any) -> Any:
+            if hurries:
+                hasten(tx.connection, key, now)
             return take(
                 tx.connection, key, holder=self._me, now=now, until=until, every=poller.every
             )
 
         taken = await self._store.write(taking)
+        if isinstance(poller, TemplatePoller):
+            poller.hurried()
         if isinstance(taken, Wait):
             standing.held = taken.held
             return taken.until
@@ -233,9 +260,19 @@ class Pollers:
         events = keyed(self._intake, live, poller, polled.events, now, self._log)
         # Who says "again" and has got nowhere would ask without an end.
         again = polled.again and (bool(events) or polled.cursor != taken.cursor)
-        due_at = now if again else now + poller.every
+        lists = poller if isinstance(poller, TemplatePoller) else None
+        pause = poller.every if lists is None else lists.pause(polled)
+        due_at = now if again else now + pause
         accepted = await self._store.write(
-            partial(keep, key=key, taken=taken, cursor=polled.cursor, events=events, due_at=due_at)
+            partial(
+                keep,
+                key=key,
+                taken=taken,
+                cursor=polled.cursor,
+                events=events,
+                due_at=due_at,
+                also=None if lists is None else partial(lists.keep, polled=polled),
+            )
         )
         reach("poll.stored")
         if accepted is None:
@@ -246,7 +283,9 @@ class Pollers:
                 poller=poller.name,
             )
             return due_at
-        self._count(live, poller, "found" if events else "nothing")
+        self._count(live, poller, "found" if events or lists else "nothing")
+        if lists is not None:
+            lists.learn(polled)
         for each in accepted:
             if not each.new:
                 self._metrics.duplicates.count(live.tenant, live.name)
@@ -311,8 +350,8 @@ class Pollers:
     def _count(self, live: LiveChannel, poller: Poller, outcome: str) -> None:
         self._metrics.polls.count(live.tenant, live.name, poller.name, outcome)
 
-    async def _sleep_until(self, moment: datetime) -> None:
-        while not self._stopped.is_set():
+    async def _sleep_until(self, moment: datetime, renewed: anyio.Event) -> None:
+        while not (self._stopped.is_set() or renewed.is_set()):
             left = (moment - self._clock.now()).total_seconds()
             if left <= 0:
                 return

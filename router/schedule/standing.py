@@ -12,6 +12,8 @@ TROUBLE: Final = 3
 class Standing:
     """How a poller is doing, as far as this process knows.
 
+    :param channel: as people name it; ``instance`` is its name in its tenant.
+    :param every: how long it waits between two polls, in seconds; ``None``: it does not poll.
     :param polling: a poll is under way.
     :param held: why there is none until a person says so.
     """
@@ -19,6 +21,8 @@ class Standing:
     tenant: str
     channel: str
     name: str
+    instance: str = ""
+    every: float | None = None
     polling: bool = False
     polled_at: datetime | None = None
     failures: int = 0
@@ -40,8 +44,11 @@ class Standing:
     def as_values(self) -> dict[str, Any]:
         """Give it as values for JSON."""
         return {
+            "tenant": self.tenant,
             "channel": self.channel,
+            "instance": self.instance,
             "name": self.name,
+            "every": self.every,
             "polling": self.polling,
             "polled_at": None if self.polled_at is None else self.polled_at.isoformat(),
             "failures": self.failures,

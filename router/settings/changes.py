@@ -30,7 +30,8 @@ _SERVER_KEPT: Final = ("host", "port", "engine")
 #: Keys of an instance that only the host reads: a change of them needs no new instance.
 _HOST_KEYS: Final = (
     *("required", "breaker_after", "breaker_pause"),
-    *("on_unknown", "settle", "webhook_rate", "prompt"),
+    *("on_unknown", "settle", "webhook_rate", "templates_every", "prompt"),
+    *("tools", "tool_rounds", "description"),
 )
 
 

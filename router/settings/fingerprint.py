@@ -38,7 +38,9 @@ def fingerprint(settings: "Settings", references: Mapping[str, str]) -> str:
             "breaker": [table.breaker_after, table.breaker_pause],
             "on_unknown": [table.on_unknown, table.settle],
             "webhook_rate": str(table.webhook_rate),
+            "templates_every": table.templates_every,
             "prompt": table.prompt.hash if table.prompt else None,
+            "tools": [table.tools, table.tool_rounds, table.description],
             "config": table.config.model_dump(mode="json"),
         }
 

@@ -13,7 +13,7 @@ from router.settings.model import Group, InstanceSettings, PromptText
 from router.settings.secrets import References, Secrets, guarded
 from router.settings.sentences import problems_of
 from router.settings.sources import Table
-from router.settings.tables import INSTANCES, AITable, ChannelTable, InstanceTable
+from router.settings.tables import INSTANCES, ActionTable, AITable, ChannelTable, InstanceTable
 from router.settings.validation import Findings
 from router.settings.values import RESERVED
 from router.toml import suggest
@@ -105,7 +105,11 @@ class Instances:
             on_unknown=host.on_unknown if isinstance(host, ChannelTable) else "ask",
             settle=host.settle if isinstance(host, ChannelTable) else 60.0,
             webhook_rate=host.webhook_rate if isinstance(host, ChannelTable) else None,
+            templates_every=host.templates_every if isinstance(host, ChannelTable) else None,
             prompt=prompt,
+            tools=tuple(dict.fromkeys(host.tools)) if isinstance(host, AITable) else (),
+            tool_rounds=host.tool_rounds if isinstance(host, AITable) else 3,
+            description=host.description.strip() if isinstance(host, ActionTable) else "",
         )
 
     def _unknown_kind(self, group: Group, table: Table) -> None:

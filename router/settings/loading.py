@@ -26,6 +26,7 @@ from router.settings.secrets import References, Secrets, readable_by_others
 from router.settings.sources import Table, read_sources
 from router.settings.tables import MediaTable, QueueTable, RouterTable, ServerTable
 from router.settings.tenants import Draft, Tenants
+from router.settings.tools import check_tools
 from router.settings.validation import Findings, table_of
 from router.settings.values import default_public_url
 from router.toml import Problem, suggest
@@ -93,6 +94,7 @@ class _Reading:
         router = self._router(server)
         ai = self._instances.read("ai", named["ai"], MAIN_TENANT)
         actions = self._instances.read("actions", named["actions"], MAIN_TENANT)
+        check_tools(named["ai"], named["actions"], self._instances.kind, self._found)
         media = self._media(named["ai"])
         queues = {name: self._queue(name, table) for name, table in named["queues"].items()}
         drafts = Tenants(self._sources, self._found).read(router)

@@ -135,7 +135,13 @@ class InstanceSettings:
         person is asked, or it is sent again. Channels only.
     :param settle: how long the provider's list of what it sent may lag, in seconds. Channels only.
     :param webhook_rate: how fast the provider may send; ``None``: unlimited. Channels only.
+    :param templates_every: how often the provider is asked for its templates, in seconds;
+        ``None``: never. Channels only.
     :param prompt: AI backends only.
+    :param tools: names of the actions that it may have run while it writes an answer. AI backends
+        only.
+    :param tool_rounds: how often it may, in one answer.
+    :param description: what it is for, in words for AI backends. Actions only.
     :param config: the plugin's validated table. In ``load_settings(…, run=False)`` a secret that
         is not set has a placeholder here.
     :param position: where the table stands; prints itself as ``file:line:column``.
@@ -156,7 +162,11 @@ class InstanceSettings:
     on_unknown: Literal["ask", "resend"] = "ask"
     settle: float = 60.0
     webhook_rate: Rate | None = None
+    templates_every: float | None = None
     prompt: PromptText | None = None
+    tools: tuple[str, ...] = ()
+    tool_rounds: int = 3
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

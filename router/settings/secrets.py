@@ -81,8 +81,21 @@ class Secrets:
         if value := self._environ.get(name):
             return value
         if self._dotenv is None:
-            self._dotenv = read_dotenv(self._folder / ".env")
-            self.files.add(self._folder / ".env")
+            path = self._folder / ".env"
+            self.files.add(path)
+            try:
+                self._dotenv = read_dotenv(path)
+            except OSError as error:
+                message = (
+                    f"the environment variable {name} is not set, and {path} cannot be read: "
+                    f"{error.strerror}"
+                )
+                raise Unset(message) from None
+            except UnicodeDecodeError:
+                message = (
+                    f"the environment variable {name} is not set, and {path} is not a text in UTF-8"
+                )
+                raise Unset(message) from None
         if name not in self._dotenv:
             message = f"the environment variable {name} is not set"
             raise Unset(message)
@@ -130,6 +143,9 @@ def read_dotenv(path: Path) -> dict[str, str]:
     """Read a ``.env`` file, if there is one; ``$`` in a value means nothing.
 
     A line that is no assignment is passed over.
+
+    :raises OSError: if it cannot be read.
+    :raises UnicodeDecodeError: if it is not UTF-8.
     """
     if not path.is_file():
         return {}

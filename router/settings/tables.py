@@ -115,8 +115,10 @@ class PolicyTable(HostTable):
     review_fixed_texts: bool = Field(
         False, description="true: texts that a rule states wait for a person, too."
     )
-    while_owned: Literal["draft", "notify"] = Field(
-        "draft", description="What becomes of an answer while a person owns the conversation."
+    while_owned: Literal["draft", "notify"] | None = Field(
+        None,
+        description="What becomes of an answer while a person owns the conversation. Default: a "
+        "draft on assisted, a notice on autopilot.",
     )
     handback_after: DurationOrNever = Field(
         86400.0,
@@ -227,6 +229,12 @@ class ChannelTable(InstanceTable):
         description="How fast the provider may send, from all its addresses: 100/s, 600/m, or "
         "unlimited.",
     )
+    templates_every: DurationOrNever = Field(
+        900.0,
+        gt=0,
+        description="How often the provider is asked for its templates and their approval, where "
+        "it lists them; or never.",
+    )
 
 
 class AITable(InstanceTable):
@@ -234,12 +242,23 @@ class AITable(InstanceTable):
 
     timeout: Duration = Field(60.0, gt=0, description="The limit of one answer.")
     prompt: str | None = Field(None, description="A file with the backend's instructions.")
+    tools: list[str] = Field(
+        default_factory=list,
+        description="Names of the actions that the model may have run while it writes an answer. "
+        "Only those that look something up.",
+    )
+    tool_rounds: int = Field(
+        3, ge=1, le=10, description="How often it may, in one answer; then the answer is due."
+    )
 
 
 class ActionTable(InstanceTable):
     """The host's keys of an action."""
 
     timeout: Duration = Field(30.0, gt=0, description="The limit of one run.")
+    description: str = Field(
+        "", description="What it is for, in words for AI backends that have it among their tools."
+    )
 
 
 #: The model of the host's keys in each group of tables that plugins serve.

@@ -1,9 +1,10 @@
 """Telephone calls: kept once by the provider's id, however often they are reported."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
@@ -12,16 +13,20 @@ from router.domain.event import CallEnded, CallTurn
 from router.domain.message import Attachment
 from router.errors import NotFound
 from router.storage.codec import (
+    decode,
     decode_attachments,
     decode_transcript,
     encode_attachments,
     encode_transcript,
 )
+from router.storage.keyset import behind, in_order
 from router.storage.store import EventRef
-from router.storage.tables import call, conversation
+from router.storage.tables import call, conversation, inbox_event, media
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+_SWEPT: Final = "it was kept as long as [media] keep says"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +34,7 @@ class CallView:
     """A call as people look it up.
 
     :param at: when it began; when it was reported, where nobody tells.
+    :param recording: where it is; with a ``digest`` if it is kept here.
     :param event: the event that reported it first.
     """
 
@@ -114,6 +120,36 @@ def _known(row: sa.Row[Any], name: str) -> bool:
     return getattr(row, name) not in (None, "", {}, [], "unknown")
 
 
+def describe_recording(
+    connection: "Connection",
+    tenant: str,
+    ref: EventRef,
+    change: Callable[[Attachment], Attachment],
+) -> None:
+    """Let a call know more of its recording.
+
+    :param ref: the event that reported the call with its recording; others may have been first.
+    """
+    payload = connection.scalar(
+        sa.select(inbox_event.c.payload).where(
+            inbox_event.c.tenant == tenant,
+            inbox_event.c.lane == ref.lane,
+            inbox_event.c.seq == ref.seq,
+            inbox_event.c.type == CallEnded.kind,
+        )
+    )
+    if payload is None:
+        return  # deleted meanwhile
+    event = decode(CallEnded.kind, payload)
+    if not isinstance(event, CallEnded) or event.recording is None:
+        return
+    connection.execute(
+        sa.update(call)
+        .where(call.c.tenant == tenant, call.c.id == event.id)
+        .values(recording=encode_attachments((change(event.recording),))[0])
+    )
+
+
 def calls_of(
     connection: "Connection", tenant: str, conversation_id: str, *, limit: int = 20
 ) -> list[CallView]:
@@ -124,38 +160,52 @@ def calls_of(
         .order_by(call.c.began_at.desc(), call.c.id.desc())
         .limit(limit)
     ).all()
-    return [_view(row) for row in reversed(rows)]
+    return _views(connection, tenant, rows[::-1])
 
 
 def list_calls(
     connection: "Connection",
     tenant: str,
     *,
-    statuses: tuple[str, ...] = (),
+    statuses: Sequence[str] = (),
     batch: str | None = None,
+    conversation: str | None = None,
+    before: Sequence[Any] | None = None,
     limit: int = 50,
 ) -> list[CallView]:
-    """Give calls, the newest first."""
+    """Give calls, the newest first.
+
+    :param before: only those behind this place: ``began_at`` and ``id`` of another one.
+    """
     statement = sa.select(call).where(call.c.tenant == tenant)
     if statuses:
         statement = statement.where(call.c.status.in_(statuses))
     if batch is not None:
         statement = statement.where(call.c.batch == batch)
-    newest = (call.c.began_at.desc(), call.c.id.desc())
-    return [_view(row) for row in connection.execute(statement.order_by(*newest).limit(limit))]
+    if conversation is not None:
+        statement = statement.where(call.c.conversation == conversation)
+    order = ((call.c.began_at, True), (call.c.id, True))
+    if before is not None:
+        statement = statement.where(behind(order, before))
+    rows = connection.execute(statement.order_by(*in_order(order)).limit(limit)).all()
+    return _views(connection, tenant, rows)
 
 
-def count_calls(connection: "Connection", tenant: str, batch: str | None) -> tuple[int, int]:
-    """Give how many calls of a batch came about, and how many reached nobody."""
-    if batch is None:
-        return 0, 0
+def count_calls(
+    connection: "Connection", tenant: str, batches: Sequence[str]
+) -> Mapping[str, tuple[int, int]]:
+    """Give how many calls of each batch came about, and how many reached nobody."""
+    if not batches:
+        return {}
     rows = connection.execute(
-        sa.select(call.c.status, sa.func.count().label("calls"))
-        .where(call.c.tenant == tenant, call.c.batch == batch)
-        .group_by(call.c.status)
+        sa.select(call.c.batch, call.c.status, sa.func.count().label("calls"))
+        .where(call.c.tenant == tenant, call.c.batch.in_(batches))
+        .group_by(call.c.batch, call.c.status)
     )
-    counts = {row.status: row.calls for row in rows}
-    return counts.get("done", 0), counts.get("failed", 0)
+    counts: dict[str, dict[str, int]] = {}
+    for row in rows:
+        counts.setdefault(row.batch, {})[row.status] = row.calls
+    return {name: (it.get("done", 0), it.get("failed", 0)) for name, it in counts.items()}
 
 
 def show_call(connection: "Connection", tenant: str, id: str) -> CallView:
@@ -168,7 +218,7 @@ def show_call(connection: "Connection", tenant: str, id: str) -> CallView:
     ).first()
     if row is None:
         raise NotFound(f'there is no call "{id}"')
-    return _view(row)
+    return _views(connection, tenant, [row])[0]
 
 
 def summaries(
@@ -180,24 +230,42 @@ def summaries(
     limit: int = 3,
 ) -> tuple[CallSummary, ...]:
     """Give the last calls with somebody that came about, oldest first, of all conversations."""
-    statement = (
-        sa.select(call.c.began_at, call.c.summary, call.c.outcome, call.c.id, call.c.data)
-        .join(conversation, conversation.c.id == call.c.conversation)
-        .where(
-            conversation.c.contact == contact_id,
-            conversation.c.tenant == tenant,
-            call.c.tenant == tenant,
-            call.c.status == "done",
-        )
+    threads = sa.select(conversation.c.id).where(
+        conversation.c.contact == contact_id, conversation.c.tenant == tenant
     )
+    statement = sa.select(
+        call.c.began_at, call.c.summary, call.c.outcome, call.c.id, call.c.data
+    ).where(call.c.tenant == tenant, call.c.conversation.in_(threads), call.c.status == "done")
     if since is not None:
         statement = statement.where(call.c.began_at >= since)
-    newest = (call.c.began_at.desc(), call.c.id.desc())
-    rows = connection.execute(statement.order_by(*newest).limit(limit)).all()
+    # Nobody has many calls. Were they asked for in order, SQLite would go through those of
+    # everybody from the newest on, and to the very first one of all for somebody who has none.
+    rows = sorted(connection.execute(statement), key=lambda it: (it.began_at, it.id))
     return tuple(
         CallSummary(row.began_at, row.summary, row.outcome, row.id, row.data or {})
-        for row in reversed(rows)
+        for row in rows[-limit:]
     )
+
+
+def _views(connection: "Connection", tenant: str, rows: Sequence[sa.Row[Any]]) -> list[CallView]:
+    """Give calls as people see them, their recordings as they are by now: files are swept."""
+    views = [_view(row) for row in rows]
+    digests = {it.recording.digest for it in views if it.recording and it.recording.digest}
+    if not digests:
+        return views
+    here = set(
+        connection.scalars(
+            sa.select(media.c.digest).where(media.c.tenant == tenant, media.c.digest.in_(digests))
+        )
+    )
+    return [it if it.recording is None else _as_kept(it, it.recording, here) for it in views]
+
+
+def _as_kept(view: CallView, recording: Attachment, here: AbstractSet[str]) -> CallView:
+    if recording.digest is None or recording.digest in here:
+        return view
+    gone = replace(recording, digest=None, size=None, problem=_SWEPT)
+    return replace(view, recording=gone)
 
 
 def _view(row: sa.Row[Any]) -> CallView:

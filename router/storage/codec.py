@@ -247,6 +247,7 @@ def _encode_answer(event: AnswerArrived) -> dict[str, Any]:
         "seconds": event.seconds,
         "grounds": event.grounds and dict(event.grounds),
         "epoch": event.epoch,
+        "lookups": [dict(it) for it in event.lookups] or None,
         "completion": completion
         and {
             "text": completion.text,
@@ -289,6 +290,7 @@ def _decode_answer(values: dict[str, Any]) -> AnswerArrived:
         seconds=values.get("seconds", 0.0),
         grounds=values.get("grounds"),
         epoch=values.get("epoch"),
+        lookups=tuple(values.get("lookups", ())),
     )
 
 
@@ -335,6 +337,7 @@ def decision_values(decision: Decision) -> dict[str, Any]:
         {"text": reply.text, "author": reply.author}
         | ({"template": reply.template.ref} if reply.template else {})
         | ({"variant": reply.variant} if reply.variant else {})
+        | ({"media": [file.url for file in reply.media]} if reply.media else {})
         for reply in decision.replies
     ]
     values = {

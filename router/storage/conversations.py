@@ -107,7 +107,7 @@ def show_conversation(connection: "Connection", tenant: str, name: str) -> Conve
     row = connection.execute(_select(tenant).where(conversation.c.id == name)).first()
     if row is None:
         # Not by the address that a conversation holds: nothing would find that one quickly.
-        newest = _select(tenant).where(contact.c.key.in_(_keys(connection, tenant, name)))
+        newest = _select(tenant).where(contact.c.key.in_(keys_meant(connection, tenant, name)))
         newest = newest.order_by(conversation.c.last_activity_at.desc(), conversation.c.id.desc())
         row = connection.execute(newest.limit(1)).first()
     if row is None:
@@ -115,7 +115,7 @@ def show_conversation(connection: "Connection", tenant: str, name: str) -> Conve
     return _view(row)
 
 
-def _keys(connection: "Connection", tenant: str, name: str) -> list[str]:
+def keys_meant(connection: "Connection", tenant: str, name: str) -> list[str]:
     """Give the thread keys that somebody may mean who names an address."""
     keys = [name]
     with suppress(ValueError):

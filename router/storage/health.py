@@ -53,3 +53,20 @@ def _damage_of_the_file(connection: "Connection") -> list[str]:
         for row in connection.execute(sa.text("PRAGMA foreign_key_check"))
     ]
     return [*found, *broken[:_NAMED]]
+
+
+def refusal(connection: "Connection") -> str | None:
+    """Say why a PostgreSQL database takes nothing from us; ``None`` if it does. Writes nothing."""
+    standby, allowed = connection.execute(
+        sa.text(
+            "SELECT pg_is_in_recovery(), has_table_privilege('inbox_event', 'INSERT') "
+            "AND has_table_privilege('lane', 'UPDATE')"
+        )
+    ).one()
+    if standby:
+        return "The database is a standby, which only reads. Name the primary in [router] database."
+    if not allowed:
+        return (
+            "This user may not write to the router's tables. Name their owner in [router] database."
+        )
+    return None

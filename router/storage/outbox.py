@@ -244,6 +244,31 @@ def retry_item(
     return show_item(connection, tenant, id)
 
 
+def withdraw_item(connection: "Connection", tenant: str, id: str, why: str, now: datetime) -> bool:
+    """Keep back an action that waits for nothing but its turn; ``False`` if it may have left.
+
+    :raises NotFound: if the tenant has none of this id.
+    """
+    item = show_item(connection, tenant, id)
+    if item.body.get("unknown"):
+        return False  # nobody knew what became of an attempt
+    done = connection.execute(
+        sa.update(outbox)
+        .where(
+            outbox.c.id == id,
+            outbox.c.tenant == tenant,
+            outbox.c.kind == ItemKind.ACTION,
+            outbox.c.state == ItemState.WAITING,
+            # Begun since: it is told how that ends, and not that it never was.
+            outbox.c.attempt == item.attempt,
+        )
+        .values(state=ItemState.WITHDRAWN, finished_at=now, error=why)
+    )
+    if done.rowcount and item.lane.startswith(OWN_LANE):
+        _forget_lane(connection, tenant, item.lane)
+    return bool(done.rowcount)
+
+
 def _opted_out(connection: "Connection", tenant: str, conversation_id: str | None) -> bool:
     return bool(
         connection.scalar(
@@ -366,7 +391,8 @@ def _view(row: sa.Row[Any]) -> ItemView:
 def _text(kind: str, body: Mapping[str, Any]) -> str:
     if kind == ItemKind.MESSAGE:
         template = body.get("template")
-        return str(body.get("text") or (template and f"template {template['ref']}") or "")
+        files = ", ".join(str(file.get("url", "")) for file in body.get("media", ()))
+        return str(body.get("text") or (template and f"template {template['ref']}") or files)
     if kind == ItemKind.ACTION:
         params = body.get("params") or {}
         return str(params.get("title") or params.get("text") or body.get("because") or "")

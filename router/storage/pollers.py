@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import sqlalchemy as sa
 
 from router.errors import ActRefused, NotFound
+from router.plugin.polling import LISTING
 from router.storage.conflicts import insert_missing
 from router.storage.tables import poller
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy import Connection
 
@@ -100,6 +101,11 @@ def prepare(connection: "Connection", key: PollerKey, now: datetime, latest: dat
     )
 
 
+def hasten(connection: "Connection", key: PollerKey, now: datetime) -> None:
+    """Let a poller be due now, whatever it waits for."""
+    connection.execute(sa.update(poller).where(_is(key), poller.c.due_at > now).values(due_at=now))
+
+
 def take(
     connection: "Connection",
     key: PollerKey,
@@ -147,8 +153,12 @@ def keep(
     cursor: str | None,
     events: "Sequence[NewEvent]",
     due_at: datetime,
+    also: "Callable[[Tx], None] | None" = None,
 ) -> "list[Accepted] | None":
-    """Store what a good poll found, and where the next one goes on; ``None``: it is dropped."""
+    """Store what a good poll found, and where the next one goes on; ``None``: it is dropped.
+
+    :param also: stores what is no event, unless it is dropped.
+    """
     kept = _end(
         tx.connection,
         key,
@@ -160,7 +170,11 @@ def keep(
         failing_since=None,
         error=None,
     )
-    return tx.enqueue(events) if kept else None
+    if not kept:
+        return None
+    if also is not None:
+        also(tx)
+    return tx.enqueue(events)
 
 
 def keep_failure(tx: "Tx", key: PollerKey, taken: Taken, *, error: str, due_at: datetime) -> bool:
@@ -192,8 +206,15 @@ def pollers(connection: "Connection", tenant: str) -> list[PollerView]:
 
 
 def hold_all(connection: "Connection", because: str) -> None:
-    """Let nothing be polled until a person says so, for each poller by itself."""
-    connection.execute(sa.update(poller).values(held=because, holder=None, leased_until=None))
+    """Let nothing be polled until a person says so, for each poller by itself.
+
+    But templates are: listing them again repeats nothing.
+    """
+    connection.execute(
+        sa.update(poller)
+        .where(poller.c.name != LISTING)
+        .values(held=because, holder=None, leased_until=None)
+    )
 
 
 def show_poller(connection: "Connection", tenant: str, name: str) -> PollerView:

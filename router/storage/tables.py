@@ -255,8 +255,30 @@ call = sa.Table(
     sa.Column("began_at", Moment, nullable=False),
     sa.Column("created_at", Moment, nullable=False),
 )
-sa.Index("call_conversation", call.c.conversation, call.c.began_at)
+# With the tenant, else SQLite takes the one below for a conversation, and reads every call.
+sa.Index("call_conversation", call.c.tenant, call.c.conversation, call.c.began_at)
 sa.Index("call_recent", call.c.tenant, call.c.began_at)
+sa.Index(
+    "call_batch",
+    call.c.tenant,
+    call.c.batch,
+    call.c.began_at,
+    sqlite_where=call.c.batch.is_not(None),
+    postgresql_where=call.c.batch.is_not(None),
+)
+
+# A customer who wanted no messages, and may be written to again: who says so, and why.
+opt_in = sa.Table(
+    "opt_in",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("contact", sa.Text, sa.ForeignKey("contact.id"), nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("because", sa.Text, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+)
+sa.Index("opt_in_contact", opt_in.c.contact, opt_in.c.created_at)
 
 # First messages of which there are several wordings: which one a customer was sent.
 first_message = sa.Table(
@@ -398,6 +420,16 @@ poller = sa.Table(
     sa.Column("failures", sa.Integer, nullable=False),
     sa.Column("failing_since", Moment),
     sa.Column("error", sa.Text),
+)
+
+# What the provider of a channel last listed of its templates, whole, as JSON.
+template_listing = sa.Table(
+    "template_listing",
+    metadata,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("channel", sa.Text, primary_key=True),
+    sa.Column("listed_at", Moment, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
 )
 
 timer = sa.Table(

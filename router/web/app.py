@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from router.web import asgi
 from router.web.access import LocalOnly
+from router.web.arrivals import Arrivals
 from router.web.health import PREFIX as HEALTH
 from router.web.health import Health
 from router.web.host import WebHost
@@ -39,7 +40,8 @@ class App:
         self._host = host
         self._local_only = LocalOnly(lambda: host.settings.router.trusted_proxies)
         self._webhooks = Webhooks(host, self._local_only, patience)
-        self._health = Health(host)
+        self._arrivals = Arrivals()
+        self._health = Health(host, self._local_only, self._arrivals)
         self._stats = StatsView(host, self._local_only)
         self._patience = patience
         self._pages: ASGIApp | None = None
@@ -89,7 +91,7 @@ class App:
         if self._self_test is None:
             from router.web.self_test import SelfTest
 
-            self._self_test = SelfTest(self._host, self._webhooks, self._local_only)
+            self._self_test = SelfTest(self._host, self._webhooks, self._local_only, self._arrivals)
         await self._self_test(scope, receive, send)
 
     async def _numbers(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:

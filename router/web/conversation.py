@@ -25,6 +25,7 @@ from router.storage.conversations import ConversationView, Line, last_lines, sho
 from router.storage.drafts import DraftView, list_drafts
 from router.storage.escalations import EscalationView, show_escalation
 from router.storage.links import find_link
+from router.storage.opt_ins import OptInView, opt_ins_of
 from router.storage.tickets import TicketView, show_ticket
 from router.web.simulator.view import clock_time
 from router.web.templates import render
@@ -65,6 +66,7 @@ class LinkedView:
     :param drafts: those that wait for a person.
     :param earlier: there are messages before the first of ``lines``.
     :param calls: the calls since the first of ``lines``.
+    :param opt_ins: when the customer was let back in, since the first of ``lines``.
     """
 
     conversation: ConversationView
@@ -73,13 +75,14 @@ class LinkedView:
     drafts: tuple[DraftView, ...]
     lines: tuple[Line, ...]
     calls: tuple[CallView, ...] = ()
+    opt_ins: tuple[OptInView, ...] = ()
     earlier: bool
     expires_at: datetime
 
     @property
-    def timeline(self) -> list[Line | CallView]:
-        """Messages and calls, oldest first."""
-        return sorted([*self.lines, *self.calls], key=lambda it: it.at)
+    def timeline(self) -> list[Line | CallView | OptInView]:
+        """Messages, calls and what the customer agreed to again, oldest first."""
+        return sorted([*self.lines, *self.calls, *self.opt_ins], key=lambda it: it.at)
 
     @property
     def address(self) -> Address:
@@ -112,8 +115,10 @@ def linked_view(connection: "Connection", secret: str, now: datetime) -> LinkedV
     lines = last_lines(connection, tenant, conversation.id, limit=_LINES + 1)
     earlier, lines = len(lines) > _LINES, lines[-_LINES:]
     calls = calls_of(connection, tenant, conversation.id, limit=_LINES)
+    opt_ins = opt_ins_of(connection, tenant, conversation.id, limit=_LINES)
     if earlier:
         calls = [call for call in calls if call.at >= lines[0].at]
+        opt_ins = [each for each in opt_ins if each.at >= lines[0].at]
     return LinkedView(
         conversation=conversation,
         escalation=show_escalation(connection, tenant, link.escalation)
@@ -123,6 +128,7 @@ def linked_view(connection: "Connection", secret: str, now: datetime) -> LinkedV
         drafts=tuple(reversed(list_drafts(connection, tenant, conversation=conversation.id))),
         lines=tuple(lines),
         calls=tuple(calls),
+        opt_ins=tuple(opt_ins),
         earlier=earlier,
         expires_at=link.expires_at,
     )

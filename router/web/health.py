@@ -4,18 +4,23 @@ import json
 from typing import Final
 
 from router.web import asgi
+from router.web.access import LocalOnly
+from router.web.arrivals import Arrivals
 from router.web.host import WebHost
 
 PREFIX: Final = "/health/"
 
-_LIVE: Final[dict[str, object]] = {"status": "live"}
-
 
 class Health:
-    """The ASGI app under ``/health/``."""
+    """The ASGI app under ``/health/``.
 
-    def __init__(self, host: WebHost) -> None:
+    :param local_only: decides who is told how a request of ``router doctor`` arrived.
+    """
+
+    def __init__(self, host: WebHost, local_only: LocalOnly, arrivals: Arrivals) -> None:
         self._host = host
+        self._local_only = local_only
+        self._arrivals = arrivals
 
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         path, method = scope["path"], scope["method"]
@@ -27,7 +32,7 @@ class Health:
             await asgi.sentence(send, 405, "Health is asked for by GET.", headers=headers)
             return
         # Whoever gets the answer to /health/live knows that the event loop runs.
-        status, body = (200, _LIVE) if path == "/health/live" else self._ready()
+        status, body = (200, self._live(scope)) if path == "/health/live" else self._ready()
         await asgi.answer(
             send,
             status,
@@ -35,6 +40,14 @@ class Health:
             content_type=asgi.JSON,
             without_body=method == "HEAD",
         )
+
+    def _live(self, scope: asgi.Scope) -> dict[str, object]:
+        body: dict[str, object] = {"status": "live", "instance": self._arrivals.instance}
+        self._arrivals.note(scope)
+        arrived = self._arrivals.asked(scope)
+        if arrived is not None and self._local_only.refusal(scope) is None:
+            body["arrived"] = arrived
+        return body
 
     def _ready(self) -> tuple[int, dict[str, object]]:
         missing = [*(["draining"] if self._host.draining else []), *self._host.readiness()]

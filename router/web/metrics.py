@@ -32,12 +32,14 @@ from router.web import asgi
 from router.web.access import LocalOnly
 from router.web.host import WebHost
 from router.web.kept import Kept
+from router.web.stats import Polled, running_pollers, standing_pollers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Connection
 
+    from router.storage.pollers import PollerView
     from router.storage.status import LaneCounts
 
 #: How long what the database said is kept, in seconds.
@@ -46,11 +48,15 @@ _KEPT: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the database says, by tenant."""
+    """What the database says, by tenant.
+
+    :param pollers: those that run here, with how long they wait between two polls, in seconds.
+    """
 
     outbox: "Mapping[str, Mapping[str, int]]"
     lanes: "Mapping[str, Mapping[str, LaneCounts]]"
     open: "Mapping[str, Mapping[str, int]]"
+    pollers: "Sequence[tuple[PollerView, float]]"
 
 
 class MetricsView:
@@ -92,7 +98,9 @@ class MetricsView:
 
         async def look() -> Standing:
             now = self._host.clock.now()
-            return await self._host.store.read(partial(_standing, tenants=tenants, now=now))
+            polled = running_pollers(self._host)
+            look_up = partial(_standing, tenants=tenants, now=now, polled=polled)
+            return await self._host.store.read(look_up)
 
         try:
             return await self._standing.get(tenants, look)
@@ -100,7 +108,9 @@ class MetricsView:
             return None
 
 
-def _standing(connection: "Connection", *, tenants: tuple[str, ...], now: "datetime") -> Standing:
+def _standing(
+    connection: "Connection", *, tenants: tuple[str, ...], now: "datetime", polled: Polled
+) -> Standing:
     from dataclasses import asdict
 
     from router.storage import stats  # here, because it brings SQLAlchemy
@@ -113,6 +123,7 @@ def _standing(connection: "Connection", *, tenants: tuple[str, ...], now: "datet
             tenant: asdict(stats.waiting_for_people(connection, it))
             for tenant, it in scopes.items()
         },
+        pollers=standing_pollers(connection, None, polled),
     )
 
 
@@ -236,6 +247,35 @@ def _gauges(standing: Standing) -> Iterator[Metric]:
         for what, number in numbers.items():
             waiting.add_metric((tenant, what), number)
     yield waiting
+    yield from _pollers(standing.pollers)
+
+
+def _pollers(pollers: "Sequence[tuple[PollerView, float]]") -> Iterator[Metric]:
+    labels = ("tenant", "channel", "poller")
+    good = GaugeMetricFamily(
+        "router_poller_last_success_timestamp_seconds",
+        "When the last good poll ended, on whichever node; 0: there was none yet.",
+        labels=labels,
+    )
+    failures = GaugeMetricFamily(
+        "router_poller_failures", "Polls that failed since the last good one.", labels=labels
+    )
+    held = GaugeMetricFamily(
+        "router_poller_held", "1 while it is held until a person says so.", labels=labels
+    )
+    interval = GaugeMetricFamily(
+        "router_poller_interval_seconds", "How long it waits between two polls.", labels=labels
+    )
+    for view, every in pollers:
+        who = view.tenant, view.channel, view.name
+        good.add_metric(who, 0.0 if view.polled_at is None else view.polled_at.timestamp())
+        failures.add_metric(who, view.failures)
+        held.add_metric(who, float(view.held is not None))
+        interval.add_metric(who, every)
+    yield good
+    yield failures
+    yield held
+    yield interval
 
 
 def _counted(family: Counter) -> Metric:

@@ -6,9 +6,10 @@ word by word.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import parse_qs
 
 from router.clock import seconds
@@ -21,6 +22,8 @@ from router.web.problem import problem
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from router.storage.pollers import PollerView
 
 PATH: Final = "/api/v1/stats"
 
@@ -62,7 +65,8 @@ class StatsView:
         async def count() -> dict[str, Any]:
             now = self._host.clock.now()
             since = None if length is None else now - timedelta(seconds=length)
-            return await self._host.store.read(lambda it: numbers(it, tenant, since, now))
+            polled = running_pollers(self._host)
+            return await self._host.store.read(lambda it: numbers(it, tenant, since, now, polled))
 
         try:
             answer = await self._answers.get((tenant, length), count)
@@ -79,13 +83,32 @@ class StatsView:
         )
 
 
+#: How long each poller of this process waits between two polls, in seconds: by tenant, channel
+#: and name.
+Polled: TypeAlias = Mapping[tuple[str, str, str], float]
+
+
+def running_pollers(host: WebHost) -> Polled:
+    """Give the pollers that this process runs; what the database has of others is history."""
+    return {
+        (each["tenant"], each["instance"], each["name"]): each["every"]
+        for each in host.status()["pollers"]
+        if each["every"] is not None
+    }
+
+
 def numbers(
-    connection: "Connection", tenant: str | None, since: datetime | None, now: datetime
+    connection: "Connection",
+    tenant: str | None,
+    since: datetime | None,
+    now: datetime,
+    polled: Polled,
 ) -> dict[str, Any]:
     """Count everything, as values for JSON.
 
     :param tenant: whose; ``None`` sums over all.
     :param since: nothing older; ``None`` for all there is.
+    :param polled: the pollers that run.
     """
     from router.storage import stats  # here, because it brings SQLAlchemy
     from router.storage.breakers import open_breakers
@@ -142,4 +165,33 @@ def numbers(
             }
             for it in open_breakers(connection, tenant)
         ],
+        "pollers": [
+            {
+                "tenant": it.tenant,
+                "channel": it.channel,
+                "name": it.name,
+                "every": every,
+                "last_success": None if it.polled_at is None else it.polled_at.isoformat(),
+                "failures": it.failures,
+                "failing_since": None if it.failing_since is None else it.failing_since.isoformat(),
+                "error": it.error,
+                "held": it.held,
+            }
+            for it, every in standing_pollers(connection, tenant, polled)
+        ],
     }
+
+
+def standing_pollers(
+    connection: "Connection", tenant: str | None, polled: Polled
+) -> "list[tuple[PollerView, float]]":
+    """Give how the pollers that run are doing, on whichever node they polled last."""
+    from router.storage.pollers import pollers  # here, because it brings SQLAlchemy
+
+    owners = sorted({owner for owner, _, _ in polled} if tenant is None else {tenant})
+    return [
+        (view, polled[view.tenant, view.channel, view.name])
+        for owner in owners
+        for view in pollers(connection, owner)
+        if (view.tenant, view.channel, view.name) in polled
+    ]

@@ -25,7 +25,7 @@ SECRET = "s3cret-of-the-ledger"
 SIGNATURE = "X-Ledger-Signature"
 
 #: Nobody waits longer than this for anything.
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 _HEALTH = re.compile(r"^Health:\s+(http://\S+)/health/ready$")
 
@@ -136,7 +136,7 @@ class Daemon:
         if not self.url:
             return None
         try:
-            answer = httpx.get(f"{self.url}/health/ready", timeout=5)
+            answer = httpx.get(f"{self.url}/health/ready", timeout=30)
         except httpx.TransportError:
             return None
         return answer.status_code, answer.json()["because"]

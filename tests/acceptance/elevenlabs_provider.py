@@ -113,6 +113,7 @@ class ElevenLabs:
     """What the tests know of it.
 
     :ivar mood: asked for each batch that is submitted, with how many came before.
+    :ivar recordings: what the recording of each conversation is, as far as it is there.
     """
 
     def __init__(self) -> None:
@@ -122,6 +123,7 @@ class ElevenLabs:
         self._batches: dict[str, dict[str, Any]] = {}
         self._asked: list[str] = []
         self.submitted: list[dict[str, Any]] = []
+        self.recordings: dict[str, bytes] = {}
         self.mood: Callable[[int], Whim | None] = lambda _number: None
         self.url = ""
 
@@ -263,7 +265,13 @@ class _ElevenLabsHandler(Handler):
         self._elevenlabs.note(self.path)
         parts = urlsplit(self.path)
         query = {name: value for name, (value, *_) in parse_qs(parts.query).items()}
-        if self._is_known():
+        if not self._is_known():
+            return
+        *_, name, last = parts.path.split("/")
+        recording = self._elevenlabs.recordings.get(name)
+        if last == "audio" and recording is not None:
+            self.answer(200, recording, Content_Type="audio/mpeg")
+        else:
             self._json(self._elevenlabs.get(parts.path, query))
 
     def do_POST(self) -> None:  # noqa: N802 - http.server's name

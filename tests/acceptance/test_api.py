@@ -58,7 +58,7 @@ def test_a_program_answers_once_though_the_daemon_dies(tmp_path: Path) -> None:
         daemon.start()
 
         with httpx.Client(
-            base_url=f"{daemon.url}/api/v1/", headers={"Authorization": token}
+            base_url=f"{daemon.url}/api/v1/", headers={"Authorization": token}, timeout=PATIENCE
         ) as crm:
             again = crm.post(path, json={"text": "Claro que sí."}, headers=key)
             name = crm.get("token").json()["id"]
@@ -109,7 +109,7 @@ def test_a_flood_of_one_channel_stops_there(tmp_path: Path) -> None:
         assert all(1 <= int(it.headers["retry-after"]) <= 3600 for it in too_fast)
         ((stored,),) = daemon.rows("SELECT count(*) FROM inbox_event WHERE source = 'main/ledger'")
         assert stored == len(answers) - len(too_fast)
-        numbers = httpx.get(f"{daemon.url}/metrics").text
+        numbers = httpx.get(f"{daemon.url}/metrics", timeout=PATIENCE).text
         limited = 'router_webhooks_limited_total{channel="ledger",limit="channel",tenant="main"}'
         assert f"{limited} {float(len(too_fast))}" in numbers
         assert daemon.stop() == 0

@@ -215,7 +215,7 @@ def events(daemon: Daemon) -> int:
     return int(count)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 async def test_signed_rubbish_is_acknowledged_and_each_body_is_kept_once(daemon: Daemon) -> None:
     print(f"ROUTER_SEED={SEED}")  # noqa: T201 - shown when it fails
     rubbish = bodies(COUNT)

@@ -54,7 +54,7 @@ class _daemon:  # noqa: N801 - reads as what it is where it is used
 
     def __exit__(self, *error: object) -> None:
         self._process.terminate()
-        self._process.communicate(timeout=20)
+        self._process.communicate(timeout=60)
         self._errors.close()
 
 
@@ -153,7 +153,7 @@ async def test_message_that_a_script_sends_shows_on_the_open_page(
 
     url = shipped.replace("/simulator", "/hooks/phone")
     body = {"id": "script-1", "from": number, "text": "Voy a hablar con mi abogado"}
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=30) as client:
         response = await client.post(url, json=body)
 
     assert response.status_code == 200
@@ -344,7 +344,7 @@ async def test_page_says_when_the_router_is_gone_and_the_router_stops_in_spite_o
         await say(troubled, "hola")  # the live stream is there once this shows
         await expect(troubled.get_by_role("article")).to_have_count(1)
         process.terminate()
-        await anyio.to_thread.run_sync(lambda: process.wait(timeout=10))
+        await anyio.to_thread.run_sync(lambda: process.wait(timeout=60))
         await expect(troubled.get_by_text("Sin conexión con el router")).to_be_visible()
 
         assert process.returncode == 0

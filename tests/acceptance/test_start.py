@@ -1,11 +1,14 @@
 """How the daemon starts: what it keeps to itself, what it says when it cannot, what it survives."""
 
+import json
 import os
 import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
-from tests.acceptance.daemon import ARTICLES, folder_of, router_toml, wait_for
+from tests.acceptance.daemon import ARTICLES, PATIENCE, SECRET, folder_of, router_toml, wait_for
 
 RULES = 'default.ignore = "nobody asked"\n'
 FILES = {"rules.toml": RULES, **ARTICLES}
@@ -76,3 +79,30 @@ def test_a_bad_article_leaves_the_others_known(tmp_path: Path) -> None:
         assert "bad.md:2:1: " in daemon.log
         daemon.command("status", status=1)
         assert daemon.stop() == 0
+
+
+def test_the_doctor_finds_the_router_that_runs_on_any_port(tmp_path: Path) -> None:
+    with folder_of(tmp_path, CONFIG, FILES) as daemon:
+        daemon.start()
+        daemon.say("m1", ANA, "hola")
+
+        told = subprocess.run(
+            [sys.executable, "-m", "router", "doctor", "--json"],
+            cwd=daemon.folder,
+            env=daemon.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+        )
+        assert daemon.stop() == 0
+
+    found = {(each["check"], each["about"]): each for each in json.loads(told.stdout)["checks"]}
+    assert told.returncode == 1
+    assert found["public_url", None]["level"] == "wrong"  # it is not set
+    assert found["running", None]["says"] == f"The router answers at {daemon.url}."
+    assert found["database", None]["level"] == "ok"
+    webhooks = found["webhooks", "channels.ledger"]
+    assert webhooks["level"] == "ok"
+    assert webhooks["says"].endswith("A webhook was accepted since the start.")
+    assert SECRET not in told.stdout + told.stderr

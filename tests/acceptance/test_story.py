@@ -173,7 +173,9 @@ def story(tmp_path: Path, httpserver: HTTPServer) -> Iterator[Story]:
             pager=httpserver.url_for("/notice"),
         )
         files = {"rules.toml": RULES, ".env": ENVIRONMENT}
-        config = writing.router_toml(twilio) + tables
+        # Autopilot would only tell of what comes while a person has the conversation.
+        drafting = '[policy]\nwhile_owned = "draft"'
+        config = writing.router_toml(twilio).replace("[policy]", drafting, 1) + tables
         daemon = stack.enter_context(folder_of(tmp_path, config, files))
         daemon.start()
         yield Story(daemon, elevenlabs, twilio, agent, httpserver)

@@ -83,7 +83,7 @@ class Stranger:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=150,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -110,13 +110,13 @@ class Stranger:
             finally:
                 process.send_signal(signal.SIGTERM)
                 try:
-                    status = process.wait(20)
+                    status = process.wait(60)
                 except subprocess.TimeoutExpired:
                     process.kill()
                     raise
         assert status == 0, self.log.read_text()
 
-    def wait_for(self, happened: Callable[[], bool], seconds: float = 30) -> None:
+    def wait_for(self, happened: Callable[[], bool], seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
         while not happened():
             assert time.monotonic() < deadline, self.log.read_text()
@@ -127,7 +127,7 @@ def request(url: str, body: object = None) -> Any:
     """Give the answer's JSON, or None as long as nobody answers well."""
     method = "GET" if body is None else "POST"
     try:
-        answer = httpx.request(method, url, json=body, timeout=5)
+        answer = httpx.request(method, url, json=body, timeout=30)
     except httpx.TransportError:
         return None
     return json.loads(answer.content or "{}") if answer.is_success else None

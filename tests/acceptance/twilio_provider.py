@@ -390,6 +390,7 @@ base_url = "{twilio.url}"
 timeout = "{timeout}"
 breaker_pause = "1s"
 settle = "4s"
+templates_every = "never"
 """
 
 

@@ -80,13 +80,17 @@ def test_the_examples_load_beside_the_shipped_files(tmp_path: Path) -> None:
     shutil.copytree(data_path("rules"), tmp_path / "rules")
     shutil.copytree(data_path("config"), tmp_path / "config")
     (tmp_path / "tenants").mkdir()
-    first, tenant, include = EXAMPLES
-    (tmp_path / "router.toml").write_text(include + first, encoding="utf-8")
+    first, tools, tenant, include = EXAMPLES
+    (tmp_path / "router.toml").write_text(include + first + tools, encoding="utf-8")
     (tmp_path / "tenants/clinica.toml").write_text(tenant, encoding="utf-8")
 
     settings = load_settings(
-        tmp_path / "router.toml", load_plugins(), run=True, environ={"PAGER_SECRET": "x" * 32}
+        tmp_path / "router.toml",
+        load_plugins(),
+        run=True,
+        environ={"PAGER_SECRET": "x" * 32, "ERP_TOKEN": "of-nobody"},
     )
 
     assert set(settings.tenants) == {"main", "clinica"}
     assert settings.queues["legal"].notify == ("pager",)
+    assert settings.ai["writer"].tools == ("order_status",)

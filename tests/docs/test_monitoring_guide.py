@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from pytest_httpserver import HTTPServer
 
 from router.data import data_path
 from router.metrics import Counter, Metrics
 from tests.integration.web.daemon import Daemon, running
+from tests.integration.web.test_poller_numbers import config, until
 
 GUIDE = data_path("config", "MONITORING.md").read_text(encoding="utf-8")
 
@@ -38,13 +40,21 @@ async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
         yield daemon
 
 
-async def test_every_metric_has_its_row_and_no_row_is_left_over(daemon: Daemon) -> None:
+@pytest.fixture
+async def polling(tmp_path: Path, httpserver: HTTPServer) -> AsyncIterator[Daemon]:
+    """A router with a channel whose poller has been at work."""
+    async with running(tmp_path, config=config(httpserver, "main")) as daemon:
+        await until(daemon, lambda it: it["failures"] > 0)
+        yield daemon
+
+
+async def test_every_metric_has_its_row_and_no_row_is_left_over(polling: Daemon) -> None:
     written = {names(name)[0]: names(labels) for name, labels, _ in table("`/metrics`")}
     counted = {
         f"{family.name}_total" if isinstance(family, Counter) else family.name: [*family.labels]
         for family in Metrics().families()
     }
-    async with daemon.client() as client:
+    async with polling.client() as client:
         text = (await client.get("/metrics")).text
     gauges = {
         sample.name: sorted(sample.labels)

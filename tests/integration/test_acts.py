@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
+from pydantic import BaseModel
 
 from router.domain.conversation import Turn, TurnMessage
 from router.domain.decision import DraftRequest, EscalationRequest, TicketRequest
@@ -17,9 +18,11 @@ from router.domain.host_event import Unparsed
 from router.domain.outbox import ItemState
 from router.errors import ActRefused, NotFound
 from router.pipeline.acts import ACTS, perform
+from router.pipeline.outgoing import outbound_message
 from router.plugin.channel import Capabilities
 from router.storage.drafts import open_draft
 from router.storage.health import damage
+from router.storage.refusals import accept_opt_out
 from router.storage.store import AttemptResult, Commit, Item, NewEvent, Tx
 from router.storage.tables import conversation, draft, inbox_event, message, outbox, ticket
 from router.storage.tickets import open_escalation, open_ticket
@@ -33,10 +36,15 @@ class Channels:
         self.longest = 1000
         self.window: timedelta | None = None
         self.there = True
+        self.media = False
         self.events: Sequence[InboundEvent] | None = None
 
     def capabilities(self, tenant: str, channel: str) -> Capabilities | None:
-        return Capabilities(max_text=self.longest, window=self.window) if self.there else None
+        can = Capabilities(max_text=self.longest, window=self.window, media=self.media)
+        return can if self.there else None
+
+    def dialers(self) -> Mapping[str, type[BaseModel]]:
+        return {}
 
     def parse(self, tenant: str, event: Unparsed, received_at: datetime) -> Sequence[InboundEvent]:
         if self.events is None:
@@ -758,6 +766,62 @@ async def test_a_long_word_of_a_person_becomes_several_messages(
     assert " ".join(await engine.states()) == "Buenas tardes, soy Ana."
 
 
+async def test_a_persons_files_leave_after_their_text(
+    engine: Engine, desk: Desk, channels: Channels
+) -> None:
+    await engine.answer()
+    channels.media = True
+    media = ["https://shop.example/a.pdf", "https://shop.example/b.jpg"]
+
+    result = await desk.do("conversations.send", str(ANA), text="Tome:", media=media)
+
+    rows = {row.id: row for row in await engine.rows(outbox)}
+    messages = [outbound_message(item, rows[item].body) for item in result["items"]]
+    assert [(it.text, [file.url for file in it.media]) for it in messages] == [
+        ("Tome:", []),
+        ("", media[:1]),
+        ("", media[1:]),
+    ]
+    assert [rows[item].seq for item in result["items"]] == sorted(row.seq for row in rows.values())
+    assert {row.author for row in rows.values()} == {"person"}
+    assert result["note"] is None
+
+
+async def test_a_person_is_told_which_file_leaves_as_its_address(
+    engine: Engine, desk: Desk
+) -> None:
+    await engine.answer()
+
+    result = await desk.do(
+        "conversations.send", str(ANA), text="Tome:", media=["https://shop.example/a.pdf"]
+    )
+
+    assert list(await engine.states()) == ["Tome:\nhttps://shop.example/a.pdf"]
+    assert result["note"] == (
+        "the channel always takes texts; the channel does not send a.pdf: "
+        "the address is in the text"
+    )
+
+
+@pytest.mark.parametrize(
+    "url, words",
+    [
+        ("http://shop.example/a.pdf", "write a whole address that begins with https://"),
+        ("https://10.0.0.1/a.pdf", '"10.0.0.1" is not on the public internet'),
+    ],
+)
+async def test_a_person_is_told_which_file_nobody_can_fetch(
+    engine: Engine, desk: Desk, url: str, words: str
+) -> None:
+    await engine.answer()
+
+    refused = await desk.refused("conversations.send", str(ANA), text="Tome:", media=[url])
+
+    assert refused.startswith(f'the file "{url}" cannot be sent: {words}')
+    assert await engine.rows(outbox) == []
+    assert (await engine.conversation()).owner == "bot"
+
+
 async def test_a_person_is_told_at_once_what_the_provider_would_refuse(
     engine: Engine, desk: Desk, channels: Channels
 ) -> None:
@@ -838,6 +902,27 @@ async def test_what_was_being_worked_while_it_was_closed_opens_another(
     assert list((await engine.states()).values()) == ["waiting"]
 
 
+async def test_who_opted_out_is_written_to_again_once_a_person_lets_them_in(
+    engine: Engine, desk: Desk
+) -> None:
+    thread = await drafted(engine)
+    await engine.store.write(lambda tx: accept_opt_out(tx.connection, "main", str(ANA), tx.now))
+
+    refused = await desk.refused("conversations.send", thread, text="¿Sigue ahí?")
+    nothing = await desk.refused("conversations.opt_in", thread)
+    done = await desk.do("conversations.opt_in", thread, because="asked for it by mail")
+    said = await desk.do("conversations.send", thread, text="¿Sigue ahí?")
+
+    assert refused == "the customer has asked for no more messages"
+    assert nothing == 'the arguments do not fit: "because": Field required'
+    assert done["opt_in"]["contact"] == str(ANA)
+    assert (done["opt_in"]["by"], done["opt_in"]["because"]) == ("ana", "asked for it by mail")
+    assert len(said["items"]) == 1
+    assert said["conversation"]["opted_out"] is False
+    (row,) = await engine.rows(draft)
+    assert row.state == "discarded"  # what was thrown away stays so
+
+
 async def test_a_ticket_is_given_to_somebody_and_taken_back(engine: Engine, desk: Desk) -> None:
     await ticketed(engine)
 
@@ -876,6 +961,7 @@ _MORE: Mapping[str, Mapping[str, Any]] = {
     "tickets.note": {"text": "x"},
     "tickets.assign": {"assignee": "eva"},
     "conversations.send": {"text": "x"},
+    "conversations.opt_in": {"because": "x"},
 }
 #: Acts on something that is there; the others bring something into being.
 ON_THINGS = [name for name, act in ACTS.items() if "id" in act.arguments.model_fields]
@@ -885,6 +971,7 @@ _NAMES = {
     "conversations.release": str(ANA),
     "conversations.send": str(ANA),
     "conversations.close": str(ANA),
+    "conversations.opt_in": str(ANA),
     "tickets.assign": "ticket-1",
     "tickets.state": "ticket-1",
     "tickets.note": "ticket-1",

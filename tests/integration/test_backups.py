@@ -209,7 +209,7 @@ def test_the_commands(tmp_path: Path, postgres: PostgresDatabase, migrated_sqlit
         (tmp_path / "router.toml").write_text(f'[router]\ndatabase = "{database}"\n')
         command = [sys.executable, "-m", "router", "db", *words]
         ran = subprocess.run(
-            command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+            command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=150
         )
         assert ran.returncode == 0, ran.stderr
         return ran.stdout

@@ -35,7 +35,7 @@ async def perform(name: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 async def asked(path: Path, name: str, **arguments: Any) -> dict[str, Any]:
-    timeout = 0.2 if name == "slow" else 5.0
+    timeout = 0.2 if name == "slow" else 30.0
     return await anyio.to_thread.run_sync(
         lambda: ask(path, name, arguments, timeout=timeout), abandon_on_cancel=True
     )

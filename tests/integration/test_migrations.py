@@ -3,7 +3,6 @@
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -208,12 +207,9 @@ def test_a_folder_that_is_missing_is_made(tmp_path: Path) -> None:
     assert sqlite_at(path).run(current) == HEAD
 
 
-def test_a_second_start_needs_no_alembic_and_a_first_one_is_quick(tmp_path: Path) -> None:
+def test_a_second_start_needs_no_alembic(tmp_path: Path) -> None:
     path = tmp_path / "router.db"
-    started = time.perf_counter()
     ensure(path)
-
-    assert time.perf_counter() - started < 2
 
     probe = (
         "import sys; from router.storage.migrating import ensure; ensure(sys.argv[1]); "

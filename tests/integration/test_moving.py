@@ -361,7 +361,7 @@ def test_a_move_that_is_killed_leaves_nothing_and_goes_well_when_begun_again(
     before = everything(source)
 
     words = [sys.executable, "-c", _KILLED, source, target, moment]
-    died = subprocess.run(words, check=False, capture_output=True, timeout=60)
+    died = subprocess.run(words, check=False, capture_output=True, timeout=150)
 
     assert died.returncode == -9, died.stderr
     assert not any(everything(target).values())
@@ -465,7 +465,7 @@ def router(folder: Path, *words: str) -> tuple[int, str, str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=150,
     )
     return ran.returncode, ran.stdout, ran.stderr
 

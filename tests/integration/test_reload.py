@@ -25,6 +25,7 @@ from router.settings.loading import load_settings
 from router.settings.model import Settings
 from router.storage.breakers import open_breakers
 from router.storage.store import Store
+from tests.databases import empty_sqlite
 
 CONFIG = """
 [router]
@@ -182,6 +183,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     path = tmp_path / "router.toml"
     path.write_text(CONFIG)
     (tmp_path / "rules.toml").write_text(RULES)
+    empty_sqlite(tmp_path / "router.db")
 
     def load() -> Settings:
         return load_settings(path, registry, run=True, environ={})

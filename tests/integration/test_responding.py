@@ -20,6 +20,7 @@ from router.plugin.testing import RecordingLog
 from router.settings.loading import load_settings
 from router.storage.tables import contact, conversation, inbox_event, message, ticket
 from router.web.app import build_app
+from tests.databases import empty_sqlite
 from tests.postgres import PostgresDatabase
 
 CONFIG = """
@@ -169,6 +170,8 @@ async def ringing(
     kinds.channel("bell", Ours, config=BellConfig)
     (folder / "router.toml").write_text(CONFIG.replace("{database}", database))
     (folder / "rules.toml").write_text(rules)
+    if "///router.db" in database:
+        empty_sqlite(folder / "router.db")
     settings = load_settings(folder / "router.toml", kinds, run=True, environ={})
     async with (
         open_store(settings) as store,

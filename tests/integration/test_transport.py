@@ -249,7 +249,7 @@ async def test_a_connection_that_the_server_closed_while_idle_is_not_used_again(
     async with serving(one_answer_each) as server, open_either(None) as client:
         for _ in range(3):
             assert (await client.post(server.url)).text == "ok"
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.2)  # until it has seen that it is closed
 
     assert len(server.requests) == 3
 

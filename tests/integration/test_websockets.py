@@ -233,7 +233,8 @@ async def test_what_is_no_handshake_is_told(
     behave: Behaviour, kind: type[ProviderError], words: str
 ) -> None:
     async with serving(behave) as port:
-        error = await refusal(f"ws://127.0.0.1:{port}/?token=s3cret", timeout=1.0)
+        patience = 1.0 if behave is _silence else 20.0
+        error = await refusal(f"ws://127.0.0.1:{port}/?token=s3cret", timeout=patience)
 
     assert type(error) is kind
     assert words in str(error)

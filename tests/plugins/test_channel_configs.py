@@ -66,6 +66,12 @@ def test_what_is_needed_is_enough(model: type[plugin.PluginConfig]) -> None:
             "phone_number_id",
             "it has digits only",
         ),
+        (
+            WhatsAppCloudConfig,
+            {"business_account_id": "mi cuenta"},
+            "business_account_id",
+            "it has digits only",
+        ),
         (WhatsAppCloudConfig, {"app_secret": EMPTY}, "app_secret", "it is empty"),
         (WhatsAppCloudConfig, {"verify_token": EMPTY}, "verify_token", "it is empty"),
         (WhatsAppCloudConfig, {"api_version": "25"}, "api_version", "write the version as Meta"),

@@ -25,6 +25,7 @@ from router.plugin import (
     OutcomeUnknown,
     Passage,
     PromptTurn,
+    ProposedAction,
     Refused,
     SocketClosed,
     Unavailable,
@@ -32,7 +33,7 @@ from router.plugin import (
 )
 from router.plugin.host import HostContext
 from router.plugin.loading import load_plugins
-from router.plugin.testing import FakeContext, RecordingLog
+from router.plugin.testing import Dialogue, FakeContext, RecordingLog
 from router.settings.loading import load_settings
 from router.storage import tables
 from router_elevenlabs_agent import ElevenLabsAgent, ElevenLabsAgentConfig
@@ -224,6 +225,42 @@ async def test_what_the_agent_says_after_a_tool_of_its_own_belongs_to_the_answer
         completion = await agent.complete(QUESTION)
 
     assert completion.text == "Lo reviso.\n\nLlega mañana."
+
+
+async def test_what_the_agent_says_once_it_knows_what_it_asked_for_is_waited_for() -> None:
+    prompt = replace(rows.QUOTE, results=(rows.LOOKED_UP,))
+    async with vendor() as server, backend(server, settle="200ms") as agent:
+        server.script = [
+            (0, rows.answers("Un momento.").message),
+            (0, rows.calls("quote", chairs=2).message),
+            (0.8, rows.answers("Cuestan 120.000.", 4).message),
+        ]
+        completion = await agent.complete(prompt)
+
+    assert completion.text == "Un momento.\n\nCuestan 120.000."
+    assert completion.proposals == ()
+
+
+async def test_an_agent_that_says_nothing_more_once_it_knows_gave_no_answer() -> None:
+    prompt = replace(rows.QUOTE, results=(rows.LOOKED_UP,))
+    async with vendor() as server, backend(server, answer_timeout="400ms") as agent:
+        server.script = [
+            (0, rows.answers("Un momento.").message),
+            (0, rows.calls("quote", chairs=2).message),
+        ]
+        with pytest.raises(OutcomeUnknown, match=r"no answer within 0\.4 s"):
+            await agent.complete(prompt)
+
+
+async def test_what_the_agent_wants_to_know_before_it_greets_is_looked_up_before_all_else() -> None:
+    script = Dialogue(rows.begins(), rows.listens(), rows.calls("quote"), url=rows.PUBLIC)
+    async with FakeContext(sockets=[script]) as context:
+        agent = ElevenLabsAgent(rows.table(greeting_wait="60s"), context)
+        completion = await agent.complete(rows.QUOTE)
+
+    assert completion.proposals == (ProposedAction("quote", {}),)
+    (connection,) = context.server.connections
+    assert len(connection.heard) == 1
 
 
 async def test_an_agent_that_does_not_begin_is_unavailable() -> None:

@@ -26,7 +26,15 @@ from router.plugin.host import HostContext
 from router.plugin.testing import FakeContext, RecordingLog, conformance
 from router.plugin.testing.bodies import mangled
 from router_openai import OpenAI, OpenAIConfig, router_register
-from router_openai.conformance import HOURS, QUESTION, QUOTE, SORT, OpenAIConformance, reply
+from router_openai.conformance import (
+    HOURS,
+    QUESTION,
+    QUOTE,
+    QUOTED,
+    SORT,
+    OpenAIConformance,
+    reply,
+)
 from router_openai.request import body
 
 KEY = "sk-live-never-shown-0001"
@@ -208,11 +216,70 @@ async def test_tools_are_offered_without_a_schema_which_few_servers_take_togethe
             "type": "function",
             "function": {
                 "name": "quote",
-                "description": "Prepare a quote.",
+                "description": "Look a price up.",
                 "parameters": {"type": "object"},
             },
         }
     ]
+
+    assert "tool_choice" not in sent
+    assert [message["role"] for message in sent["messages"]] == ["system", "user"]
+
+
+async def test_what_was_looked_up_is_told_as_the_results_of_calls() -> None:
+    failed = plugin.ToolResult("quote", {}, "Not run: chairs: Field required", failed=True)
+    prompt = replace(QUOTED, results=(*QUOTED.results, failed))
+
+    _, context = await complete(prompt, reply("Hola"))
+
+    sent = json.loads(context.requests[0].content)
+    _, question, *told = sent["messages"]
+    assert question == {"role": "user", "content": "Cotícenme dos sillas"}
+    assert told == [
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [
+                {
+                    "id": "call00001",
+                    "type": "function",
+                    "function": {"name": "quote", "arguments": '{"chairs": 2}'},
+                },
+                {
+                    "id": "call00002",
+                    "type": "function",
+                    "function": {"name": "quote", "arguments": "{}"},
+                },
+            ],
+        },
+        {"role": "tool", "tool_call_id": "call00001", "content": "120.000 COP"},
+        {
+            "role": "tool",
+            "tool_call_id": "call00002",
+            "content": "Failed: Not run: chairs: Field required",
+        },
+    ]
+
+
+async def test_no_tool_may_be_called_for_the_last_answer() -> None:
+    _, context = await complete(replace(QUOTED, last=True), reply("Hola"))
+
+    sent = json.loads(context.requests[0].content)
+    assert (len(sent["tools"]), sent["tool_choice"]) == (1, "none")
+
+
+async def test_a_model_with_tools_is_not_told_that_nothing_is_known() -> None:
+    _, context = await complete(QUOTE, reply("Hola"))
+
+    system = json.loads(context.requests[0].content)["messages"][0]["content"]
+    assert "State only what the results of the tools, and the passages at the end say" in system
+    assert "Unless a tool gives it, or it is a greeting, the answer is NONE." in system
+
+
+async def test_a_category_is_asked_for_without_tools() -> None:
+    _, context = await complete(replace(QUOTE, task="classify"), reply("INFO"))
+
+    assert "tools" not in json.loads(context.requests[0].content)
 
 
 # --- what is understood
@@ -703,7 +770,7 @@ async def test_a_slow_server_is_an_unknown_outcome_and_is_asked_once(
     answered = threading.Event()
 
     def slowly(_: Request) -> Response:
-        answered.wait(5)
+        answered.wait(30)
         return Response("{}")
 
     httpserver.expect_request(CHAT).respond_with_handler(slowly)
@@ -714,7 +781,7 @@ async def test_a_slow_server_is_an_unknown_outcome_and_is_asked_once(
     finally:
         answered.set()
 
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 20
     assert isinstance(plugin.classify(caught.value), plugin.OutcomeUnknown)
 
 

@@ -1,6 +1,7 @@
 """The openai backend shows pictures to models that see, and has voice notes written down."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -13,7 +14,14 @@ from router import plugin
 from router.plugin.host import HostContext
 from router.plugin.testing import FakeContext, RecordingLog
 from router_openai import OpenAI, OpenAIConfig
-from router_openai.conformance import HOURS, PICTURE, SHOWN, SeesAndHearsConformance, reply
+from router_openai.conformance import (
+    HOURS,
+    PICTURE,
+    PRICES,
+    SHOWN,
+    SeesAndHearsConformance,
+    reply,
+)
 
 KEY = "sk-live-never-shown-0001"
 HEAR = "/v1/audio/transcriptions"
@@ -174,7 +182,7 @@ def test_only_a_table_that_names_a_model_for_it_hears() -> None:
         config(transcription_model="")
 
 
-# --- pictures
+# --- pictures and documents
 
 
 async def asked(prompt: plugin.Prompt, **keys: Any) -> list[Any]:
@@ -186,13 +194,23 @@ async def asked(prompt: plugin.Prompt, **keys: Any) -> list[Any]:
         return list(messages)
 
 
-def test_only_a_table_that_says_so_sees() -> None:
-    context = FakeContext()
+@pytest.mark.parametrize(
+    "keys, accepts",
+    [
+        ({}, set()),
+        ({"vision": True}, {"image"}),
+        ({"documents": True}, {"document"}),
+        ({"vision": True, "documents": True}, {"image", "document"}),
+    ],
+)
+def test_only_a_table_that_says_so_takes_files(keys: dict[str, Any], accepts: set[str]) -> None:
+    assert OpenAI(config(**keys), FakeContext()).accepts == accepts
 
-    assert OpenAI(config(), context).accepts == frozenset()
-    assert OpenAI(config(vision=True), context).accepts == {"image"}
+
+@pytest.mark.parametrize("key", ["vision", "documents"])
+def test_what_is_taken_is_said_by_true_or_false(key: str) -> None:
     with pytest.raises(ValidationError):
-        config(vision="yes")
+        config(**{key: "yes"})
 
 
 async def test_a_picture_goes_beside_the_words_that_it_came_with() -> None:
@@ -207,11 +225,43 @@ async def test_a_picture_goes_beside_the_words_that_it_came_with() -> None:
     ]
 
 
-async def test_a_model_that_does_not_see_is_sent_no_picture() -> None:
-    assert await asked(SHOWN) == [{"role": "user", "content": "¿Tienen esta?"}]
+async def test_a_document_goes_there_too_under_a_name_of_ours() -> None:
+    prompt = replace(SHOWN, files=(PRICES, PRICES))
+
+    (message,) = await asked(prompt, documents=True)
+
+    data = "data:application/pdf;base64,JVBERi0="
+    assert message["content"] == [
+        {"type": "text", "text": "¿Tienen esta?"},
+        {"type": "file", "file": {"filename": "document-1.pdf", "file_data": data}},
+        {"type": "file", "file": {"filename": "document-2.pdf", "file_data": data}},
+    ]
 
 
-async def test_pictures_go_with_the_last_turn_alone_and_documents_nowhere() -> None:
+@pytest.mark.parametrize("keys", [{}, {"documents": True}])
+async def test_a_model_that_does_not_see_is_sent_no_picture(keys: dict[str, Any]) -> None:
+    assert await asked(SHOWN, **keys) == [{"role": "user", "content": "¿Tienen esta?"}]
+
+
+@pytest.mark.parametrize(
+    "content_type, keys",
+    [
+        ("application/pdf", {"vision": True}),
+        # Chat completions take PDF and nothing else.
+        ("application/msword", {"documents": True}),
+        ("text/plain", {"documents": True}),
+        ("", {"documents": True}),
+    ],
+)
+async def test_what_the_server_does_not_take_is_not_sent(
+    content_type: str, keys: dict[str, Any]
+) -> None:
+    prompt = replace(SHOWN, files=(plugin.File(content_type, b"%PDF-"),))
+
+    assert await asked(prompt, **keys) == [{"role": "user", "content": "¿Tienen esta?"}]
+
+
+async def test_pictures_go_with_the_last_turn_alone() -> None:
     prompt = plugin.Prompt(
         system="",
         turns=(
@@ -240,10 +290,12 @@ async def test_a_prompt_without_pictures_is_words_alone() -> None:
     assert await asked(prompt, vision=True) == [{"role": "user", "content": "Hola"}]
 
 
-async def test_no_error_repeats_a_picture() -> None:
-    response = httpx.Response(400, json={"error": {"message": "no images", "code": "x"}})
+@pytest.mark.parametrize("file", [PICTURE, PRICES])
+async def test_no_error_repeats_a_file(file: plugin.File) -> None:
+    response = httpx.Response(400, json={"error": {"message": "no files", "code": "x"}})
     async with FakeContext(response) as context:
+        backend = OpenAI(config(vision=True, documents=True), context)
         with pytest.raises(plugin.Refused) as caught:
-            await OpenAI(config(vision=True), context).complete(SHOWN)
+            await backend.complete(replace(SHOWN, files=(file,)))
 
     assert "base64" not in repr(caught.value)

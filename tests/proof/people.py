@@ -33,6 +33,9 @@ class _Nothing:
     def parse(self, *_: object) -> NoReturn:
         raise NotImplementedError
 
+    def dialers(self) -> NoReturn:
+        raise NotImplementedError
+
 
 class People:
     """Somebody called Ana.

@@ -18,7 +18,7 @@ class ActionSuite(OutgoingSuite):
     Set :attr:`action`, ``config``, :attr:`params` unless it takes notices, and :attr:`runs`.
 
     Checks: ``runs``, ``repeat``, ``unknown_param``, ``provider_errors``, ``unknown_config_key``,
-    ``secrets``.
+    ``secrets``; since 1.1 ``reads_only``, for actions that only read.
 
     .. versionadded:: 1.0
     """
@@ -34,6 +34,7 @@ class ActionSuite(OutgoingSuite):
         "runs",
         "repeat",
         "unknown_param",
+        "reads_only",
         "provider_errors",
         "unknown_config_key",
         "secrets",
@@ -46,6 +47,7 @@ class ActionSuite(OutgoingSuite):
         good = [row for row in cls.runs if row.raises is None]
         return [
             Case("unknown_param", "", here.check_unknown_param),
+            Case("reads_only", "", here.check_reads_only),
             *row_cases("runs", here.check_run, cls.runs, good),
             *row_cases("repeat", here.check_repeat, good, good),
             *cls.provider_cases(cls.runs),
@@ -82,6 +84,21 @@ class ActionSuite(OutgoingSuite):
             extra == "forbid",
             f"{self.params.__name__} accepts unknown parameters; a rule's typing error would go "
             "unseen. Derive it from ActionParams",
+        )
+
+    def check_reads_only(self) -> None:
+        """Who only reads may be asked again, and gives something back."""
+        action = self.make()
+        if not action.reads_only:
+            return
+        expect(
+            action.idempotent or action.repeat_is_harmless,
+            "reads_only is declared: declare repeat_is_harmless, too",
+        )
+        given = [row.expect for row in self.runs if row.raises is None]
+        expect(
+            any(one is not None and (one.text or one.data) for one in given),
+            "reads_only: give a row in `runs` that expects a result",
         )
 
     def _utterances(self) -> Iterator[object]:

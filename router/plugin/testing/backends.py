@@ -24,8 +24,8 @@ class AIBackendSuite(OutgoingSuite):
     Set :attr:`backend`, ``config`` and :attr:`completes`.
 
     Checks: ``completes``, ``sound_completion``, ``provider_errors``, ``socket_errors`` where a row
-    opens WebSockets, ``unknown_config_key``, ``secrets``; since 1.1 ``capabilities``, and for
-    backends that write down voice notes ``transcribes``, ``sound_transcript``,
+    opens WebSockets, ``unknown_config_key``, ``secrets``; since 1.1 ``capabilities``, ``tools``,
+    and for backends that write down voice notes ``transcribes``, ``sound_transcript``,
     ``transcribe_errors``.
 
     .. versionadded:: 1.0
@@ -41,6 +41,7 @@ class AIBackendSuite(OutgoingSuite):
         "provider_errors",
         "socket_errors",
         "capabilities",
+        "tools",
         "transcribes",
         "sound_transcript",
         "transcribe_errors",
@@ -55,6 +56,7 @@ class AIBackendSuite(OutgoingSuite):
         good = [row for row in cls.completes if row.raises is None]
         return [
             Case("capabilities", "", here.check_capabilities),
+            Case("tools", "", here.check_tools),
             *row_cases("completes", here.check_complete, cls.completes, good),
             *row_cases("sound_completion", here.check_sound, good, good),
             *cls._provider_cases(good),
@@ -116,6 +118,20 @@ class AIBackendSuite(OutgoingSuite):
         shown = any(row.prompt.files for row in self.completes if row.raises is None)
         expect(shown or not accepts, "accepts: give a row in `completes` whose prompt has files")
         expect(accepts or not shown, "a row's prompt has files, but none are named in accepts")
+
+    def check_tools(self) -> None:
+        """Make sure that whoever is given tools proposes calls, and goes on from their results."""
+        calls = self.make().calls_tools
+        good = [row for row in self.completes if row.raises is None]
+        offered = any(row.prompt.tools for row in good)
+        proposed = any(row.expect is not None and row.expect.proposals for row in good)
+        told = any(row.prompt.results for row in good)
+        expect(calls or not offered, "a row's prompt has tools, but calls_tools is not declared")
+        expect(
+            proposed or not calls,
+            "calls_tools: give a row in `completes` whose completion has proposals",
+        )
+        expect(told or not calls, "calls_tools: give a row in `completes` whose prompt has results")
 
     def _utterances(self) -> Iterator[object]:
         yield from self.outgoing_utterances(self.completes)

@@ -92,7 +92,7 @@ class Suite(ABC):
     exempt: ClassVar[Mapping[str, str]] = {}
 
     #: One call of the plugin may take so long, in seconds; its provider answers at once.
-    time_limit: ClassVar[float] = 10.0
+    time_limit: ClassVar[float] = 30.0
 
     #: The names of the checks, which are what :attr:`exempt` names.
     checks: ClassVar[tuple[str, ...]] = ()

@@ -1,5 +1,6 @@
 """The conformance suite of channels."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -7,19 +8,30 @@ from functools import partial
 from typing import Any, ClassVar
 
 from router.domain.event import DeliveryReported
-from router.domain.message import SendReceipt
-from router.errors import InvalidSignature
+from router.domain.identity import Address
+from router.domain.message import OutboundMessage, SendReceipt
+from router.errors import InvalidSignature, Refused
 from router.plugin.channel import Capabilities, Channel, WebhookAnswer, WebhookRequest
 from router.plugin.testing.bodies import any_bytes, mangled
 from router.plugin.testing.cases import Case, CheckFailedError, Factory, Outcome, expect, spoken
 from router.plugin.testing.clock import FakeClock
 from router.plugin.testing.context import FakeContext, Reply
 from router.plugin.testing.files import check_fetching, fetch_cases, fetch_utterances
+from router.plugin.testing.listings import check_listing, list_cases, list_utterances
 from router.plugin.testing.polls import poll_cases, poll_utterances
 from router.plugin.testing.provider import OutgoingSuite, row_cases
 from router.plugin.testing.responses import check_endpoints, respond_cases, respond_utterances
-from router.plugin.testing.rows import Fetch, Find, Poll, Receive, Respond, Send
+from router.plugin.testing.rows import (
+    Fetch,
+    Find,
+    ListTemplates,
+    Poll,
+    Receive,
+    Respond,
+    Send,
+)
 
+_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+")
 _GARBAGE = ("", "=", "zz", "sha256=", "t=,v1=", "é", "0" * 64, "A" * 10_000)
 
 
@@ -34,7 +46,7 @@ class ChannelSuite(OutgoingSuite):
     channels that poll or answer with data: ``pollers``, ``polls``, ``poll_is_repeatable``,
     ``poll_errors``, ``responds``, ``respond_any_bytes``; for channels that fetch: ``fetches``,
     ``fetch_address``, ``fetch_redirects``, ``fetch_credentials``, ``fetch_limit``,
-    ``fetch_errors``.
+    ``fetch_errors``; for channels that list templates: ``lists``, ``list_errors``.
 
     .. versionadded:: 1.0
     """
@@ -46,6 +58,7 @@ class ChannelSuite(OutgoingSuite):
     polls: ClassVar[Sequence[Poll]] = ()
     responds: ClassVar[Sequence[Respond]] = ()
     fetches: ClassVar[Sequence[Fetch]] = ()
+    lists: ClassVar[Sequence[ListTemplates]] = ()
 
     #: Hosts that may see secrets when a file is fetched, besides those that `sends` are sent to.
     #: Since 1.1.
@@ -75,6 +88,8 @@ class ChannelSuite(OutgoingSuite):
         "fetch_credentials",
         "fetch_limit",
         "fetch_errors",
+        "lists",
+        "list_errors",
         "unknown_config_key",
         "secrets",
     )
@@ -114,6 +129,7 @@ class ChannelSuite(OutgoingSuite):
             *poll_cases(cls.polls),
             *respond_cases(cls.responds),
             *fetch_cases(cls.fetches),
+            *list_cases(cls.lists),
         ]
 
     def check_receive(self, row: Receive) -> None:
@@ -225,8 +241,12 @@ class ChannelSuite(OutgoingSuite):
         events += [event for row in self.polls if row.expect for event in row.expect.events]
         check_endpoints(channel, self.responds)
         check_fetching(channel, self.fetches)
+        check_listing(channel, self.lists)
+        if not claims.sends:
+            self.check_sends_nothing(sent)
         _agree("receipts", claims.receipts, any(isinstance(e, DeliveryReported) for e in events))
         _agree("media", claims.media, any(row.message.media for row in sent))
+        self.check_media(claims, sent)
         implements = type(channel).find_sent is not Channel.find_sent
         expect(claims.find_sent == implements, "find_sent: implement it and claim it, or neither")
         expect(claims.find_sent or not claims.complete_listing, "complete_listing needs find_sent")
@@ -236,6 +256,30 @@ class ChannelSuite(OutgoingSuite):
         self.check_longest_text(sent, claims.max_text)
         if claims.idempotent_send:
             self.check_idempotent_send(sent)
+
+    def check_media(self, claims: Capabilities, sent: Sequence[Send]) -> None:
+        alone = any(len(it.message.media) == 1 and not it.message.text for it in sent)
+        expect(
+            alone or not claims.media,
+            "media is claimed; give a row in `sends` with one attachment and no text: so the host "
+            "sends them",
+        )
+        types = claims.media_types
+        if types is None:
+            return
+        expect(claims.media, "media_types are claimed; claim media, too")
+        expect(types, "media_types is empty: no file could be sent; None is for any")
+        wrong = sorted(it for it in types if not _TYPE.fullmatch(it))
+        expect(not wrong, f"media_types: write them as image/jpeg, in lower case, not {wrong}")
+
+    def check_sends_nothing(self, sent: Sequence[Send]) -> None:
+        expect(not sent, "sends is False, but a row in `sends` succeeds")
+        plain = OutboundMessage(id="01k7a", recipient=Address("tel", "+573001234567"), text="hola")
+        outcome = self.outgoing(Send("a text", plain))
+        expect(
+            isinstance(outcome.error, Refused) and not outcome.context.requests,
+            "sends is False: send() has to be Refused, and to ask nobody",
+        )
 
     def check_longest_text(self, sent: Sequence[Send], limit: int) -> None:
         row = next((row for row in sent if row.message.text), None)
@@ -286,6 +330,7 @@ class ChannelSuite(OutgoingSuite):
         yield from poll_utterances(self, self.polls)
         yield from respond_utterances(self, self.responds)
         yield from fetch_utterances(self, self.fetches)
+        yield from list_utterances(self, self.lists)
 
     def request(self, row: Receive) -> WebhookRequest:
         """Give a row's request, signed unless the row is about a missing signature."""

@@ -24,6 +24,7 @@ from router.plugin.action import ActionResult
 from router.plugin.channel import WebhookAnswer, WebhookRequest
 from router.plugin.people import Card
 from router.plugin.polling import Polled
+from router.plugin.templates import TemplateInfo
 from router.plugin.testing.context import Reply
 from router.plugin.testing.sockets import Dialogue
 
@@ -274,6 +275,30 @@ class Fetch:
         raises: Raises | None = None,
         requests: Sequence[Expected] | None = None,
         limit: int = 100_000,
+    ) -> None:
+        _fill(self, locals())
+
+
+@dataclass(frozen=True, init=False)
+class ListTemplates:
+    """The provider's replies to a question for its templates, and what they come to.
+
+    .. versionadded:: 1.1
+    """
+
+    label: str
+    replies: tuple[Reply, ...]
+    expect: Sequence[TemplateInfo] | None
+    raises: Raises | None
+    requests: Sequence[Expected] | None
+
+    def __init__(
+        self,
+        label: str,
+        *replies: Reply,
+        expect: Sequence[TemplateInfo] | None = None,
+        raises: Raises | None = None,
+        requests: Sequence[Expected] | None = None,
     ) -> None:
         _fill(self, locals())
 

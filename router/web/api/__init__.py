@@ -4,26 +4,26 @@ To add an endpoint, write one function in a module of this package:
 
 .. code-block:: python
 
-    routes = Routes("calls", "What is said on the telephone.")
+    routes = Routes("letters", "What is sent by post.")
 
 
-    class NewCall(Input):
-        phone_number: Text
+    class NewLetter(Input):
+        text: Text
 
 
-    @routes.post("/calls", status=202)
-    async def start_call(call: Call, body: NewCall) -> StartedCall:
-        '''Call a customer.'''
-        result = await call.write(lambda tx: queue_call(tx, call.tenant, body))
-        return StartedCall.model_validate(result)
+    @routes.post("/letters", status=202)
+    async def send_letter(call: Call, body: NewLetter) -> SentLetter:
+        '''Send a letter.'''
+        result = await call.write(lambda tx: queue_letter(tx, call.tenant, body))
+        return SentLetter.model_validate(result)
 
 and name the module in :data:`RESOURCES`. That is all:
 
 - The first argument is the request (:class:`router.web.api.call.Call`). Arguments named in the path
   are texts. ``query`` and ``body`` are models, checked before the function runs; what it returns is
   checked against the annotation. Models that come in are :class:`~router.web.api.models.Input`.
-- Who asks must have the scope ``calls:read`` for a GET and ``calls:write`` for everything else, or
-  what ``scope=`` says.
+- Who asks must have the scope ``letters:read`` for a GET and ``letters:write`` for everything else,
+  or what ``scope=`` says.
 - Everything is read through ``call.read`` and written through ``call.write`` or ``call.act``, at
   most one of them once a request: there an ``Idempotency-Key`` is honoured, in the transaction of
   the effect. Every query states ``call.tenant``.
@@ -44,6 +44,7 @@ RESOURCES: Final = (
     "escalations",
     "events",
     "outbox",
+    "calls",
     "numbers",
 )
 

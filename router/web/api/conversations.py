@@ -6,6 +6,7 @@ from typing import Final, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from router.pipeline.reporting import NUMBER
+from router.rules.media import MOST
 from router.storage.conversations import list_conversations, show_conversation
 from router.storage.messages import list_messages, message_place
 from router.web.api.call import Call
@@ -14,6 +15,7 @@ from router.web.api.models import (
     FILLED,
     Conversation,
     EventName,
+    FileUrl,
     Message,
     Output,
     Page,
@@ -42,9 +44,15 @@ class ConversationQuery(PageQuery):
 
 
 class Say(Signed):
-    """A person's text for a customer."""
+    """A person's text for a customer, and files."""
 
     text: Text
+    media: list[FileUrl] = Field(
+        [],
+        max_length=MOST,
+        description="Public addresses of files, `https://…` without credentials. The channel's "
+        "provider fetches them; each leaves after the text, as a message of its own.",
+    )
 
 
 class OneConversation(Output):
@@ -68,8 +76,36 @@ class Said(OneConversation):
 
     withdrawn: int = Field(description="How many messages of the bot do not leave any more.")
     items: list[str] = Field(
-        description="Ids of the outbox items that carry the text; a long one takes several."
+        description="Ids of the outbox items that carry the text and the files; a long text takes "
+        "several, each file one."
     )
+    note: str | None = Field(
+        description="Why a file leaves as its address in the text; null where none does."
+    )
+
+
+class LetIn(Signed):
+    """Who lets a customer back in, and why."""
+
+    because: Text = Field(
+        max_length=500, description="What it rests on, such as the customer's own words. Is kept."
+    )
+
+
+class OptIn(Output):
+    """A customer who may be written to again."""
+
+    id: str
+    at: datetime
+    contact: str = Field(description="The customer's address.")
+    by: str
+    because: str
+
+
+class OptedIn(Output):
+    """A customer after they were let back in."""
+
+    opt_in: OptIn
 
 
 class StartPostCall(BaseModel):
@@ -183,13 +219,16 @@ async def list_of_messages(call: Call, id: str, query: PageQuery) -> Page[Messag
 
 @routes.post("/conversations/{id}/messages", status=202)
 async def send_message(call: Call, id: str, body: Say) -> Said:
-    """Send a text as a person.
+    """Send a text, and files, as a person.
 
     The conversation is theirs from now on, as if they had spoken on any other surface: what the bot
     has not sent yet does not leave any more, and it says nothing until the conversation is handed
-    back. The text leaves by the conversation's channel; `GET /outbox/{id}` tells how far it got.
+    back. It leaves by the conversation's channel; `GET /outbox/{id}` tells how far it got. The
+    address of a file that the channel does not send leaves in the text.
     """
-    done = await call.act("conversations.send", id=id, text=body.text, by=call.by(body))
+    done = await call.act(
+        "conversations.send", id=id, text=body.text, media=body.media, by=call.by(body)
+    )
     return Said.model_validate(done)
 
 
@@ -217,3 +256,14 @@ async def close_conversation(call: Call, id: str, body: Signed) -> OneConversati
     """
     done = await call.act("conversations.close", id=id, by=call.by(body))
     return OneConversation.model_validate(done)
+
+
+@routes.post("/conversations/{id}/opt-in")
+async def opt_in(call: Call, id: str, body: LetIn) -> OptedIn:
+    """Let a customer who opted out be written to again.
+
+    Only when they want it: who let them in, when and why is kept. Nothing is sent by this. By the
+    customer's address (`tel:+573001234567`) it needs no conversation with them.
+    """
+    done = await call.act("conversations.opt_in", id=id, because=body.because, by=call.by(body))
+    return OptedIn.model_validate(done)

@@ -4,7 +4,7 @@ What goes out is made of what the database shows, by the names of its fields, an
 is not written here: a new column is not published by itself.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -24,6 +24,15 @@ FILLED = r"^[^\x00]*[^ \t\r\n\x00][^\x00]*$"
 
 #: A text that somebody reads: not empty, and not only blanks.
 Text: TypeAlias = Annotated[str, Field(min_length=1, max_length=50_000, pattern=FILLED)]
+#: A public address of a file, which the channel's provider fetches.
+FileUrl: TypeAlias = Annotated[
+    str,
+    Field(
+        max_length=2_000,
+        pattern="^https://",
+        examples=["https://shop.example/a.pdf"],
+    ),
+]
 #: A name that people know somebody or something by.
 Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=100, pattern=FILLED)]
 #: An event's name, ``lane#number``.
@@ -73,7 +82,7 @@ class Conversation(Output):
     channel: str = Field(description="Where the customer last wrote; answers leave there.")
     address: str = Field(description="The customer's address on that channel.")
     contact: str | None = Field(description="The customer's name, if one is known.")
-    opted_out: bool = Field(description="The customer wants no more messages.")
+    opted_out: bool = Field(description="The customer wants no messages that they did not ask for.")
     category: str | None
     priority: str | None
     tags: list[str]
@@ -232,3 +241,66 @@ class Decision(Output):
     risk: str | None
     sources: list[str]
     at: datetime
+
+
+class Recording(Output):
+    """The recording of a call."""
+
+    content_type: str | None
+    size: int | None = Field(description="In bytes; null while it is not kept here.")
+    problem: str | None = Field(description="Why it is not kept here, where it was to be.")
+
+
+class CallTurn(Output):
+    """One thing that was said in a call."""
+
+    role: str = Field(description="`customer` or `agent`.")
+    text: str
+    at: timedelta | None = Field(description="How long after the call began, ISO 8601.")
+
+
+class PhoneCall(Output):
+    """A telephone call that is over, or that never came about."""
+
+    id: str = Field(description="The provider's id of it.")
+    at: datetime = Field(description="When it began; when it was reported, where nobody tells.")
+    conversation: str
+    channel: str
+    party: str = Field(description="The customer's address.")
+    direction: str = Field(description="`inbound`: the customer called; `outbound`.")
+    status: str = Field(description="`done`, or `failed`: nobody was reached.")
+    outcome: str = Field(description="As the agent judges: `success`, `failure` or `unknown`.")
+    origin: str = Field(description="Who reported it: its `provider`, or another system (`api`).")
+    summary: str
+    duration: timedelta | None = Field(description="ISO 8601, such as `PT42S`.")
+    agent: str | None
+    batch: str | None = Field(description="The provider's id of the batch that it was part of.")
+    reason: str | None = Field(description="Why it ended, or why it failed, as the provider says.")
+    data: dict[str, str] = Field(description="What the agent was to find out.")
+    recording: Recording | None = Field(description="Null where there is none.")
+    event: EventName | None = Field(description="The event that reported it first.")
+
+
+class WholePhoneCall(PhoneCall):
+    """A call with everything that was said in it."""
+
+    transcript: list[CallTurn]
+
+
+class CallBatch(Output):
+    """A batch of calls, and how far it is."""
+
+    id: str = Field(description="The id of the outbox item that it leaves as.")
+    batch: str | None = Field(description="The provider's id; null until the provider has it.")
+    action: str = Field(description="The action that makes the calls.")
+    name: str
+    state: str = Field(description="Of the outbox item; `done`: the provider has it.")
+    recipients: int = Field(description="How many are to be called.")
+    done: int = Field(description="Calls that came about, as far as they were reported.")
+    failed: int = Field(description="Calls that reached nobody.")
+    at: datetime | None = Field(description="When it was to begin; null: at once.")
+    created_at: datetime
+    finished_at: datetime | None
+    error: str | None
+    cancel: str | None = Field(description="The outbox item that ends it at the provider.")
+    cancel_state: str | None = Field(description="How far that is; `done`: it is ended.")

@@ -13,7 +13,7 @@ from router.storage.status import tenant_counts
 from router.web.api.call import Call
 from router.web.api.endpoints import Routes
 from router.web.api.models import Input, Output
-from router.web.stats import numbers
+from router.web.stats import numbers, running_pollers
 
 routes: Final = Routes("stats", "How things stand.")
 
@@ -53,6 +53,7 @@ class Stats(Output):
     calls: dict[str, int]
     variants: list[dict[str, Any]]
     breakers: list[dict[str, Any]]
+    pollers: list[dict[str, Any]]
 
 
 class Instance(Output):
@@ -102,7 +103,9 @@ async def get_stats(call: Call, query: StatsQuery) -> Stats:
         raise NotFound("this token sees no such tenant")
     now = call.host.clock.now()
     since = None if query.since is None else now - timedelta(seconds=seconds(query.since))
-    return Stats.model_validate(await call.read(lambda it: numbers(it, call.tenant, since, now)))
+    polled = running_pollers(call.host)
+    counted = await call.read(lambda it: numbers(it, call.tenant, since, now, polled))
+    return Stats.model_validate(counted)
 
 
 @routes.get("/status")

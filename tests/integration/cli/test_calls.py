@@ -1,11 +1,13 @@
 """``router calls`` on a real database."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 import sqlalchemy as sa
 
@@ -15,8 +17,18 @@ from router.domain.event import CallEnded, CallTurn
 from router.domain.identity import Address
 from router.domain.message import Attachment
 from router.storage.calls import keep_call
+from router.storage.objects import Objects
 from router.storage.store import EventRef
-from router.storage.tables import contact, conversation, first_message, message
+from router.storage.tables import (
+    call,
+    contact,
+    conversation,
+    first_message,
+    lane,
+    media,
+    message,
+    outbox,
+)
 
 CONFIG = """
 [router]
@@ -124,6 +136,14 @@ def spoken(run: Run, folder: Path) -> None:
     engine.dispose()
 
 
+def change(folder: Path, statement: sa.Update | sa.Insert | sa.Delete) -> None:
+    """Let something have happened meanwhile."""
+    engine = sa.create_engine(f"sqlite:///{folder / 'router.db'}")
+    with engine.begin() as connection:
+        connection.execute(statement)
+    engine.dispose()
+
+
 def said(run: Run, *words: str) -> Any:
     status, out, err = run(*words, "--json")
     assert status == 0, err
@@ -148,6 +168,37 @@ def test_calls_are_listed_and_shown_with_what_was_said(run: Run) -> None:
     assert "  customer: La factura �[2J" in printed
     status, _, err = run("calls", "show", "conv_9")
     assert (status, err) == (1, 'there is no call "conv_9"\n')
+
+
+@pytest.mark.usefixtures("spoken")
+def test_a_recording_that_is_kept_is_written_to_a_file(run: Run, folder: Path) -> None:
+    target = folder / "llamada.mp3"
+    words = ("calls", "recording", "conv_1", str(target))
+    status, _, err = run(*words)
+    assert (status, err.startswith('the recording of "conv_1" is not kept here')) == (1, True)
+    assert re.search(r"^kept here +no$", run("calls", "show", "conv_1")[1], re.MULTILINE)
+
+    # Where [media] store is by default, beside router.toml.
+    digest = anyio.run(Objects(str(folder / "data" / "media")).put, "main", b"ID3 la llamada")
+    kept = {"kind": "audio", "digest": digest, "size": 14, "content_type": "audio/mpeg"}
+    change(folder, sa.update(call).where(call.c.id == "conv_1").values(recording=kept))
+    row = {"tenant": "main", "digest": digest, "content_type": "audio/mpeg", "size": 14}
+    now = SystemClock().now()
+    change(folder, sa.insert(media).values(**row, used_at=now))
+
+    assert run(*words)[:2] == (0, f"{target}: 14 bytes\n")
+    assert target.read_bytes() == b"ID3 la llamada"
+    assert re.search(r"^kept here +14 bytes$", run("calls", "show", "conv_1")[1], re.MULTILINE)
+    assert (run(*words)[0], target.read_bytes()) == (2, b"ID3 la llamada")
+    status, _, err = run("calls", "recording", "conv_2", str(folder / "no.mp3"))
+    assert (status, err) == (1, 'the call "conv_2" has no recording\n')
+
+    change(folder, sa.delete(media))  # as sweeping does
+    status, _, err = run("calls", "recording", "conv_1", str(folder / "no.mp3"))
+    assert (status, err.endswith("it was kept as long as [media] keep says\n")) == (1, True)
+    assert re.search(
+        r"^kept here +no: it was kept", run("calls", "show", "conv_1")[1], re.MULTILINE
+    )
 
 
 @pytest.mark.usefixtures("spoken")
@@ -196,16 +247,117 @@ def test_a_batch_is_put_into_the_outbox_as_the_file_says(run: Run, folder: Path)
         ],
     }
     (batch,) = said(run, "calls", "batches")
-    assert (batch["item"], batch["state"], batch["recipients"], batch["batch"]) == (
+    assert (batch["id"], batch["state"], batch["recipients"], batch["batch"]) == (
         item["item"],
         "waiting",
         2,
         None,
     )
     assert "clientes" in run("calls", "batches")[1]
-    assert run("calls", "cancel", item["item"])[2].startswith(f'"{item["item"]}" is waiting')
-    cancelled = said(run, "calls", "cancel", "btcal_1")
-    assert cancelled["batch"] == "btcal_1"
+
+
+def test_the_same_batch_is_submitted_once_unless_asked_for_again(run: Run, folder: Path) -> None:
+    people = folder / "clientes.csv"
+    people.write_text("phone_number,n\n+573001234567,1\n+573009876543,2\n", encoding="utf-8")
+    first = said(run, "calls", "submit", str(people))
+    # In another order and written otherwise, it is the same people who would be called.
+    people.write_text("phone_number,n\n573009876543,2\n+57 3001234567,1\n", encoding="utf-8")
+
+    status, _, err = run("calls", "submit", str(people))
+
+    assert (status, f'as "{first["item"]}"' in err) == (1, True)
+    assert len(said(run, "calls", "batches")) == 1
+    others = [("--again",), ("--name", "otra"), ("--at", "2026-12-01T09:00:00-05:00")]
+    for more in others:
+        said(run, "calls", "submit", str(people), *more)
+    assert len(said(run, "calls", "batches")) == 4
+    assert len(said(run, "calls", "batches", "--limit", "2")) == 2
+
+
+def test_a_batch_that_has_not_left_is_withdrawn(run: Run, folder: Path) -> None:
+    people = folder / "clientes.csv"
+    people.write_text("phone_number\n+573001234567\n", encoding="utf-8")
+    item = said(run, "calls", "submit", str(people))["item"]
+
+    status, out, _ = run("calls", "cancel", item, "--by", "eva")
+
+    assert (status, out) == (0, f"{item} was withdrawn before it left: nobody is called.\n")
+    (batch,) = said(run, "calls", "batches")
+    assert (batch["state"], batch["error"]) == ("withdrawn", "eva cancelled it")
+    engine = sa.create_engine(f"sqlite:///{folder / 'router.db'}")
+    with engine.connect() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(lane)) == 0
+    engine.dispose()
+    status, _, err = run("calls", "cancel", item)
+    assert (status, err) == (1, f'the batch "{item}" was withdrawn before it left\n')
+
+
+@pytest.mark.parametrize(
+    "state, why",
+    [
+        ("started", "is leaving just now. Try again in a moment"),
+        ("unknown", "may have been taken, and nobody knows its id as yet"),
+        ("done", "was taken, and its id is not known here"),
+        ("dead", "was given up: nobody knows"),
+        ("refused", "was not taken by the provider: nobody is called"),
+    ],
+)
+def test_a_batch_that_the_provider_is_not_known_to_have_is_not_ended_there(
+    run: Run, folder: Path, state: str, why: str
+) -> None:
+    people = folder / "clientes.csv"
+    people.write_text("phone_number\n+573001234567\n", encoding="utf-8")
+    item = said(run, "calls", "submit", str(people))["item"]
+    change(folder, sa.update(outbox).values(state=state, error="nobody knows"))
+
+    status, _, err = run("calls", "cancel", item)
+
+    assert (status, why in err) == (1, True), err
+    assert len(said(run, "outbox", "list")) == 1
+
+
+def test_a_batch_that_may_have_left_is_not_withdrawn(run: Run, folder: Path) -> None:
+    people = folder / "clientes.csv"
+    people.write_text("phone_number\n+573001234567\n", encoding="utf-8")
+    item = said(run, "calls", "submit", str(people))["item"]
+    body = {**said(run, "outbox", "show", item)["body"], "unknown": 1}
+    change(folder, sa.update(outbox).values(attempt=1, body=json.dumps(body)))
+
+    status, _, err = run("calls", "cancel", item)
+
+    assert (status, "may have been taken" in err) == (1, True), err
+    assert said(run, "calls", "batches")[0]["state"] == "waiting"
+
+
+def test_a_batch_that_the_provider_has_is_ended_there_once(run: Run, folder: Path) -> None:
+    people = folder / "clientes.csv"
+    people.write_text("phone_number\n+573001234567\n", encoding="utf-8")
+    item = said(run, "calls", "submit", str(people))["item"]
+    change(folder, sa.update(outbox).values(state="done", provider_ref="btcal_1"))
+
+    first = said(run, "calls", "cancel", item)
+    again = said(run, "calls", "cancel", "btcal_1")
+
+    assert first == again == {"item": first["item"], "batch": "btcal_1"}
+    assert said(run, "outbox", "show", first["item"])["body"]["params"] == {"cancel": "btcal_1"}
+    (batch,) = said(run, "calls", "batches")
+    assert (batch["cancel"], batch["cancel_state"]) == (first["item"], "waiting")
+    assert "done, cancelling: waiting" in run("calls", "batches")[1]
+    # What the provider did not take may be tried anew.
+    change(folder, sa.update(outbox).where(outbox.c.id == first["item"]).values(state="refused"))
+    assert said(run, "calls", "cancel", item)["item"] != first["item"]
+
+
+def test_a_batch_of_elsewhere_is_ended_by_whoever_is_named(run: Run) -> None:
+    status, _, err = run("calls", "cancel", "btcal_9")
+    assert (status, 'no batch "btcal_9" was submitted here' in err) == (2, True)
+    status, _, err = run("calls", "cancel", "btcal_9", "--through", "nobody")
+    assert (status, 'no action "nobody" that makes calls: dial' in err) == (2, True)
+
+    done = said(run, "calls", "cancel", "btcal_9", "--through", "dial")
+
+    assert done["batch"] == "btcal_9"
+    assert said(run, "outbox", "show", done["item"])["body"]["params"] == {"cancel": "btcal_9"}
 
 
 @pytest.mark.parametrize(
@@ -234,7 +386,7 @@ def test_a_file_that_cannot_be_called_is_refused(
     "tables, words, why",
     [
         ("", (), "none is configured"),
-        (DIAL.format(name="a") + DIAL.format(name="b"), (), "with --through: a, b"),
+        (DIAL.format(name="a") + DIAL.format(name="b"), (), "calls: a, b; name one with --through"),
         (DIAL.format(name="a"), ("--through", "b"), 'there is no action "b" that makes calls: a'),
     ],
 )

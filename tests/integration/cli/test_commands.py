@@ -19,6 +19,7 @@ from router.domain.outbox import ItemState
 from router.pipeline.control import commands, serve, socket_path
 from router.plugin.testing import RecordingLog
 from router.storage.pollers import PollerKey, Taken, hold_all, keep, keep_failure, prepare, take
+from router.storage.refusals import accept_opt_out
 from router.storage.store import Commit, Tx
 from router.storage.tables import outbox
 from tests.integration.engine.harness import ANA, LUIS, Engine, opened, ref
@@ -612,6 +613,54 @@ async def test_a_takeover_names_what_it_stopped_and_what_it_could_not(run: Run, 
         "¡Hola!",
         "¿En qué puedo ayudar?",
     ]
+
+
+async def test_who_opted_out_is_let_in_and_the_thread_says_by_whom(run: Run, desk: Path) -> None:
+    async with closed_later(desk) as engine:
+        await engine.answer()
+        await engine.store.write(lambda tx: accept_opt_out(tx.connection, "main", str(ANA), tx.now))
+    words = ("conversations", "opt-in", str(ANA), "--by", "ana", "--because", "pidió volver")
+
+    before = (await shown(run, "conversations", "show", str(ANA))).out
+    done = await shown(run, *words)
+    after = (await shown(run, "conversations", "show", str(ANA))).out
+    as_json = (await shown(run, "conversations", "show", str(ANA), "--json")).json
+    again = await shown(run, *words)
+    nobody = await shown(run, "conversations", "opt-in", "tel:+570", "--because", "x")
+    silent = await shown(run, "conversations", "opt-in", str(ANA), "--because", " ")
+
+    assert "opted out     yes: nothing is begun with them" in before
+    assert (done.status, done.out) == (0, f"{ANA} may be written to again.\n")
+    assert "opted out" not in after
+    assert "opted in by ana: pidió volver" in after
+    (kept,) = as_json["opt_ins"]
+    assert (kept["by"], kept["because"]) == ("ana", "pidió volver")
+    assert (again.status, again.err) == (1, f"{ANA} has not opted out\n")
+    assert (nobody.status, silent.status) == (1, 2)
+
+
+async def test_a_customer_of_several_tenants_is_let_in_by_the_one_that_is_named(
+    run: Run, desk: Path
+) -> None:
+    async with closed_later(desk) as engine:
+
+        def leaves(tx: Tx) -> None:
+            for tenant in ("main", "acme"):
+                accept_opt_out(tx.connection, tenant, str(ANA), tx.now)
+
+        await engine.store.write(leaves)
+    words = ("conversations", "opt-in", str(ANA), "--by", "ana", "--because", "pidió volver")
+
+    unclear = await shown(run, *words)
+    named = await shown(run, *words, "--tenant", "acme")
+    # Now one is left.
+    clear = await shown(run, *words)
+    again = await shown(run, *words)
+
+    assert unclear.status == 2
+    assert "has opted out of several tenants (main, acme)" in unclear.err
+    assert (named.status, clear.status) == (0, 0)
+    assert (again.status, again.err) == (1, f"{ANA} has not opted out\n")
 
 
 async def test_what_has_not_been_worked_has_no_story_yet(run: Run, desk: Path) -> None:

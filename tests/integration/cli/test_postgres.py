@@ -132,3 +132,15 @@ def test_a_database_that_does_not_answer_is_said_to_be_away(
         error = capsys.readouterr().err
         assert "PostgreSQL" in error
         assert "Traceback" not in error
+
+
+def test_the_doctor_asks_whether_the_database_takes_anything(
+    run: Run, postgres: PostgresDatabase
+) -> None:
+    assert run("db", "migrate")[0] == 0
+
+    status, out, _ = run("doctor", "--json")
+
+    found = {each["check"]: each for each in json.loads(out)["checks"]}
+    assert (status, found["database"]["level"]) == (0, "ok")
+    assert found["database"]["says"].endswith("can be read and written.")

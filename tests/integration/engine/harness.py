@@ -20,7 +20,6 @@ from router.domain.identity import Address, lane_key, thread_key
 from router.domain.message import Author, Direction
 from router.domain.outbox import ItemKind, ItemState
 from router.plugin.testing import FakeClock
-from router.storage.migrating import ensure
 from router.storage.sqlite import SQLiteStore
 from router.storage.store import (
     IN,
@@ -39,10 +38,14 @@ from router.storage.store import (
     Work,
 )
 from router.storage.tables import conversation, inbox_event, lane, message, metadata, node, outbox
+from tests.databases import empty_sqlite
 from tests.postgres import PostgresServer
 
 ANA = Address("tel", "+573001234567")
 LUIS = Address("tel", "+573009876543")
+
+#: Seconds in which a worker is woken; one whose wake-up was lost looks by itself after five.
+BEFORE_LOOKING = 4.0
 
 #: How long a claim that finds nothing is watched.
 _GLANCE = 0.03
@@ -53,7 +56,8 @@ class SQLiteDatabase:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "router.db"
-        ensure(self.path)
+        if not self.path.exists():
+            empty_sqlite(self.path)
 
     async def open(self, clock: Clock) -> Store:
         return await SQLiteStore.open(self.path, clock)
@@ -245,7 +249,7 @@ class Engine:
     # --- working
 
     async def claim(self, limit: int = 100) -> list[Work]:
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             return await self.store.claim(limit)
 
     async def claim_one(self) -> Work:
@@ -253,7 +257,7 @@ class Engine:
         return work
 
     async def claim_items(self, kind: LaneKind = "out", limit: int = 100) -> list[Item]:
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             return await self.store.claim_items(kind, limit)
 
     async def claim_item(self, kind: LaneKind = "out") -> Item:

@@ -109,6 +109,9 @@ class Provider:
     :ivar scripts: the same for one instance alone, by its name; they come first.
     :ivar listing: what it lists as sent, or why it does not, look by look; then nothing.
     :ivar looked: what it was asked about, and since when.
+    :ivar answers: what models that call tools answer, one after the other; then ``answer``.
+    :ivar found: what is found by whoever looks something up.
+    :ivar slow: what looking something up waits for.
     """
 
     sent: list[tuple[str, str, str]] = field(default_factory=list)
@@ -118,6 +121,9 @@ class Provider:
     scripts: dict[str, list[Exception | None]] = field(default_factory=dict)
     listing: list[Sequence[str] | Exception] = field(default_factory=list)
     looked: list[tuple[str, datetime]] = field(default_factory=list)
+    answers: list[plugin.Completion] = field(default_factory=list)
+    found: plugin.ActionResult | None = None
+    slow: anyio.Event | None = None
     pause: anyio.Event | None = None
     answer: plugin.Completion = field(
         default_factory=lambda: plugin.Completion("Cuesta 5.", confidence=0.9, category="INFO")
@@ -192,6 +198,37 @@ class Script(plugin.AIBackend[NoConfig]):
         return self.provider.answer
 
 
+class Caller(Script):
+    """A backend that calls tools when it is told to."""
+
+    calls_tools = True
+
+    async def complete(self, prompt: plugin.Prompt) -> plugin.Completion:
+        answer = await super().complete(prompt)
+        return self.provider.answers.pop(0) if self.provider.answers else answer
+
+
+class Sought(plugin.ActionParams):
+    """What is looked up."""
+
+    query: str
+
+
+class Look(plugin.Action[NoConfig]):
+    """An action that only reads."""
+
+    provider: Provider
+    reads_only = True
+    repeat_is_harmless = True
+
+    async def run(self, call: plugin.ActionCall) -> plugin.ActionResult | None:
+        self.provider.done.append(call)
+        if self.provider.slow is not None:
+            await self.provider.slow.wait()
+        self.provider.next(self.context.name)
+        return self.provider.found
+
+
 class Note(plugin.Action[NoConfig]):
     """An action that is kept."""
 
@@ -207,7 +244,9 @@ def registry() -> Registry:
     kinds = Registry()
     kinds.channel("ledger", Ledger, config=NoConfig)
     kinds.ai_backend("script", Script, config=NoConfig)
+    kinds.ai_backend("caller", Caller, config=NoConfig)
     kinds.action("note", Note, config=NoConfig)
+    kinds.action("look", Look, config=NoConfig, params=Sought)
     return kinds
 
 

@@ -193,7 +193,7 @@ async def test_the_numbers_name_what_is_open(pipeline: Pipeline) -> None:
     await open_phone(pipeline)
     now = pipeline.engine.clock.now()
 
-    counted = await pipeline.engine.store.read(lambda it: numbers(it, "main", None, now))
+    counted = await pipeline.engine.store.read(lambda it: numbers(it, "main", None, now, {}))
     others = await pipeline.engine.store.read(lambda it: open_breakers(it, "acme"))
 
     assert counted["breakers"] == [

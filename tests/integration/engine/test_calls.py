@@ -146,7 +146,7 @@ async def test_a_call_of_somebody_unknown_opens_a_conversation_and_is_followed_u
     assert trace["plan"] == {
         "send": "template",
         "channel": "whatsapp",
-        "because": "hace más de 24 h que el cliente no escribe ahí: sale la plantilla",
+        "because": "the customer has not written there for 24 h: the template is sent",
         "cost": "template",
     }
     assert trace["decision"]["template"] == ["HX1"]
@@ -289,6 +289,43 @@ async def test_the_answer_to_the_follow_up_knows_the_call(pipeline: Pipeline) ->
     assert (known.id, known.summary, known.outcome) == ("conv_1", CALL.summary, "success")
     assert known.data == {"pedido": "A-17"}
     assert pipeline.texts()[-1] == "Cuesta 5."
+
+
+@pytest.mark.parametrize("first", ["call", "message"])
+async def test_the_name_that_a_call_gave_stays_whatever_the_profile_says(
+    pipeline: Pipeline, first: str
+) -> None:
+    async def named(profile: str) -> str:
+        said = plugin.MessageReceived(f"wa-{profile}", ANA, "hola", name=profile)
+        await pipeline.engine.accept(pipeline.engine.event(said, channel="whatsapp"))
+        await pipeline.settle()
+        (row,) = await pipeline.engine.rows(contact)
+        return str(row.name)
+
+    if first == "message":
+        assert await named("anita 🌸") == "anita 🌸"
+    await end(pipeline)
+    (row,) = await pipeline.engine.rows(contact)
+    assert row.name == "Ana"
+
+    assert await named("anita 🌺") == "Ana"
+    # In the same conversation or in a later one; a call may correct what a call said.
+    await end(pipeline, replace(CALL, id="conv_2", name="Ana Pérez"))
+    assert await named("anita") == "Ana Pérez"
+    await end(pipeline, replace(CALL, id="conv_3", name=None))
+    assert await named("a.") == "Ana Pérez"
+
+
+async def test_what_another_system_did_not_name_the_provider_names(pipeline: Pipeline) -> None:
+    await end(pipeline, replace(CALL, name=None, origin="api"), by="api")
+    said = plugin.MessageReceived("wa-1", ANA, "hola", name="anita")
+    await pipeline.engine.accept(pipeline.engine.event(said, channel="whatsapp"))
+    await pipeline.settle()
+    assert [row.name for row in await pipeline.engine.rows(contact)] == ["anita"]
+
+    await end(pipeline)
+
+    assert [row.name for row in await pipeline.engine.rows(contact)] == ["Ana"]
 
 
 async def test_a_replay_decides_about_a_call_as_it_was_decided(pipeline: Pipeline) -> None:

@@ -45,7 +45,8 @@ async def pipeline(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
 
 @pytest.fixture(params=list(DATABASES))
 async def hasty(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Pipeline]:
-    more = {"debounce": "0s", "tables": TABLES, "rules": RULES}
+    policy = 'while_owned = "draft"'
+    more = {"debounce": "0s", "policy": policy, "tables": TABLES, "rules": RULES}
     async with running(request.param, tmp_path, **more) as pipeline:
         yield pipeline
 

@@ -226,8 +226,7 @@ async def test_what_comes_late_of_a_lost_lease_postpones_nothing(engine: Engine)
 
 @settings(
     max_examples=20,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(plan=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3000)), max_size=16))
 async def test_any_traffic_keeps_both_limits_and_every_order(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from router import plugin
 from router.domain.event import MessageReceived
 from router.domain.message import Attachment
 from router.errors import Refused, Unavailable
+from router.storage.calls import show_call
 from router.storage.store import NewEvent
 from router.storage.tables import inbox_event, media, message, outbox
 from tests.integration.engine.harness import ANA, DATABASES
@@ -261,3 +263,84 @@ async def test_items_say_what_they_are_about(pipeline: Pipeline) -> None:
         ("transcribe", "assistant", "done"),
     ]
     assert json.loads(rows[0].body)["message_seq"] == 1
+
+
+MP3 = b"ID3\x04" + b"la llamada"
+CALL = plugin.CallEnded(
+    id="conv_1",
+    party=ANA,
+    summary="Quiere la factura",
+    recording=Attachment(kind="audio", url="https://files/call", content_type="audio/mpeg"),
+)
+
+
+async def _recorded(pipeline: Pipeline, event: plugin.CallEnded = CALL) -> Attachment:
+    """Let a call be over; give what is known of its recording."""
+    await _receive(pipeline, pipeline.engine.event(event))
+    kept = await pipeline.engine.store.read(lambda it: show_call(it, "main", event.id))
+    assert kept.recording is not None
+    return kept.recording
+
+
+async def test_a_recording_is_kept_with_its_call_where_it_is_wanted(pipeline: Pipeline) -> None:
+    cloud = Cloud(pipeline)
+    pipeline.can("phone", fetch=True, recordings=True)
+    cloud.files["https://files/call"] = [Unavailable("not yet"), plugin.File("audio/mpeg", MP3)]
+
+    waiting = await _recorded(pipeline)
+    await pipeline.pass_time(10)
+    kept = await pipeline.engine.store.read(lambda it: show_call(it, "main", "conv_1"))
+
+    assert (waiting.digest, waiting.url) == (None, "https://files/call")
+    assert kept.recording is not None
+    assert (kept.recording.size, kept.recording.content_type) == (len(MP3), "audio/mpeg")
+    (row,) = await pipeline.engine.rows(media)
+    assert row.digest == kept.recording.digest
+    # Nobody writes down what is said in it: the call has its transcript.
+    assert [row.kind for row in await pipeline.engine.rows(outbox)] == ["fetch"]
+    outcomes = [(row.type, row.outcome) for row in await pipeline.engine.rows(inbox_event)]
+    assert outcomes[-1] == ("file", "recorded")
+
+
+async def test_a_recording_is_left_where_it_is_unless_it_is_wanted(pipeline: Pipeline) -> None:
+    Cloud(pipeline)
+
+    left = await _recorded(pipeline)
+
+    assert (left.url, left.digest, left.problem) == ("https://files/call", None, None)
+    assert await pipeline.engine.rows(outbox) == []
+    assert await pipeline.engine.rows(media) == []
+
+
+async def test_a_recording_that_only_a_later_report_names_is_kept(pipeline: Pipeline) -> None:
+    cloud = Cloud(pipeline)
+    pipeline.can("phone", fetch=True, recordings=True)
+    cloud.files["https://files/call"] = [plugin.File("audio/mpeg", MP3)]
+    told = replace(CALL, recording=None, origin="api")
+    await _receive(pipeline, pipeline.engine.event(told, channel="api"))
+    await pipeline.pass_time(25 * 3600)  # by now the conversation is closed
+
+    kept = await _recorded(pipeline)
+
+    assert kept.size == len(MP3)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "why"),
+    [
+        (plugin.File("audio/mpeg", MP3 + b"x" * 1000), "the file has more than 1,000 bytes"),
+        (plugin.File("audio/mpeg", PDF), "called 'audio/mpeg', and its bytes say"),
+        (Refused("gone"), "gone"),
+    ],
+)
+async def test_a_recording_that_cannot_be_kept_says_why(
+    pipeline: Pipeline, outcome: plugin.File | Exception, why: str
+) -> None:
+    cloud = Cloud(pipeline)
+    pipeline.can("phone", fetch=True, recordings=True)
+    cloud.files["https://files/call"] = [outcome]
+
+    kept = await _recorded(pipeline)
+
+    assert kept.digest is None
+    assert why in (kept.problem or "")

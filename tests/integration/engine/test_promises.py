@@ -203,7 +203,7 @@ async def test_slow_models_keep_no_action_waiting(pipeline: Pipeline) -> None:
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(pipeline.deliverer.run, "job")
-        with anyio.fail_after(10):
+        with anyio.fail_after(40):
             await _until(lambda: len(pipeline.provider.asked) == 128)
             await _say(pipeline, "abogado")
             await _until(lambda: bool(pipeline.provider.done))

@@ -83,7 +83,8 @@ then = { tag = "sad", ignore = "x" }
 
 @asynccontextmanager
 async def ruled(name: str, folder: Path) -> AsyncIterator[Pipeline]:
-    async with running(name, folder, debounce="0s", rules=RULES) as pipeline:
+    policy = 'while_owned = "draft"'
+    async with running(name, folder, debounce="0s", policy=policy, rules=RULES) as pipeline:
         yield pipeline
 
 

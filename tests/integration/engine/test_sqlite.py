@@ -82,7 +82,7 @@ async def test_a_reader_that_takes_its_time_holds_no_writer_up(engine: Engine) -
     async with anyio.create_task_group() as tasks:
         for _ in range(5):
             tasks.start_soon(engine.store.read, slow)
-        with anyio.fail_after(2):
+        with anyio.fail_after(20):
             await engine.accept(engine.said())
 
     assert await engine.store.read(slow) == 2
@@ -472,14 +472,14 @@ async def test_a_page_is_told_what_was_committed(engine: Engine) -> None:
 
     await engine.answer("hola", "uno")
     thread = (await engine.conversation()).id
-    with anyio.fail_after(1):
+    with anyio.fail_after(20):
         assert await anext(changes) == Change("main", thread)
     await engine.send(await engine.claim_item())
-    with anyio.fail_after(1):
+    with anyio.fail_after(20):
         assert await anext(changes) == Change("main", thread)
 
     changes.close()
-    with anyio.fail_after(1):
+    with anyio.fail_after(20):
         async for _ in changes:
             pass
 
@@ -505,7 +505,7 @@ async def test_closing_the_store_ends_every_subscription(engine: Engine) -> None
     changes = engine.store.subscribe()
     await engine.store.close()
 
-    with anyio.fail_after(1), pytest.raises(StopAsyncIteration):
+    with anyio.fail_after(20), pytest.raises(StopAsyncIteration):
         await anext(changes)
 
 

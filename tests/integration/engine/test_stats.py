@@ -175,7 +175,7 @@ async def test_postgresql_counts_with_the_same_statements(postgres: PostgresData
             ],
         )
         connection.commit()
-        return numbers(connection, "main", now - timedelta(hours=1), now)
+        return numbers(connection, "main", now - timedelta(hours=1), now, {})
 
     try:
         async with database.connect() as connection:

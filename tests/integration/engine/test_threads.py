@@ -11,7 +11,7 @@ from router.domain.outbox import ItemState
 from router.storage import ready
 from router.storage.store import AttemptResult, NewEvent, Start
 from router.storage.tables import contact, conversation, decision, inbox_event, lane, outbox
-from tests.integration.engine.harness import ANA, LUIS, Engine, ref
+from tests.integration.engine.harness import ANA, BEFORE_LOOKING, LUIS, Engine, ref
 
 SOON = timedelta(seconds=2)
 
@@ -180,7 +180,7 @@ async def test_a_waiting_claim_is_woken_by_the_next_event(engine: Engine) -> Non
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(wait)
         await anyio.sleep(0.02)
-        with anyio.fail_after(1):
+        with anyio.fail_after(BEFORE_LOOKING):
             await engine.accept(engine.said())
 
     assert [work.ref for work in found] == [ref(1)]
@@ -317,12 +317,12 @@ async def test_what_was_claimed_and_released_is_claimed_again_at_once(engine: En
     await engine.accept(engine.said())
     await engine.store.release(await engine.claim())
 
-    with anyio.fail_after(1):
+    with anyio.fail_after(BEFORE_LOOKING):
         assert (await engine.claim_one()).ref == ref(1)
 
     await engine.answer("hola", "respuesta", who=LUIS)
     await engine.store.release([await engine.claim_item()])
-    with anyio.fail_after(1):
+    with anyio.fail_after(BEFORE_LOOKING):
         assert (await engine.claim_item()).attempt == 0
 
 

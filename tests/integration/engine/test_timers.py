@@ -8,7 +8,7 @@ import anyio
 from router.domain.host_event import TimerFired
 from router.storage.store import NewTimer
 from router.storage.tables import inbox_event, timer
-from tests.integration.engine.harness import Engine, ref
+from tests.integration.engine.harness import BEFORE_LOOKING, Engine, ref
 
 SOON = timedelta(seconds=2)
 
@@ -129,7 +129,7 @@ async def test_many_due_timers_fire_in_the_order_of_their_moments(engine: Engine
 async def test_who_waits_for_timers_is_woken_by_one_that_is_due_sooner(engine: Engine) -> None:
     await engine.store.fire_timers()
 
-    with anyio.fail_after(1):
+    with anyio.fail_after(BEFORE_LOOKING):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(engine.store.wait_timers)
             await anyio.sleep(0.02)

@@ -257,15 +257,37 @@ async def test_a_bot_answer_that_waits_is_withdrawn_by_an_echo(hasty: Pipeline) 
     assert hasty.texts() == []
 
 
-async def test_while_a_person_owns_it_an_answer_becomes_a_draft(hasty: Pipeline) -> None:
-    engine = hasty.engine
-    await engine.accept(engine.echoed("Hola, soy Eva."))
-    await _say(hasty, "¿cuál es el horario?")
+@pytest.mark.parametrize("database", list(DATABASES))
+@pytest.mark.parametrize(
+    "policy, drafts",
+    [("", []), ('while_owned = "draft"', ["De 8 a 18.", "Cuesta 5."])],
+)
+async def test_while_a_person_owns_it_an_answer_becomes_a_draft_where_that_is_wanted(
+    tmp_path: Path, database: str, policy: str, drafts: list[str]
+) -> None:
+    async with running(database, tmp_path, debounce="0s", policy=policy) as pipeline:
+        engine = pipeline.engine
+        await engine.accept(engine.echoed("Hola, soy Eva."))
+        await _say(pipeline, "¿cuál es el horario?")
+        await pipeline.settle()
+        await _say(pipeline, "¿cuánto cuesta?")
+        await pipeline.settle()
+
+        assert pipeline.texts() == []
+        assert sorted(row.text for row in await engine.rows(draft)) == sorted(drafts)
+        assert len(pipeline.provider.asked) == (1 if drafts else 0)
+
+
+async def test_nobody_asks_a_model_after_an_escalation(hasty: Pipeline) -> None:
+    await _say(hasty, "llamo a mi abogado")
+    await hasty.settle()
+    await _say(hasty, "¿cuánto cuesta?", "clasifica esto")
     await hasty.settle()
 
-    assert hasty.texts() == []
-    (kept,) = await engine.rows(draft)
-    assert kept.text == "De 8 a 18."
+    assert hasty.texts() == ["Ya le escribe una persona."]
+    assert hasty.provider.asked == []
+    assert await hasty.engine.rows(draft) == []
+    assert await _outcomes(hasty) == ["message: escalate", "message: ignore", "message: ignore"]
 
 
 async def test_a_restart_between_any_two_steps_changes_nothing(pipeline: Pipeline) -> None:

@@ -187,7 +187,12 @@ async def test_a_stricter_mode_holds_every_answer_of_a_model_back(
 
     now = replayed(
         found,
-        another(lived_here, tmp_path, policy=('mode = "autopilot"', 'mode = "assisted"')),
+        another(
+            lived_here,
+            tmp_path,
+            # Drafts beside a person would ask the model about more than was recorded.
+            policy=('mode = "autopilot"', 'mode = "assisted"\nwhile_owned = "notify"'),
+        ),
     )
 
     assert told(now) == ["4 more careful: reply ((default)) -> draft ((default))"]

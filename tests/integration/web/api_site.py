@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from router.pipeline.acts import perform
 from router.storage.store import Tx
-from router.storage.tables import inbox_event, outbox
+from router.storage.tables import contact, inbox_event, outbox
 from router.web.api.app import resources
 from router.web.api.endpoints import Endpoint
 from tests.integration.web.daemon import CONFIG, Daemon, running
@@ -38,6 +38,8 @@ class Things:
     escalation: str = ""
     event: str = ""
     item: str = ""
+    call: str = ""
+    batch: str = ""
 
 
 @dataclass
@@ -98,6 +100,11 @@ class Site:
         statement = sa.update(outbox).where(outbox.c.id == item).values(state="unknown")
         await self.write(lambda tx: tx.connection.execute(statement))
 
+    async def opt_out(self, address: str, tenant: str) -> None:
+        """Let a customer want no more messages."""
+        statement = sa.update(contact).where(contact.c.tenant == tenant, contact.c.key == address)
+        await self.write(lambda tx: tx.connection.execute(statement.values(opted_out=True)))
+
     async def give_up(self, event: str) -> None:
         """Make an event a dead letter."""
         lane, _, seq = event.rpartition("#")
@@ -109,6 +116,55 @@ class Site:
         )
         await self.write(lambda tx: tx.connection.execute(statement.values(dead_at=tx.now)))
 
+    async def called(self, things: Things, tenant: str = "main") -> None:
+        """Let another system have called a customer."""
+        things.call = f"call-{next(self.numbers)}"
+        body = {"phone_number": things.address[4:], "conversation_id": things.call}
+        async with self.client(tenant) as client:
+            (await client.post("conversations/start-post-call", json=body)).raise_for_status()
+            with anyio.fail_after(30):
+                while (await client.get(f"calls/{things.call}")).is_error:  # noqa: ASYNC110
+                    await anyio.sleep(0.02)
+
+    async def dialled(self, things: Things, tenant: str = "main") -> str:
+        """Let a batch of calls be taken by its provider; give the provider's id."""
+        number = f"+57301{next(self.numbers):07}"
+        async with self.client(tenant) as client:
+            body = {"recipients": [{"phone_number": number}], "name": "Noviembre"}
+            made = (await client.post("call-batches", json=body)).raise_for_status()
+            things.batch = made.json()["batch"]["id"]
+            with anyio.fail_after(30):
+                while True:
+                    batch = (await client.get(f"call-batches/{things.batch}")).json()
+                    if batch["batch"] is not None:
+                        return str(batch["batch"])
+                    await anyio.sleep(0.02)
+
+
+#: An action that begins batches of calls, and calls nobody.
+DIALER = """
+from router import plugin
+
+router_api = (1, 1)
+
+
+class DialParams(plugin.ActionParams):
+    name: str = ""
+    recipients: list[dict[str, object]] = []
+    at: str | None = None
+    cancel: str | None = None
+
+
+class Dialer(plugin.Action[plugin.NoConfig]):
+    async def run(self, call):
+        return plugin.ActionResult("batch", {}, f"btcal_{call.id}")
+
+
+@plugin.hookimpl
+def router_register(registry):
+    registry.action("dialer", Dialer, config=plugin.NoConfig, params=DialParams)
+"""
+
 
 @asynccontextmanager
 async def opened(
@@ -118,5 +174,8 @@ async def opened(
     config = (
         CONFIG if database is None else CONFIG.replace("sqlite+aiosqlite:///router.db", database)
     )
+    (folder / "dialer.py").write_text(DIALER)
+    config = config.replace("[router]", '[router]\nplugins = ["dialer.py"]')
+    config += '\n[actions.dial]\ntype = "dialer"\n'
     async with running(folder, engine=engine, config=config) as daemon:
         yield Site(daemon)

@@ -15,6 +15,7 @@ from router.plugin.loading import load_plugins
 from router.settings.loading import load_settings, plugin_files
 from router.web.app import build_app
 from router.web.server import listen, serve
+from tests.databases import empty_sqlite
 from tests.unit.web.world import SilentLog
 
 CONFIG = """
@@ -117,6 +118,8 @@ async def running(
     (folder / "rules.toml").write_text(RULES)
     (folder / "articles").mkdir()
     (folder / "articles" / "envios.md").write_text(ARTICLE)
+    if "///router.db" in config:
+        empty_sqlite(folder / "router.db")
     registry = load_plugins(plugin_files(folder / "router.toml"))
     settings = load_settings(folder / "router.toml", registry, run=True)
     async with open_store(settings) as store, Router(settings, store, log=SilentLog()) as router:

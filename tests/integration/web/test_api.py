@@ -97,6 +97,34 @@ async def test_a_persons_message_makes_the_conversation_theirs(site: Site) -> No
         assert (lines[0]["id"], outbox_item["state"]) == (item, "done")
 
 
+async def test_a_persons_files_are_listed_with_their_text(site: Site) -> None:
+    url = "https://shop.example/precios.pdf"
+    async with site.client() as client:
+        things = await site.said(DRAFT)
+        path = f"conversations/{things.conversation}/messages"
+
+        said = await client.post(path, json={"text": "Tome.", "media": [url], "by": "ana"})
+        _, file = said.json()["items"]
+        await sent(site, client, things.conversation)
+        lines = (await client.get(path)).json()["items"]
+        outbox_item = (await client.get(f"outbox/{file}")).json()
+        refused = await client.post(path, json={"text": "x", "media": ["https://localhost/a"]})
+
+        assert (said.status_code, said.json()["note"]) == (202, None)
+        assert sorted(
+            (it["text"], [each["name"] for each in it["attachments"]]) for it in lines
+        ) == [
+            ("", ["precios.pdf"]),
+            ("Tome.", []),
+            (DRAFT, []),
+        ]
+        assert (outbox_item["kind"], outbox_item["text"]) == ("message", url)
+        assert problem(refused, 409)["detail"] == (
+            'The file "https://localhost/a" cannot be sent: "localhost" is not on the public '
+            "internet, where the provider fetches it."
+        )
+
+
 async def test_a_conversation_is_taken_handed_back_and_closed(site: Site) -> None:
     async with site.client() as client:
         things = await site.said(DRAFT)

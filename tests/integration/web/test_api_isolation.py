@@ -69,6 +69,9 @@ CASES = {
         other={"client_name": "Ana"},
     ),
     ("POST", "/conversations/{id}/close"): Case(of("conversations/{conversation}/close")),
+    ("POST", "/conversations/{id}/opt-in"): Case(
+        of("conversations/{address}/opt-in"), body={"because": "asked for it"}, before="opt_out"
+    ),
     ("GET", "/drafts"): Case(of("drafts?conversation={conversation}"), by_name=False),
     ("GET", "/drafts/{id}"): Case(of("drafts/{draft}")),
     ("POST", "/drafts/{id}/approve"): Case(of("drafts/{draft}/approve"), body={"text": "No."}),
@@ -93,6 +96,16 @@ CASES = {
     ("POST", "/outbox/{id}/resolve"): Case(
         of("outbox/{item}/resolve"), (REPLY,), {"verdict": "sent"}, before="lose"
     ),
+    ("GET", "/calls"): Case(of("calls?conversation={conversation}"), before="call", by_name=False),
+    ("GET", "/calls/{id}"): Case(of("calls/{call}"), before="call"),
+    ("GET", "/call-batches"): Case(of("call-batches"), before="dial", by_name=False),
+    ("GET", "/call-batches/{id}"): Case(of("call-batches/{batch}"), before="dial"),
+    ("POST", "/call-batches"): Case(
+        of("call-batches"),
+        body={"recipients": [{"phone_number": "+573009999999"}]},
+        by_name=False,
+    ),
+    ("POST", "/call-batches/{id}/cancel"): Case(of("call-batches/{batch}/cancel"), before="dial"),
     ("GET", "/stats"): Case(of("stats"), by_name=False),
     ("GET", "/status"): Case(of("status"), by_name=False),
     ("GET", "/token"): Case(of("token"), by_name=False),
@@ -117,6 +130,12 @@ async def prepared(site: Site, case: Case, tenant: str = "clinica") -> Things:
         async with site.client(tenant) as client:
             path = f"conversations/{things.conversation}/take"
             (await client.post(path)).raise_for_status()
+    elif case.before == "call":
+        await site.called(things, tenant)
+    elif case.before == "dial":
+        await site.dialled(things, tenant)
+    elif case.before == "opt_out":
+        await site.opt_out(things.address, tenant)
     elif case.before == "give_up":
         await site.give_up(things.event)
     elif case.before == "lose":
@@ -156,6 +175,8 @@ async def test_nobody_reaches_what_is_another_tenants(site: Site) -> None:
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_each_route_wants_a_token_and_its_scope(site: Site) -> None:
     things = await site.said(REPLY, DRAFT, TICKET, ESCALATION)
+    await site.called(things)
+    await site.dialled(things)
     tokens: dict[str, str] = {}
     async with site.daemon.client("203.0.113.7") as client:
         client.base_url = client.base_url.join("/api/v1/")

@@ -57,7 +57,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         )
         for number, text in enumerate(("reembolso", "horario", "factura", "mi abogado")):
             body = {"id": str(number), "from": f"+57300000000{number}", "text": text}
-            httpx.post(f"{daemon.url}/hooks/phone", json=body).raise_for_status()
+            httpx.post(f"{daemon.url}/hooks/phone", json=body, timeout=30).raise_for_status()
         yield Site(daemon.url, made["text"])
 
 

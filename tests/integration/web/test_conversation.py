@@ -19,6 +19,7 @@ from router.domain.decision import DraftRequest
 from router.pipeline.acts import perform
 from router.pipeline.surroundings import Configured
 from router.storage.drafts import open_draft
+from router.storage.refusals import accept_opt_out
 from router.storage.store import EventRef, Tx
 from router.storage.tables import conversation, link, message
 from tests.integration.web.daemon import CONFIG, Daemon, running
@@ -53,7 +54,7 @@ class World:
 
     async def notices(self, number: int = 1) -> list[dict[str, Any]]:
         """Wait for so many notices; give what each said."""
-        for _ in range(500):
+        for _ in range(2000):
             if len(self.pager.log) >= number:
                 break
             await anyio.sleep(0.02)
@@ -144,6 +145,21 @@ async def test_notice_of_an_escalation_leads_to_its_conversation(world: World) -
         assert words in page.text
     assert page.text.index("¿Qué horario") < page.text.index("Abrimos de lunes")
     assert page.text.index("¿Qué horario") < page.text.index("&lt;b&gt;")
+
+
+async def test_page_says_who_let_a_customer_in_again(world: World) -> None:
+    path = await world.called()
+    await world.write(lambda tx: accept_opt_out(tx.connection, "main", f"tel:{ANA}", tx.now))
+
+    before = (await world.get(path)).text
+    await world.act("conversations.opt_in", id=f"tel:{ANA}", because="pidió <volver>")
+    after = (await world.get(path)).text
+
+    assert "no quiere mensajes" in before
+    assert "data-opt-in" not in before
+    assert "no quiere mensajes" not in after
+    assert "Se le puede volver a escribir, según luis" in after
+    assert "pidió &lt;volver&gt;" in after
 
 
 async def calls_by_link(world: World) -> dict[str, str]:

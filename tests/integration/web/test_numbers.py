@@ -42,7 +42,7 @@ async def say(client: httpx.AsyncClient, id: str, text: str, path: str = "phone"
 
 async def until(daemon: Daemon, **events: int) -> None:
     """Wait until so many decisions of each outcome are on disk, and nothing is left to send."""
-    with anyio.fail_after(10):
+    with anyio.fail_after(40):
         while True:
             answer = await stats(daemon)
             settled = set(answer["outbox"].get("message", {})) <= {"done"}
@@ -148,7 +148,7 @@ async def test_what_the_process_counted_is_scraped(daemon: Daemon) -> None:
 async def test_provider_that_is_away_is_counted_by_its_code(daemon: Daemon) -> None:
     async with daemon.client() as client:
         await say(client, "1", "mi abogado les escribirá")
-        with anyio.fail_after(10):
+        with anyio.fail_after(40):
             while True:
                 found = await scrape(client)
                 errors = found.get(
@@ -246,7 +246,7 @@ async def test_a_breaker_that_is_open_is_seen_everywhere(daemon: Daemon) -> None
     pager.breaker.after = 1
     async with daemon.client() as client:
         await say(client, "1", "mi abogado les escribirá")
-        with anyio.fail_after(20):
+        with anyio.fail_after(40):
             while True:
                 opened = (await stats(daemon))["breakers"]
                 if opened:

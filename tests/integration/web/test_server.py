@@ -30,7 +30,7 @@ async def test_sender_of_too_much_is_told_so(
         for start in range(0, size, 65536):
             yield b"x" * min(65536, size - start)
 
-    async with httpx.AsyncClient(base_url=daemon.url) as client:
+    async with httpx.AsyncClient(base_url=daemon.url, timeout=30) as client:
         body = b"x" * size if announced else chunks()
         response = await client.post("/hooks/phone", content=body)
 
@@ -38,7 +38,7 @@ async def test_sender_of_too_much_is_told_so(
 
 
 async def test_health_is_told_over_a_socket(daemon: Daemon) -> None:
-    async with httpx.AsyncClient(base_url=daemon.url) as client:
+    async with httpx.AsyncClient(base_url=daemon.url, timeout=30) as client:
         ready = await client.get("/health/ready")
         head = await client.head("/health/live")
         daemon.router.draining = True
@@ -51,10 +51,10 @@ async def test_health_is_told_over_a_socket(daemon: Daemon) -> None:
 
 @pytest.mark.parametrize("engine", ["hypercorn", "uvicorn"])
 async def test_server_stops_though_a_page_is_open(tmp_path: Path, engine: str) -> None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(40):
         async with (
             running(tmp_path, engine=engine) as daemon,
-            httpx.AsyncClient(base_url=daemon.url, timeout=10) as client,
+            httpx.AsyncClient(base_url=daemon.url, timeout=40) as client,
             client.stream("GET", "/simulator/live") as stream,
         ):
             chunks = stream.aiter_bytes()

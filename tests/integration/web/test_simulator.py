@@ -36,7 +36,7 @@ async def messages(
 ) -> Messages:
     """Ask for a customer's messages until they are as they should be."""
     found: Messages = []
-    with anyio.move_on_after(10):
+    with anyio.move_on_after(40):
         while True:
             response = await client.get("/simulator/messages", params=ANA_IN_A_QUERY | query)
             assert response.status_code == 200
@@ -388,7 +388,7 @@ async def test_message_that_waits_has_no_decision_until_its_turn_is_decided(
 async def test_open_page_is_told_of_what_concerns_it_and_of_nothing_else(tmp_path: Path) -> None:
     async with (
         running(tmp_path, engine="hypercorn") as daemon,
-        httpx.AsyncClient(base_url=daemon.url, timeout=10) as client,
+        httpx.AsyncClient(base_url=daemon.url, timeout=40) as client,
         client.stream("GET", "/simulator/live", params=ANA_IN_A_QUERY) as stream,
     ):
         assert stream.headers["content-type"].startswith("text/event-stream")

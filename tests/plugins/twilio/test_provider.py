@@ -33,7 +33,7 @@ PATH = f"/2010-04-01/Accounts/{ACCOUNT}"
 SENDER = "whatsapp:+14155550199"
 ANA = plugin.Address("tel", "+5491155550100")
 BEA = plugin.Address("bsuid", "AR.13491208655302741918")
-PATIENCE = 0.4
+PATIENCE = 20.0
 
 Trouble: TypeAlias = Callable[[], Response | None]
 
@@ -117,7 +117,7 @@ class FakeTwilio:
         return _json({"sid": ACCOUNT, "status": self.account_status, "auth_token": TOKEN})
 
     def never_answer(self) -> Response | None:
-        self.released.wait(5)
+        self.released.wait(30)
         return None
 
     @staticmethod
@@ -165,11 +165,11 @@ def _config(url: str, **changes: Any) -> TwilioConfig:
 
 
 @asynccontextmanager
-async def living(config: TwilioConfig) -> AsyncIterator[TwilioWhatsApp]:
+async def living(config: TwilioConfig, timeout: float = PATIENCE) -> AsyncIterator[TwilioWhatsApp]:
     """Give the channel over the HTTP client that it has in the daemon."""
     log = RecordingLog()
     context = HostContext(
-        name="whatsapp", log=log, public_url="https://desk.example", timeout=PATIENCE
+        name="whatsapp", log=log, public_url="https://desk.example", timeout=timeout
     )
     channel = TwilioWhatsApp(config, context)
     try:
@@ -248,7 +248,8 @@ async def test_what_was_taken_though_the_answer_was_lost_is_found(
         }[how]
     ]
     since = _since()
-    async with living(_config(twilio.url)) as channel:
+    timeout = 2.0 if how == "never answers" else PATIENCE
+    async with living(_config(twilio.url), timeout) as channel:
         error = await _failing(channel, _hello())
         found = await channel.find_sent(_hello(), since)
     twilio.released.set()

@@ -1,5 +1,6 @@
 """Templates are listed by Twilio's Content API, page by page, with their approval."""
 
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -11,7 +12,7 @@ from router.plugin.testing import FakeContext
 from router_twilio import TwilioConfig, TwilioWhatsApp
 
 URL = "https://content.twilio.com/v1/ContentAndApprovals"
-ONE = {
+ONE: dict[str, Any] = {
     "sid": "HXaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     "account_sid": "AC1",
     "friendly_name": "Seguimiento",
@@ -34,6 +35,7 @@ INFO = TemplateInfo(
     status="approved",
     category="utility",
     variables=frozenset({"1", "2"}),
+    in_window=True,
 )
 
 
@@ -81,6 +83,14 @@ async def ask(*replies: httpx.Response) -> tuple[Any, list[str]]:
                 variables=frozenset({"nome"}),
                 reason="promotional",
             ),
+        ),
+        (
+            {**ONE, "types": {**ONE["types"], "twilio/call-to-action": {"body": "x"}}},
+            replace(INFO, variables=frozenset({"1", "2"}), in_window=False),
+        ),
+        (
+            {**ONE, "types": {"twilio/list-picker": {}}, "variables": None},
+            replace(INFO, variables=frozenset()),
         ),
     ],
 )

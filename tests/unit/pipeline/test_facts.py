@@ -53,7 +53,7 @@ CONTACT = Contact(
     name="Ana",
     language="pt",
     tags=frozenset({"vip"}),
-    attributes={"city": "Cali"},
+    attributes=memory.naming({"city": "Cali"}),
 )
 THREAD = Conversation(
     id="t1",
@@ -220,8 +220,9 @@ def test_a_message_is_told_as_it_is(path: str, value: object) -> None:
 
 
 def test_what_the_router_remembers_is_no_attribute() -> None:
-    assert {path for path in _facts("message").values if path.startswith("conversation.attr")} == {
-        "conversation.attribute.order"
+    assert {path for path in _facts("message").values if ".attribute" in path} == {
+        "contact.attribute.city",
+        "conversation.attribute.order",
     }
 
 

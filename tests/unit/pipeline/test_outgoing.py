@@ -3,10 +3,12 @@
 import json
 from itertools import count
 
+import pytest
+
 from router.domain.identity import Address
 from router.domain.message import Attachment, Author, OutboundMessage, Template
 from router.domain.outbox import ItemKind
-from router.pipeline.outgoing import message_items, outbound_message
+from router.pipeline.outgoing import file_items, message_items, outbound_message
 
 ANA = Address("tel", "+5213312345678")
 PHOTO = Attachment(kind="image", url="https://example.org/a.jpg")
@@ -48,6 +50,51 @@ def test_a_long_text_becomes_several_items_each_with_its_line() -> None:
         Author.PERSON,
     )
     assert (line.direction, line.status, line.attachments) == ("out", "queued", (PHOTO,))
+
+
+def test_each_file_is_a_message_of_its_own_without_a_text() -> None:
+    brochure = Attachment(kind="document", url="https://example.org/b.pdf", name="b.pdf")
+    numbers = count(1)
+
+    pairs = file_items(
+        [PHOTO, brochure],
+        tenant="main",
+        channel="whatsapp",
+        recipient=ANA,
+        author=Author.RULE,
+        ids=lambda: f"id-{next(numbers)}",
+    )
+
+    assert [outbound_message(item.id, item.body) for item, _ in pairs] == [
+        OutboundMessage(id="id-1", recipient=ANA, media=(PHOTO,)),
+        OutboundMessage(id="id-2", recipient=ANA, media=(brochure,)),
+    ]
+    assert [(line.id, line.text, line.attachments) for _, line in pairs] == [
+        ("id-1", "", (PHOTO,)),
+        ("id-2", "", (brochure,)),
+    ]
+    assert {item.lane for item, _ in pairs} == {"main/whatsapp/tel:+5213312345678"}
+    assert {item.kind for item, _ in pairs} == {ItemKind.MESSAGE}
+    assert {(line.direction, line.status, line.channel) for _, line in pairs} == {
+        ("out", "queued", "whatsapp")
+    }
+
+
+@pytest.mark.parametrize("own_echoes, compared", [(False, PHOTO.url), (True, "")])
+def test_what_echoes_of_a_file_are_compared_with_is_not_said(
+    own_echoes: bool, compared: str
+) -> None:
+    ((item, line),) = file_items(
+        [PHOTO],
+        tenant="main",
+        channel="whatsapp",
+        recipient=ANA,
+        author=Author.RULE,
+        own_echoes=own_echoes,
+    )
+
+    assert json.loads(item.body)["text"] == compared
+    assert (outbound_message(item.id, item.body).text, line.text) == ("", "")
 
 
 def test_a_template_is_never_cut() -> None:

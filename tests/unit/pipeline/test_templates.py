@@ -1,5 +1,7 @@
 """The rules' templates are compared with what the provider has approved."""
 
+from typing import Any
+
 import pytest
 
 from router.pipeline.templates import compared
@@ -16,9 +18,9 @@ def template(ref: str | dict[str, str] = "HX1", *variables: str) -> dict[str, Ap
 
 
 def listed(
-    ref: str = "HX1", status: str = "approved", *variables: str, **more: str
+    ref: str = "HX1", status: str = "approved", *variables: str, **more: Any
 ) -> TemplateInfo:
-    values = {"name": "aviso", "language": "es", **more}
+    values: dict[str, Any] = {"name": "aviso", "language": "es", **more}
     return TemplateInfo(ref=ref, status=status, variables=frozenset(variables), **values)
 
 
@@ -48,6 +50,7 @@ def listed(
             ['it is for the language "pt" here, and for "es" at the provider'],
         ),
         (template({"pt-BR": "HX1"}), [listed(language="pt_BR")], []),
+        (template(), [listed("aviso/es", aliases=frozenset({"HX1"}))], []),
         (
             template("HX1", "2"),
             [listed("HX1", "approved", "1")],

@@ -43,6 +43,7 @@ HOLDS = """
 text.words = "factura"
 text.words = ["nada", "señor nandu"]
 text.words = "hola quiero"
+text.words = "hola kiero"
 text.all_words = ["factura", "hola"]
 text.lexicon = "docs"
 text.lexicon = ["other", "docs"]
@@ -112,6 +113,9 @@ unless.channel = "whatsapp"
 
 FAILS = """
 text.words = "factur"
+text.contains = "faktura"
+text.matches = "faktura"
+text = { words = "FAKTURA", exact = true }
 text.all_words = ["factura", "nada"]
 text.lexicon = "other"
 text.contains = "nada"

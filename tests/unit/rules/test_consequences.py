@@ -236,6 +236,75 @@ def test_a_reply_by_template_is_in_the_contacts_language(
     assert reading.trace["triage"][0][2] == ["reply with the template hello"]
 
 
+STAND_INS = (
+    TEMPLATED.replace("[template.hello]", '[template.hello]\ninstead = "short"')
+    + """
+[template.short]
+ref = "HX3"
+text = "Hola {{1}}"
+instead = "bare"
+
+[template.bare]
+ref = "HX4"
+text = "Hola"
+"""
+)
+
+
+def test_a_template_brings_what_stands_in_for_it_filled_in(rules_of: Rules) -> None:
+    reading = read(rules_of(STAND_INS), Policy(), facts(contact__name="Ana"))
+
+    assert reading.decision is not None
+    bare = Reply(text="Hola", template=Template("HX4"))
+    short = Reply(text="Hola Ana", template=Template("HX3", {"1": "Ana"}), instead=bare)
+    (reply,) = reading.decision.replies
+    assert reply.template == Template("HX1", {"1": "Ana", "2": "Eva"})
+    assert reply.instead == short
+
+
+@pytest.mark.parametrize(
+    "instead, problem",
+    [
+        ("shrot", 'no template "shrot" in the rules files. Did you mean "short"?'),
+        ("hello", "this leads back to where it began: hello → hello. Leave it out of one of them."),
+        (
+            "back",
+            "this leads back to where it began: hello → back → hello. Leave it out of one of them.",
+        ),
+        (
+            "more",
+            (
+                '"more" has variables that "hello" has not: "3". Name a template that takes the '
+                "same variables, or fewer."
+            ),
+        ),
+    ],
+)
+def test_what_cannot_stand_in_for_a_template_is_told(
+    rules_of: Rules, instead: str, problem: str
+) -> None:
+    templates = (
+        STAND_INS.replace('"short"', f'"{instead}"')
+        + """
+[template.back]
+ref = "HX5"
+text = "Hola {{1}}, soy {{2}}"
+instead = "hello"
+
+[template.more]
+ref = "HX6"
+text = "Hola {{3}}"
+"""
+    )
+
+    with pytest.raises(ConfigError) as caught:
+        rules_of(templates)
+
+    assert [str(each).partition(": ")[2].splitlines()[0] for each in caught.value.problems] == [
+        problem
+    ]
+
+
 def test_a_template_that_cannot_be_filled_in_is_a_ticket(rules_of: Rules) -> None:
     reading = read(rules_of(TEMPLATED), Policy(), facts())
 

@@ -10,7 +10,7 @@ from tests.bench.triage import CATEGORIES, HALVES, KINDS, Harmless, Utterance
 UTTERANCES = triage.utterances()
 HARMLESS = triage.harmless()
 #: A little below what the shipped rules reach.
-FLOOR = {"tune": 0.97, "held": 0.93}
+FLOOR = {"tune": 0.97, "held": 0.91}
 LANGUAGES = {"BR": "pt", "PT": "pt", "US": "en", "GB": "en"}
 
 

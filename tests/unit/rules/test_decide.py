@@ -232,6 +232,7 @@ def test_a_rule_that_asked_for_a_draft_gets_one(rules_of: Rules) -> None:
     ("while_owned", "verdict", "outcome"),
     [
         ("draft", None, "draft"),
+        (None, None, "ignore"),
         ("notify", None, "ignore"),
         ("notify", "draft", "ignore"),
         ("notify", "ticket", "ticket"),
@@ -338,7 +339,7 @@ policies = st.builds(
     autopilot_categories=st.sampled_from([frozenset({"INFO", "OTHER"}), frozenset()]),
     confidence_threshold=st.sampled_from([None, 0.6]),
     review_fixed_texts=st.booleans(),
-    while_owned=st.sampled_from(["draft", "notify"]),
+    while_owned=st.sampled_from([None, "draft", "notify"]),
     apology=st.sampled_from(["", "Lo siento"]),
 )
 completions = st.builds(

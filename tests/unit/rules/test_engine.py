@@ -22,6 +22,14 @@ GREETING = '[[rule]]\nid = "hello"\nwhen.text.words = "hola"\nthen.reply.text = 
 TICKET = (
     '[[rule]]\nid = "t"\nwhen.text.words = "roto"\nthen.ticket = { queue = "q", say = "Ya." }\n'
 )
+BROCHURE = """
+[[rule]]
+id = "brochure"
+when.text.words = "folleto"
+then.reply.text = "Aquí está."
+then.reply.media = ["https://shop.example/a.pdf", "https://shop.example/b"]
+"""
+LINKS = "Aquí está.\n\nhttps://shop.example/a.pdf\nhttps://shop.example/b"
 LEGAL = """
 [[rule]]
 id = "legal"
@@ -61,6 +69,47 @@ def test_a_fixed_text_is_sent_in_assisted_mode_too(rules_of: Rules) -> None:
     }
     assert reading.decision is not None
     assert reading.decision.replies[0].author is Author.RULE
+
+
+def test_a_reply_may_carry_files(rules_of: Rules) -> None:
+    reading = read(rules_of(BROCHURE), ASSISTED, facts("el folleto"))
+
+    assert reading.decision is not None
+    (reply,) = reading.decision.replies
+    assert reply.text == "Aquí está."
+    assert [file.url for file in reply.media] == [
+        "https://shop.example/a.pdf",
+        "https://shop.example/b",
+    ]
+    assert decided(reading)["media"] == ["https://shop.example/a.pdf", "https://shop.example/b"]
+
+
+@pytest.mark.parametrize(
+    "more, policy, changes",
+    [
+        ("", Policy(while_owned="draft"), {"conversation__owner": "person"}),
+        ("", REVIEW, {}),
+        ('[[guardrail]]\nid = "g"\nstage = "input"\nthen.ticket = {}\n', ASSISTED, {}),
+    ],
+)
+def test_a_reply_that_waits_for_a_person_names_its_files_by_their_addresses(
+    rules_of: Rules, more: str, policy: Policy, changes: dict[str, object]
+) -> None:
+    reading = read(rules_of(BROCHURE + more), policy, facts("el folleto", **changes))
+
+    decision = decided(reading)
+    assert decision["draft"]["text"] == LINKS
+    assert "media" not in decision
+    assert decision.get("say", []) == []
+
+
+def test_no_file_goes_to_who_wants_no_more_messages(rules_of: Rules) -> None:
+    stop = '[[guardrail]]\nid = "g"\nstage = "input"\nthen.opt_out = { say = "Chau." }\n'
+
+    decision = decided(read(rules_of(BROCHURE + stop), ASSISTED, facts("el folleto")))
+
+    assert decision["say"] == ["Chau."]
+    assert "media" not in decision
 
 
 def test_nothing_decided_asks_the_default(rules_of: Rules) -> None:
@@ -425,12 +474,26 @@ def test_nothing_is_sent_while_a_person_owns_the_conversation(
     assert (decision["outcome"], decision.get("say"), draft) == expected
 
 
-def test_a_model_is_asked_for_a_draft_while_a_person_owns_the_conversation(
-    rules_of: Rules,
+@pytest.mark.parametrize("owner", ["person", "nobody"])
+@pytest.mark.parametrize(
+    ("mode", "while_owned", "asked"),
+    [
+        ("assisted", None, True),
+        ("assisted", "draft", True),
+        ("assisted", "notify", False),
+        ("autopilot", None, False),
+        ("autopilot", "draft", True),
+        ("autopilot", "notify", False),
+    ],
+)
+def test_a_model_is_asked_for_a_draft_while_a_person_owns_the_conversation_where_that_is_wanted(
+    rules_of: Rules, mode: Any, while_owned: Any, owner: str, *, asked: bool
 ) -> None:
-    reading = read(rules_of(""), ASSISTED, facts(conversation__owner="person"))
+    policy = Policy(mode=mode, while_owned=while_owned)
 
-    assert reading.ask is not None
+    reading = read(rules_of(""), policy, facts(conversation__owner=owner))
+
+    assert (reading.ask is not None) == asked
 
 
 def test_who_opted_out_and_writes_again_is_answered(rules_of: Rules) -> None:

@@ -77,6 +77,10 @@ class Chat(plugin.AIBackend[Any]):
         raise plugin.Refused
 
 
+class Caller(Chat):
+    calls_tools = True
+
+
 class WebhookConfig(plugin.PluginConfig):
     url: str
     secret: plugin.Secret | None = None
@@ -87,6 +91,10 @@ class Webhook(plugin.Action[Any]):
         raise plugin.Refused
 
 
+class Lookup(Webhook):
+    reads_only = True
+
+
 def kinds() -> plugin.Registry:
     """Give a registry with these kinds, and with one plugin that did not load."""
     registry = plugin.Registry()
@@ -94,7 +102,9 @@ def kinds() -> plugin.Registry:
         registry.channel("acme", Acme, config=AcmeConfig)
         registry.channel("simulator", Acme, config=plugin.NoConfig)
         registry.ai_backend("answers", Chat, config=plugin.NoConfig)
+        registry.ai_backend("caller", Caller, config=plugin.NoConfig)
         registry.action("webhook", Webhook, config=WebhookConfig)
+        registry.action("lookup", Lookup, config=WebhookConfig)
     lost = Source(plugin="pigeon", distribution="router-pigeon", version="0.3")
     registry.failed(lost, ImportError("No module named 'coop'"))
     return registry

@@ -155,6 +155,16 @@ def test_a_check_without_secrets_still_finds_every_other_mistake(tmp_path: Path)
     ] == ["level must be at most 9, not 11"]
 
 
+def test_a_dotenv_file_that_is_not_utf_8_is_a_mistake_in_words(tmp_path: Path) -> None:
+    (tmp_path / "router.toml").write_text(SMS + '{ env = "T" }\n')
+    (tmp_path / ".env").write_bytes("T=contraseña\n".encode("latin-1"))
+
+    with pytest.raises(ConfigError) as caught:
+        config(tmp_path, {})
+
+    assert f"{tmp_path / '.env'} is not a text in UTF-8" in str(caught.value.problems[0])
+
+
 def test_a_dotenv_file_is_read_as_it_is_written(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_text(

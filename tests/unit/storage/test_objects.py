@@ -93,6 +93,6 @@ def test_a_process_that_kept_files_ends_well(tmp_path: Path) -> None:
         "asyncio.run(main())\n"
     )
     for _ in range(5):
-        done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
+        done = subprocess.run([sys.executable, "-c", code], check=False, timeout=150)
 
         assert done.returncode == 0

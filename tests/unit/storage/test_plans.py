@@ -13,6 +13,8 @@ from router.domain.event import DeliveryReported, MessageEchoed
 from router.domain.identity import Address
 from router.errors import NotFound
 from router.storage import (
+    batches,
+    calls,
     contacts,
     conversations,
     decisions,
@@ -25,6 +27,7 @@ from router.storage import (
     idempotency,
     links,
     messages,
+    opt_ins,
     outbox,
     silence,
     stats,
@@ -42,7 +45,7 @@ BIG = frozenset(
     {
         *("inbox_event", "message", "decision", "outbox", "lane", "contact", "conversation"),
         *("draft", "ticket", "ticket_entry", "escalation", "link", "usage", "timer", "alias"),
-        *("early_report", "api_token", "api_answer"),
+        *("early_report", "api_token", "api_answer", "opt_in", "call"),
     }
 )
 #: Indexes that hold only what is not over, or what is rare: these may be read whole.
@@ -67,6 +70,15 @@ QUESTIONS: dict[str, Question] = {
     "more conversations": lambda it: conversations.list_conversations(
         it, "main", before=(NOW, "c")
     ),
+    "calls": lambda it: calls.list_calls(it, "main"),
+    "more calls": lambda it: calls.list_calls(it, "main", before=(NOW, "c")),
+    "calls of a batch": lambda it: calls.count_calls(it, "main", ["b"]),
+    "calls of a conversation": lambda it: calls.calls_of(it, "main", "c"),
+    "calls with somebody": lambda it: calls.summaries(it, "main", "c"),
+    "a call": lambda it: calls.show_call(it, "main", "c"),
+    "batches": lambda it: batches.list_batches(it, "main", ["dial"]),
+    "more batches": lambda it: batches.list_batches(it, "main", ["dial"], before=(NOW, "i")),
+    "a batch": lambda it: batches.find_batch(it, "main", "i", ["dial"]),
     "closing it": lambda it: conversations.close_conversation(
         it, "main", str(ANA), by="eva", now=NOW
     ),
@@ -76,6 +88,10 @@ QUESTIONS: dict[str, Question] = {
     "taking it": lambda it: conversations.take_conversation(
         it, "main", str(ANA), by="eva", now=NOW
     ),
+    "letting a customer in": lambda it: opt_ins.let_in(
+        it, "main", str(ANA), by="eva", because="asked for it", now=NOW
+    ),
+    "who was let in": lambda it: opt_ins.opt_ins_of(it, "main", "c"),
     "a contact": lambda it: contacts.update_contact(it, "main", "c", {"name": "Ana"}),
     "a decision": lambda it: decisions.decisions_of(it, "main", LANE, [1, 2]),
     "its trace": lambda it: decisions.load_trace(it, "main", EVENT),

@@ -231,6 +231,10 @@ class ClaimsMedia(Good):
     capabilities = plugin.Capabilities(media=True)
 
 
+class ClaimsTypes(Good):
+    capabilities = plugin.Capabilities(media_types=frozenset({"image/jpeg"}))
+
+
 class ClaimsFinding(Good):
     capabilities = plugin.Capabilities(find_sent=True)
 
@@ -334,6 +338,7 @@ class Lenient(plugin.PluginConfig):
         (ShortTexts, {"capabilities"}),
         (ClaimsReceipts, {"capabilities"}),
         (ClaimsMedia, {"capabilities"}),
+        (ClaimsTypes, {"capabilities"}),
         (ClaimsFinding, {"capabilities"}),
         (ClaimsListing, {"capabilities"}),
         (ClaimsIdempotence, {"sends", "capabilities"}),
@@ -390,6 +395,35 @@ def test_a_mistake_fails_the_check_that_is_named_for_it(
 )
 def test_a_suite_that_proves_nothing_fails(attributes: dict[str, Any], checks: set[str]) -> None:
     assert failed(suite_of(Good, **attributes)) == checks
+
+
+FILE = plugin.Attachment(kind="image", url="https://shop.example/a.jpg")
+
+
+@pytest.mark.parametrize(
+    "types, text, words",
+    [
+        (None, "", None),
+        ({"image/jpeg", "audio/x-wav"}, "", None),
+        (None, "a caption", "with one attachment and no text"),
+        (set(), "", "media_types is empty"),
+        ({"JPEG"}, "", "write them as image/jpeg, in lower case, not ['JPEG']"),
+    ],
+)
+def test_what_is_claimed_of_files_is_shown_as_the_host_sends_them(
+    types: set[str] | None, text: str, words: str | None
+) -> None:
+    known = None if types is None else frozenset(types)
+    claims = plugin.Capabilities(media=True, media_types=known)
+    channel = type("SendsFiles", (Good,), {"capabilities": claims})
+    message = replace(HELLO, text=text, media=(FILE,))
+    row = Send("file", message, httpx.Response(201, json={"id": "A2"}))
+
+    found = list(run_suite(suite_of(channel, sends=(*GoodSuite.sends, row))))
+
+    reasons = [it.reason for it in found if it.outcome == "failed"]
+    assert len(reasons) == (words is not None)
+    assert all(words is not None and words in reason for reason in reasons)
 
 
 class Finder(Good):

@@ -1,0 +1,90 @@
+"""What a person may do with what came in, and with what is to leave."""
+
+import re
+from typing import Any, Final
+
+from router.domain.host_event import Unparsed
+from router.errors import ActRefused
+from router.pipeline.acts.arguments import Signed
+from router.pipeline.acts.lanes import lane_of
+from router.pipeline.acts.table import Act, Acts
+from router.pipeline.surroundings import Surroundings
+from router.storage import codec, events, outbox
+from router.storage.store import EventRef, NewEvent, Tx
+from router.storage.views import as_values
+
+_RETRY: Final = re.compile(r"~retry[0-9]+$")
+
+
+class _Resolve(Signed):
+    verdict: outbox.Verdict | None = None
+    #: As ``verdict``: true for ``sent``, false for ``resend``.
+    sent: bool | None = None
+
+
+def _resolve(tx: Tx, given: _Resolve, around: Surroundings) -> dict[str, Any]:
+    verdict = given.verdict
+    if verdict is None:
+        if given.sent is None:
+            raise ActRefused('say what became of it: "verdict" is sent, resend or drop')
+        verdict = outbox.Verdict.SENT if given.sent else outbox.Verdict.RESEND
+    item = outbox.resolve_item(
+        tx.connection, given.tenant, given.id, verdict=verdict, by=given.by, now=tx.now
+    )
+    return {"item": as_values(item)}
+
+
+def _retry_item(tx: Tx, given: Signed, around: Surroundings) -> dict[str, Any]:
+    item = outbox.retry_item(tx.connection, given.tenant, given.id, by=given.by, now=tx.now)
+    return {"item": as_values(item)}
+
+
+def _retry_event(tx: Tx, given: Signed, around: Surroundings) -> dict[str, Any]:
+    """Put a dead letter in again, or read an unparsed request again."""
+    tenant = given.tenant
+    try:
+        ref = EventRef.from_text(given.id)
+    except ValueError as error:
+        raise ActRefused(str(error)) from None
+    view = events.show_event(tx.connection, tenant, ref)
+    if view.outcome == events.RETRIED:
+        raise ActRefused(f'event "{ref}" was {(view.dead_error or "tried again").split("; ")[-1]}')
+    event = codec.decode(view.kind, codec.dumps(view.payload))
+    if isinstance(event, Unparsed):
+        fresh = [
+            NewEvent(
+                lane=lane_of(tx, tenant, parsed.address),
+                tenant=tenant,
+                source=view.source,
+                external_id=parsed.dedupe_key,
+                event=parsed,
+                received_at=view.received_at,
+            )
+            for parsed in around.parse(tenant, event, view.received_at)
+        ]
+    elif view.dead_at is None:
+        stands = "still waits for its turn" if view.outcome is None else f"ended: {view.outcome}"
+        raise ActRefused(f'event "{ref}" {stands}. Only a dead or an unparsed event can be retried')
+    else:
+        stem = _RETRY.sub("", view.external_id)
+        fresh = [
+            NewEvent(
+                lane=ref.lane,
+                tenant=tenant,
+                source=view.source,
+                external_id=events.retry_id(tx.connection, view.source, stem),
+                event=event,
+                received_at=view.received_at,
+            )
+        ]
+    accepted = tx.enqueue(fresh)
+    events.mark_retried(tx.connection, tenant, ref, [each.ref for each in accepted])
+    known = [str(each.ref) for each in accepted if not each.new]
+    return {"event": str(ref), "as": [str(each.ref) for each in accepted], "known": known}
+
+
+ACTS: Final[Acts] = {
+    "outbox.resolve": Act(_Resolve, _resolve),
+    "outbox.retry": Act(Signed, _retry_item),
+    "events.retry": Act(Signed, _retry_event),
+}
