@@ -166,7 +166,7 @@ def _base(project: "Project", settings: "Settings") -> str:
     path = project.sqlite
     try:
         running = path is not None and holder(path) is not None
-    except OSError:  # not this user's; what was found of the database says so
+    except RouterError:  # not this user's; what was found of the database says so
         running = False
     if path is not None and running:
         try:

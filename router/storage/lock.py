@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from router.errors import DatabaseLocked, StorageUnavailable
-from router.storage.files import private_folder
+from router.storage.files import private_folder, unusable
 
 
 class DatabaseLock:
@@ -66,12 +66,17 @@ class DatabaseLock:
 
 
 def holder(database: Path) -> int | None:
-    """Give the process that has a database open, or ``None``. Takes nothing, changes nothing."""
+    """Give the process that has a database open, or ``None``. Takes nothing, changes nothing.
+
+    :raises StorageUnavailable: if this user may not know.
+    """
     path = database.with_name(database.name + ".lock")
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise unusable(path, error) from error
     try:
         # Shared, and let go of at once: whoever starts at this very moment tries again.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from router.data import data_path
 from router.errors import SchemaMismatch, StorageUnavailable
-from router.storage.files import private_file, private_folder
+from router.storage.files import check_readable, private_file, private_folder, unusable
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -86,11 +86,14 @@ def include_name(name: str | None, kind: str, parents: Any) -> bool:
 
 
 def revision_of(url: str | Path) -> str | None:
-    """Give the revision of a database's schema; ``None`` where there is no database or schema."""
+    """Give the revision of a database's schema; ``None`` where there is no database or schema.
+
+    :raises StorageUnavailable: if it cannot be reached, or is another user's.
+    """
     path = _sqlite_path(url)
     if path is None:
         return _on_postgresql(str(url), current)
-    if not path.exists():
+    if not check_readable(path):
         return None
     # Without SQLAlchemy's engine: every start passes here.
     with _sqlite_errors(path), closing(sqlite3.connect(path, timeout=10)) as connection:
@@ -181,7 +184,9 @@ def _sqlite_errors(path: Path) -> Iterator[None]:
 
     try:
         yield
-    except (sqlite3.Error, DBAPIError, OSError) as error:
+    except OSError as error:
+        raise unusable(path, error) from error
+    except (sqlite3.Error, DBAPIError) as error:
         cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
         message = f"{path} cannot be used: {_first_line(cause)}"
         raise StorageUnavailable(message) from error
