@@ -165,14 +165,13 @@ def find_meant(connection: "Connection", tenant: str, name: str) -> EventRef | s
             view = None
         if view is not None:
             return view.event
-    item = connection.scalar(
-        sa.select(outbox.c.id).where(
-            outbox.c.tenant == tenant,
-            sa.or_(outbox.c.id == name, outbox.c.provider_ref == name),
+    # One question each: with OR, SQLite reads all that the tenant ever sent.
+    for column in (outbox.c.id, outbox.c.provider_ref):
+        item = connection.scalar(
+            sa.select(outbox.c.id).where(outbox.c.tenant == tenant, column == name)
         )
-    )
-    if item is not None:
-        return str(item)
+        if item is not None:
+            return str(item)
     row = connection.execute(
         sa.select(inbox_event.c.lane, inbox_event.c.seq)
         .where(
