@@ -155,3 +155,17 @@ def test_rules_explain_of_nobody_is_a_mistake(
     assert explain(config, "--text", "hola", "--tenant", "acme") == 2
 
     assert capsys.readouterr().err.startswith('there is no tenant "acme". There are: main. ')
+
+
+def test_files_of_an_answer_are_named_by_their_addresses(config: Path) -> None:
+    url = "https://shop.example/precios.pdf"
+    rule = '[[rule]]\nid = "brochure"\nwhen.text.words = "folleto"\n'
+    said = f'then.reply = {{ text = "Aquí está.", media = ["{url}"] }}\n'
+    file = config.parent / "rules" / "triage.toml"
+    file.write_text(f"{rule}{said}{file.read_text(encoding='utf-8')}", encoding="utf-8")
+
+    done = chat(config, "el folleto", "--json")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    assert (found["answer"], found["rules"]) == (f"Aquí está.\n\n{url}", ["brochure"])
