@@ -144,6 +144,19 @@ class Spelling:
             found = self._meant[word] = self._find(word)
         return found
 
+    def among(self, spoken: list[str]) -> dict[int, tuple[tuple[str, ...], ...]]:
+        """Give what the mistyped words of a text may have been meant to be, by their place."""
+        known = self._meant
+        found: dict[int, tuple[tuple[str, ...], ...]] = {}
+        for at, word in enumerate(spoken):
+            # Words that came before are the rule: they cost a look, and no call.
+            several = known.get(word)
+            if several is None:
+                several = self.meant(word)
+            if several:
+                found[at] = several
+        return found
+
     def _find(self, word: str) -> tuple[tuple[str, ...], ...]:
         if not word[:1].isalpha() or len(word) > _LONGEST:
             return ()

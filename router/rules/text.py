@@ -213,7 +213,7 @@ class PhraseSet:
             stems = frozenset(piece[:-1] for piece in pieces if piece.endswith("*"))
             words_ = frozenset(piece for piece in pieces if not piece.endswith("*"))
             known = self._spelling = spelling(words_, stems)
-        return {at: found for at, word in enumerate(spoken) if (found := known.meant(word))}
+        return known.among(spoken)
 
     def hits(self, text: str) -> frozenset[int]:
         """Give the numbers of the phrases in a text that went through :func:`words`."""
@@ -251,8 +251,9 @@ class PhraseSet:
                     following = node.stems.get(word[:length])
                     if following is not None:
                         todo.append((following, at + 1))
-                for several in meant.get(at, ()):
-                    todo += [(behind_it, at + 1) for behind_it in node.behind(several)]
+                if meant and at in meant:
+                    for several in meant[at]:
+                        todo += [(behind_it, at + 1) for behind_it in node.behind(several)]
         hits = frozenset(found)
         self._last = (text, hits)
         return hits

@@ -46,6 +46,19 @@ def suite(desk: Path, text: str, name: str = "mine.test.toml") -> Path:
     return file
 
 
+def small(desk: Path, cases: str = "") -> Path:
+    """Have one rule instead of the pack, which has thousands of words: each is a mutant."""
+    config = desk / "router.toml"
+    named = re.compile(r"^rules = \[.*?\]", flags=re.DOTALL | re.MULTILINE)
+    text = named.sub('rules = ["small.toml"]', config.read_text(encoding="utf-8"))
+    config.write_text(text, encoding="utf-8")
+    (desk / "small.toml").write_text(SMALL, encoding="utf-8")
+    file = desk / "small.test.toml"
+    if cases:
+        file.write_text(cases, encoding="utf-8")
+    return file
+
+
 def run(desk: Path, *words: str) -> int:
     return main(["-c", str(desk / "router.toml"), "rules", "test", *words])
 
@@ -164,11 +177,7 @@ def test_what_no_case_looks_at_is_told_and_may_be_demanded(
 def test_mutants_that_no_case_notices_are_told_and_may_be_demanded(
     desk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # The pack has thousands of words, and each is a mutant.
-    config = desk / "router.toml"
-    named = re.compile(r"^rules = \[.*?\]", flags=re.DOTALL | re.MULTILINE)
-    config.write_text(named.sub('rules = ["small.toml"]', config.read_text(encoding="utf-8")))
-    (desk / "small.toml").write_text(SMALL, encoding="utf-8")
+    small(desk)
     assert run(desk, "--mutants") == 0
     out = capsys.readouterr().out
     assert "\nMutants: a case notices " in out
@@ -177,7 +186,7 @@ def test_mutants_that_no_case_notices_are_told_and_may_be_demanded(
     assert run(desk, "--min-killed", "100") == 1
     assert run(desk, "--min-killed", "1") == 0
 
-    (desk / "small.test.toml").write_text(CASE.format("ticket"), encoding="utf-8")
+    small(desk, CASE.format("ticket"))
     assert run(desk, "--mutants") == 1
     assert capsys.readouterr().out.endswith("\nMutants are tried once every case passes.\n")
 
@@ -185,7 +194,7 @@ def test_mutants_that_no_case_notices_are_told_and_may_be_demanded(
 def test_an_exemption_that_is_wrong_gives_status_1(
     desk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    suite(
+    small(
         desk,
         CASE.format("escalate")
         + '[[equivalent]]\nmutant = "legal/outcome"\nbecause = "I say so"\n',
@@ -199,7 +208,7 @@ def test_an_exemption_that_is_wrong_gives_status_1(
 
 
 def test_everything_is_there_as_json(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = suite(desk, CASE.format("ticket"))
+    file = small(desk, CASE.format("ticket"))
 
     assert run(desk, "--json", "--coverage", "--mutants") == 1
     found = json.loads(capsys.readouterr().out)
