@@ -30,8 +30,11 @@ _PASSING = ("25006", "25P03", "25P04", "55P03")
 #: What may go well at the next try: serialization, deadlock, and a row that another node inserted.
 _AGAIN = ("40001", "40P01", "23505")
 _REJECTED = ("28", "3D", "42501")
-#: What the server calls an error of its own, such as a file of its own that it cannot write.
+#: What the server calls an error of its own.
 _INTERNAL = "XX"
+#: A file of the server's that it cannot write, for a reason that has no SQLSTATE of its own, such
+#: as a quota or a limit of size; a full disk is 53100.
+_FILE = re.compile(r"could not \w+ .*\bfile\b")
 
 _OPTIONS = frozenset(
     {"host", "port", "user", "password", "database", "ssl", "passfile", "target_session_attrs"}
@@ -246,7 +249,7 @@ def is_away(error: BaseException) -> bool:
     state = state_of(error)
     if state:
         away = state[:2] in _AWAY or state in _PASSING or state.startswith(_REJECTED)
-        return away or (state.startswith(_INTERNAL) and _is_of_connecting(error))
+        return away or (state.startswith(_INTERNAL) and _is_the_servers(error))
     if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
         return True
     cause = cause_of(error)
@@ -254,12 +257,14 @@ def is_away(error: BaseException) -> bool:
     return not isinstance(cause, ValueError) and isinstance(cause, _LOST)
 
 
-def _is_of_connecting(error: BaseException) -> bool:
-    """Tell whether there was no connection yet.
+def _is_the_servers(error: BaseException) -> bool:
+    """Tell whether an internal error is about the server's files, or came while connecting.
 
-    SQLAlchemy then has no statement to name, and hands its adapter's own error on where a lost
-    connection is made anew.
+    There is no connection yet where SQLAlchemy has no statement to name, or hands its adapter's
+    own error on because a lost connection is made anew.
     """
+    if _FILE.match(str(cause_of(error))):
+        return True
     if isinstance(error, sa.exc.DBAPIError):
         return error.statement is None
     return not isinstance(error, asyncpg.PostgresError)

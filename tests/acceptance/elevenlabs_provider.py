@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from tests.acceptance.daemon import PATIENCE, Daemon
+from tests.acceptance.daemon import PATIENCE, TLS, Daemon
 from tests.acceptance.provider import Handler, Whim, serving
 
 AGENT = "agent_0001"
@@ -105,7 +105,11 @@ def call(
         headers = {"ElevenLabs-Signature": signature(body)}
     common = {"Content-Type": "application/json"}
     return httpx.post(
-        daemon.url + path, content=body, headers={**common, **headers}, timeout=PATIENCE
+        daemon.url + path,
+        content=body,
+        headers={**common, **headers},
+        timeout=PATIENCE,
+        verify=TLS,
     )
 
 

@@ -21,6 +21,7 @@ from tests.acceptance import provider as providers
 from tests.acceptance.daemon import (
     ARTICLES,
     SIGNATURE,
+    TLS,
     Daemon,
     folder_of,
     router_toml,
@@ -282,7 +283,7 @@ def test_what_nobody_may_send_is_refused_without_a_row(
 ) -> None:
     url = f"{shared.url}/hooks/{path}"
 
-    answer = httpx.request(method, url, content=body, headers=headers, timeout=30)
+    answer = httpx.request(method, url, content=body, headers=headers, timeout=30, verify=TLS)
 
     assert answer.status_code == status
     assert events(shared) == 0

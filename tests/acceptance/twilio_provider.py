@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 import httpx
 from twilio.request_validator import RequestValidator
 
-from tests.acceptance.daemon import PATIENCE, Daemon
+from tests.acceptance.daemon import PATIENCE, TLS, Daemon
 from tests.acceptance.provider import Handler, Whim, serving
 
 PUBLIC = "https://something.trycloudflare.com"
@@ -65,7 +65,11 @@ def call(
         "Content-Type": "application/x-www-form-urlencoded; charset=UTF-8",
     }
     return httpx.post(
-        daemon.url + path, content=urlencode(form), headers={**common, **headers}, timeout=PATIENCE
+        daemon.url + path,
+        content=urlencode(form),
+        headers={**common, **headers},
+        timeout=PATIENCE,
+        verify=TLS,
     )
 
 

@@ -44,7 +44,8 @@ then.opt_out = { say = "Listo." }
 
 @pytest.fixture(params=list(DATABASES))
 async def pipeline(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Pipeline]:
-    async with running(request.param, tmp_path, tables=TABLES, rules=RULES) as pipeline:
+    more = {"policy": 'while_owned = "draft"', "tables": TABLES, "rules": RULES}
+    async with running(request.param, tmp_path, **more) as pipeline:
         yield pipeline
 
 

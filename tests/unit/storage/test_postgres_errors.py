@@ -55,13 +55,28 @@ def test_the_database_is_away_however_that_is_told(error: Exception) -> None:
     assert not may_go_well(error)
 
 
-def test_a_server_that_cannot_write_its_own_files_when_we_connect_is_away() -> None:
-    error = asyncpg.InternalServerError("could not write init file: File too large")
+def test_a_server_that_fails_while_we_connect_is_away() -> None:
+    error = asyncpg.InternalServerError("cache lookup failed")
 
     assert is_away(wrapped(error, statement=None))
     assert is_away(adapted(error))
     assert not is_away(wrapped(error))
     assert not is_away(error)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "could not write init file: File too large",
+        'could not extend file "base/5/16399": File too large',
+        'could not write block 7 in file "base/5/16399": Disk quota exceeded',
+    ],
+)
+def test_a_server_that_cannot_write_its_own_files_is_away(message: str) -> None:
+    error = asyncpg.InternalServerError(message)
+
+    assert is_away(error)
+    assert is_away(wrapped(error))
 
 
 @pytest.mark.parametrize(
