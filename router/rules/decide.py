@@ -229,8 +229,9 @@ def _guarded(
         elif isinstance(verdict, KeepDraft):
             plan.because = verdict.because
         else:
-            what = "leaves personal data out of" if isinstance(verdict, Redact) else "replaces"
-            plan.because = f'the guardrail "{worst.id}" {what} the answer'
+            plan.because = f'the guardrail "{worst.id}" replaces the answer'
+            if isinstance(verdict, Redact):
+                plan.because = f'the guardrail "{worst.id}" leaves personal data out of the answer'
     if replaced is not None and plan.outcome <= Outcome.DRAFT:
         _replace(setting, plan, replaced, text)
         return

@@ -9,6 +9,7 @@ that is wrong, one that is over, and one that its business turned off give the s
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
@@ -27,6 +28,7 @@ from router.storage.escalations import EscalationView, show_escalation
 from router.storage.links import find_link
 from router.storage.opt_ins import OptInView, opt_ins_of
 from router.storage.tickets import TicketView, show_ticket
+from router.web.reasons import in_words
 from router.web.simulator.view import clock_time
 from router.web.templates import render
 from router.web.texts import TEXTS, language_of
@@ -189,6 +191,7 @@ def minutes(length: timedelta) -> str:
 def _words(language: str) -> dict[str, Any]:
     return {
         "t": TEXTS[language],
+        "reason": partial(in_words, language=language),
         "language": language,
         "languages": {code: texts["language_name"] for code, texts in TEXTS.items()},
     }

@@ -59,6 +59,7 @@ auth_token = {{ env = "TWILIO_AUTH_TOKEN" }}
 sender = "{sender}"
 base_url = "{provider}"
 listing_is_complete = true
+templates_every = "never"
 settle = "{settle:g}s"
 
 [channels.safe]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlencode
 
@@ -18,6 +19,7 @@ from router.storage.decisions import load_trace
 from router.storage.store import EventRef
 from router.web import asgi
 from router.web.live import LiveResponse
+from router.web.reasons import in_words
 from router.web.simulator.view import (
     Customer,
     PhoneView,
@@ -250,6 +252,7 @@ class Simulator:
             "chosen_language": values.get("lang", ""),
             "reports": _REPORTS,
             "t": TEXTS[language],
+            "reason": partial(in_words, language=language),
             "query": lambda **more: self._query(values, customer, **more),
             "time": lambda moment: clock_time(moment, timezone),
         }
