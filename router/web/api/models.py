@@ -29,7 +29,7 @@ FileUrl: TypeAlias = Annotated[
     str,
     Field(
         max_length=2_000,
-        pattern="^https://",
+        pattern=r"^https://[^\x00]*$",
         examples=["https://shop.example/a.pdf"],
     ),
 ]

@@ -16,6 +16,8 @@ from router.web.problem import PROBLEM
 KEY_FORM: Final = "[!-~]{1,255}"
 
 _REF: Final = "#/components/schemas/{model}"
+#: A text without a NUL, which PostgreSQL takes nowhere.
+_NO_NUL: Final = r"^[^\x00]*$"
 
 _DESCRIPTION: Final = (
     "Conversations, drafts, tickets and what the router does, for the programs of one business.\n\n"
@@ -75,7 +77,7 @@ def document(resources: Sequence[Routes], server: str) -> dict[str, Any]:
     schemas = definitions.get("$defs", {})
     for model, mode in wanted:
         if mode == "validation":
-            _without_nul(schemas[refs[model, mode]["$ref"].rpartition("/")[2]])
+            _without_nul(refs[model, mode], schemas)
     paths: dict[str, dict[str, Any]] = {}
     for each in endpoints:
         operation = _operation(each, refs)
@@ -209,12 +211,24 @@ def _without_null(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[s
     return schema
 
 
-def _without_nul(schema: dict[str, Any]) -> None:
-    """Say of each text in a body that it may hold no NUL, as the check of bodies has it."""
-    for field in schema.get("properties", {}).values():
-        for way in (field, *field.get("anyOf", ())):
-            if way.get("type") == "string" and not way.keys() & {"enum", "const", "pattern"}:
-                way["pattern"] = r"^[^\x00]*$"
+def _without_nul(schema: dict[str, Any], schemas: dict[str, dict[str, Any]]) -> None:
+    """Say of each text in a body that it may hold no NUL, as the check of bodies has it.
+
+    :param schemas: what it may refer to, by name.
+    """
+    if "$ref" in schema:
+        schema = schemas[schema["$ref"].rpartition("/")[2]]
+    if schema.get("type") == "string" and not schema.keys() & {"enum", "const", "pattern"}:
+        schema["pattern"] = _NO_NUL
+    parts = [*schema.get("properties", {}).values(), *schema.get("anyOf", ())]
+    values, items = schema.get("additionalProperties"), schema.get("items")
+    if isinstance(values, dict):
+        schema["propertyNames"] = {"pattern": _NO_NUL}
+        parts.append(values)
+    if isinstance(items, dict):
+        parts.append(items)
+    for part in parts:
+        _without_nul(part, schemas)
 
 
 def _problem(words: str, refs: Any) -> dict[str, Any]:
