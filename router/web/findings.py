@@ -16,7 +16,6 @@ from pydantic import BaseModel, SecretStr
 from router.clock import Clock
 from router.plugin.http import classify
 from router.plugin.instance import Instance
-from router.settings.annotations import holds_secret
 from router.web.access import is_loopback_host
 
 if TYPE_CHECKING:
@@ -119,16 +118,12 @@ def public_url_finding(url: str, *, local_only: bool) -> Finding:
 
 def secrets_findings(config: BaseModel) -> Iterator[Finding]:
     """Say whether the secrets of a table have values."""
-    names = []
-    for name, field in type(config).model_fields.items():
-        if not holds_secret(field.annotation):
-            continue
-        values = list(_inside(getattr(config, name)))
-        if any(not value.get_secret_value() for value in values):
-            yield Finding("secrets", ok=False, says=f"{name} is empty.")
+    names: dict[str, None] = {}
+    for path, value in secrets_in(config):
+        if not value:
+            yield Finding("secrets", ok=False, says=f"{path[0]} is empty.")
             return
-        if values:
-            names.append(name)
+        names[path[0]] = None
     if names:
         verb = "is" if len(names) == 1 else "are"
         yield Finding("secrets", ok=True, says=f"{', '.join(names)} {verb} set.")
@@ -136,18 +131,19 @@ def secrets_findings(config: BaseModel) -> Iterator[Finding]:
         yield Finding("secrets", ok=None, says="This channel has no secret.")
 
 
-def _inside(value: Any) -> Iterator[SecretStr]:
+def secrets_in(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Give each secret of a table: the path of its key, and its value."""
     if isinstance(value, SecretStr):
-        yield value
+        yield path, value.get_secret_value()
     elif isinstance(value, BaseModel):
         for name in type(value).model_fields:
-            yield from _inside(getattr(value, name))
+            yield from secrets_in(getattr(value, name), (*path, name))
     elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _inside(inner)
+        for key, inner in value.items():
+            yield from secrets_in(inner, (*path, str(key)))
     elif isinstance(value, list | tuple | set | frozenset):
         for inner in value:
-            yield from _inside(inner)
+            yield from secrets_in(inner, path)
 
 
 def provider_finding(probe: Probe) -> Finding:

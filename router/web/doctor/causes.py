@@ -10,6 +10,7 @@ from router.web.doctor import variants
 from router.web.doctor.captures import Capture
 from router.web.doctor.diagnosis import Diagnosis, Level, Lines
 from router.web.doctor.variants import Address
+from router.web.findings import secrets_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +98,7 @@ class Causes:
 
     def _wrong_secret(self, way: Way) -> Diagnosis:
         key = way.key or next(
-            (path[0] for path, _ in variants.secrets_in(self._live.settings.config)), "its secret"
+            (path[0] for path, _ in secrets_in(self._live.settings.config)), "its secret"
         )
         header = variants.header_of(self._live.settings)
         return self._found(
@@ -172,7 +173,7 @@ class Causes:
     def unknown(self) -> Diagnosis:
         """Say that nothing was found that would make it pass."""
         table = self._live.settings
-        keys = list(dict.fromkeys(".".join(path) for path, _ in variants.secrets_in(table.config)))
+        keys = list(dict.fromkeys(".".join(path) for path, _ in secrets_in(table.config)))
         settings = f"one of {', '.join(keys)}" if len(keys) > 1 else "".join(keys) or "the table"
         key = keys[0].split(".")[:1] if len(keys) == 1 else ()
         return self._found(

@@ -10,7 +10,6 @@ from router.pipeline.instances import Instances, Live, LiveChannel
 from router.plugin.http import classify
 from router.settings.secrets import PLACEHOLDER
 from router.web.doctor.diagnosis import Diagnosis, Level, Lines, diagnosed
-from router.web.doctor.variants import secrets_in
 from router.web.findings import (
     SKEW,
     Finding,
@@ -19,6 +18,7 @@ from router.web.findings import (
     probed,
     provider_finding,
     secrets_findings,
+    secrets_in,
 )
 
 if TYPE_CHECKING:

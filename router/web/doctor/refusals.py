@@ -17,6 +17,7 @@ from router.web.doctor.captures import Capture
 from router.web.doctor.causes import Causes, Way
 from router.web.doctor.diagnosis import Diagnosis, Level, Lines
 from router.web.doctor.variants import HOOKS, Address
+from router.web.findings import secrets_in
 from router.web.webhooks import RESERVED_ENDPOINT
 
 #: Addresses that are tried with each other secret.
@@ -213,7 +214,7 @@ class Refusal:
     def _key(self, value: str, way: Way, body: bytes) -> str:
         """Give the one setting that has to have the other secret."""
         config = self._live.settings.config
-        for name in dict.fromkeys(path[0] for path, _ in variants.secrets_in(config)):
+        for name in dict.fromkeys(path[0] for path, _ in secrets_in(config)):
             plugin = self._made(variants.with_secret(config, value, name))
             if plugin and self._refused(plugin, way.address, body, way.at) is None:
                 return name

@@ -1,7 +1,7 @@
 """Other addresses, bodies, moments and secrets with which a request might have been signed."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -12,6 +12,7 @@ from pydantic import BaseModel, SecretStr
 from router.plugin.config import PluginConfig
 from router.settings.model import InstanceSettings
 from router.web.doctor.captures import Capture
+from router.web.findings import secrets_in
 
 #: What stands before a channel's name in every webhook's path.
 HOOKS: Final = "/hooks/"
@@ -150,26 +151,6 @@ def moments(capture: Capture, now: datetime) -> list[datetime]:
 
 
 # Secrets ──────────────────────────────────────────────────────────────────────────────────────
-
-
-def secrets_in(config: BaseModel) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Give each secret of a table: the path of its key, and its value."""
-    for name in type(config).model_fields:
-        yield from _secrets_in((name,), getattr(config, name))
-
-
-def _secrets_in(path: tuple[str, ...], value: Any) -> Iterator[tuple[tuple[str, ...], str]]:
-    if isinstance(value, SecretStr):
-        yield path, value.get_secret_value()
-    elif isinstance(value, BaseModel):
-        for name in type(value).model_fields:
-            yield from _secrets_in((*path, name), getattr(value, name))
-    elif isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _secrets_in((*path, str(key)), inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _secrets_in(path, inner)
 
 
 def with_secret(config: PluginConfig, secret: str, only: str | None = None) -> PluginConfig:
