@@ -345,7 +345,7 @@ async def test_page_shows_drafts_that_wait_and_no_others(world: World) -> None:
                 tenant="main",
                 conversation=thread,
                 event=EventRef(f"main/tel:{ANA}", 1),
-                request=DraftRequest(text=text, because="money is involved"),
+                request=DraftRequest(text=text, because="a rule wants a person's word"),
                 now=tx.now,
             )
 
@@ -355,6 +355,7 @@ async def test_page_shows_drafts_that_wait_and_no_others(world: World) -> None:
     page = (await world.get(path)).text
     assert "Le devolvemos todo." in page
     assert "router drafts approve d1" in page
+    assert "una regla pide que lo apruebe una persona" in page
     assert "Ni hablar." not in page
 
 

@@ -156,13 +156,21 @@ async def test_customers_channels_and_tenants_are_kept_apart(client: httpx.Async
     "text, outcome, shown",
     [
         ("gane dinero", "ignore", ["Ignorado", "spam", "an advertisement"]),
-        ("horario", "reply", ["Respuesta", "INFO", "bajo", "Abrimos de lunes"]),
+        (
+            "horario",
+            "reply",
+            ["Respuesta", "INFO", "bajo", "Abrimos de lunes", "» da la respuesta"],
+        ),
         (
             "reembolso",
             "draft",
             ["Borrador pendiente:", "Le devolvemos el dinero.", "router drafts approve 01"],
         ),
-        ("factura", "ticket", ["Ticket #1", "cola billing", "Consulta de factura"]),
+        (
+            "factura",
+            "ticket",
+            ["Ticket #1", "cola billing", "Consulta de factura", "» abre un ticket"],
+        ),
         ("abogado", "escalate", ["Escalado a legal:", "legal threat", "LEGAL", "alto"]),
     ],
 )
