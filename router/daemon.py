@@ -28,6 +28,7 @@ from router.pipeline.lifespans import Lifespans
 from router.pipeline.media import Media
 from router.pipeline.reloading import Reloader
 from router.pipeline.responding import Responder
+from router.pipeline.rush import Rush
 from router.pipeline.shelf import Shelf
 from router.pipeline.surroundings import Configured
 from router.pipeline.triage import Triage
@@ -86,7 +87,8 @@ class Router:
         responder = Responder(
             store, lambda: self.configuration, lambda: self.draining, log, self.metrics
         )
-        self.intake = Intake(store, log, self.metrics, responder.respond)
+        rush = Rush()
+        self.intake = Intake(store, log, self.metrics, rush, responder.respond)
         self._listings = Listings(
             store, lambda: self.configuration, self._approvals, self.clock, log
         )
@@ -106,10 +108,10 @@ class Router:
         asker = Asker(
             store, lambda: self.configuration, lambda: self._indexer.known, *shared, shelf=shelf
         )
-        self._worker = Worker(store, lambda: self._triage, *shared)
+        self._worker = Worker(store, lambda: self._triage, *shared, rush)
         media = Media(store, lambda: self.configuration, shelf, *shared, flights=asker.flights)
         self._deliverer = Deliverer(
-            store, lambda: self.configuration, asker, *shared, media=media, ids=ids
+            store, lambda: self.configuration, asker, *shared, rush=rush, media=media, ids=ids
         )
         self._timers = Timers(store, log)
         self._silence = SilenceAlarm(store, lambda: self.settings, self.clock, log)

@@ -35,6 +35,7 @@ from router.pipeline.guard import Guard
 from router.pipeline.instances import Live, LiveChannel
 from router.pipeline.media import Media
 from router.pipeline.outgoing import outbound_message
+from router.pipeline.rush import Rush
 from router.pipeline.terms import CLOSED, terms_of
 from router.plugin.action import Action, ActionCall, NoticeParams
 from router.plugin.context import Log
@@ -65,6 +66,7 @@ class Deliverer:
     """Does what the outbox holds, until cancelled.
 
     :param configuration: gives the configuration in force; asked for each item.
+    :param rush: what work gives way to.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Deliverer:
         log: Log,
         metrics: Metrics,
         *,
+        rush: Rush,
         media: Media,
         ids: Ids,
     ) -> None:
@@ -85,6 +88,7 @@ class Deliverer:
         self._clock = clock
         self._log = log
         self._metrics = metrics
+        self._rush = rush
         self._ids = ids
         self._guard = Guard(store, configuration, clock, log, metrics, ids=ids)
         self._reconciler = reconcile.Reconciler(
@@ -119,7 +123,8 @@ class Deliverer:
                 await taken.acquire()
                 taken.release()
                 try:
-                    items = await self._store.claim_items(kind, _BATCH)
+                    limit = await self._rush.give_way(_BATCH)
+                    items = await self._store.claim_items(kind, limit)
                 except StorageUnavailable as error:
                     self._log.error("the database is away", error=str(error))
                     await anyio.sleep(_STORAGE_PAUSE)

@@ -18,6 +18,7 @@ from router.errors import InvalidSignature, StorageUnavailable
 from router.failpoints import reach
 from router.metrics import Metrics
 from router.pipeline.instances import LiveChannel
+from router.pipeline.rush import Rush
 from router.pipeline.storable import LONGEST_ADDRESS, storable, storable_id
 from router.plugin.channel import WebhookAnswer, WebhookRequest
 from router.plugin.context import Log
@@ -51,6 +52,7 @@ class Intake:
     A signed request is stored before it is acknowledged, even if it cannot be parsed. One request
     is one transaction: all its events are stored, or none.
 
+    :param rush: is told of what is being stored.
     :param respond: answers for the endpoints that a channel declares in ``capabilities.responds``;
         ``None``: they are endpoints like any other.
     """
@@ -60,11 +62,13 @@ class Intake:
         store: Store,
         log: Log,
         metrics: Metrics,
+        rush: Rush,
         respond: Callable[[LiveChannel, WebhookRequest], Awaitable[WebhookAnswer]] | None = None,
     ) -> None:
         self._store = store
         self._log = log
         self._metrics = metrics
+        self._rush = rush
         self._respond = respond
 
     async def receive(self, channel: LiveChannel, request: WebhookRequest) -> IntakeResult:
@@ -93,6 +97,7 @@ class Intake:
             events = self._events(channel, request)
             reach("intake.parsed")
             if events:
+                self._rush.knock()
                 try:
                     accepted = await self._keep(channel, request, events)
                 except StorageUnavailable as error:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 import anyio
 import anyio.abc
+import anyio.lowlevel
 import anyio.to_thread
 
 from router.clock import Clock
@@ -20,6 +21,7 @@ from router.errors import StorageUnavailable
 from router.failpoints import reach
 from router.metrics import Metrics
 from router.pipeline.busy import Busy
+from router.pipeline.rush import Rush
 from router.pipeline.triage import Triage
 from router.plugin.context import Log
 from router.rules.texts import prepare
@@ -30,7 +32,9 @@ MAX_ATTEMPTS = 5
 #: Crashes around one event before it is a dead letter. The first only makes it a suspect.
 MAX_CRASHES = 4
 
-_BATCH = 256
+_BATCH = 64
+#: Events decided without a pause; in a pause whoever knocks is let in.
+_STRETCH = 16
 #: Batches whose commits may be under way at once.
 _DEPTH = 4
 _BACKOFF = Backoff(base=2.0, cap=300.0)
@@ -42,6 +46,7 @@ class Worker:
     """Works events until cancelled.
 
     :param triage: gives the triage of the configuration in force; asked for each batch.
+    :param rush: what work gives way to.
     """
 
     def __init__(
@@ -51,12 +56,14 @@ class Worker:
         clock: Clock,
         log: Log,
         metrics: Metrics,
+        rush: Rush,
     ) -> None:
         self._store = store
         self._triage = triage
         self._clock = clock
         self._log = log
         self._metrics = metrics
+        self._rush = rush
         self._depth = anyio.Semaphore(_DEPTH, fast_acquire=True)
         self._busy = Busy()
         self._alone = anyio.Lock()
@@ -71,7 +78,7 @@ class Worker:
             while True:
                 await self._depth.acquire()
                 try:
-                    works = await self._store.claim(_BATCH)
+                    works = await self._store.claim(await self._rush.give_way(_BATCH))
                 except StorageUnavailable as error:
                     self._depth.release()
                     self._log.error("the database is away", error=str(error))
@@ -96,11 +103,13 @@ class Worker:
         reach("worker.claimed")
         triage = self._triage()
         commits: list[Commit] = []
-        for work in works:
+        for place, work in enumerate(works, 1):
             if not work.crashes:
                 commit = await self._decide(triage, work)
                 if commit is not None:
                     commits.append(commit)
+            if place % _STRETCH == 0:
+                await anyio.lowlevel.checkpoint()
         if commits:
             reach("worker.decided")
             await self._complete(triage, commits)

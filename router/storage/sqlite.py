@@ -187,7 +187,9 @@ class SQLiteStore(Store):
 
     async def enqueue(self, events: Sequence[NewEvent]) -> list[Accepted]:
         sql = any(isinstance(item.event, MessageEchoed | ContactOptedOut) for item in events)
-        (accepted,) = await self._writer.run_batch(self._put_requests, [events], sql=sql)
+        (accepted,) = await self._writer.run_batch(
+            self._put_requests, [events], sql=sql, first=True
+        )
         result: list[Accepted] = accepted
         return result
 

@@ -1,14 +1,16 @@
 """The one thread that writes to SQLite, and how it commits for many at once.
 
-Operations queue up while a commit is on its way to the disk; the next transaction takes all of
-them. A group is first run without savepoints, which is nearly always right; if any operation
-fails, the group is rolled back and run again with a SAVEPOINT around each, so that a bad one
-fails alone. That is why operations may run twice.
+Operations queue up while a commit is on its way to the disk; the next transaction takes all that
+somebody outside waits for, and of the others as many as keep it short. A group is first run without
+savepoints, which is nearly always right; if any operation fails, the group is rolled back and run
+again with a SAVEPOINT around each, so that a bad one fails alone. That is why operations may run
+twice.
 """
 
 import asyncio
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -25,8 +27,10 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-#: The most operations in one transaction.
+#: The most operations in one transaction of those that go first.
 _GROUP = 512
+#: Parts after which it takes no more of the others: what goes first never waits for long.
+_PARTS = 128
 
 
 class Transaction:
@@ -76,15 +80,22 @@ Batch = Callable[[Transaction, list[Any]], list[Any]]
 class _Operation:
     """What one caller waits for: parts that a batch does together with other callers' parts."""
 
-    __slots__ = ("batch", "error", "future", "parts", "results", "sql")
+    __slots__ = ("batch", "error", "first", "future", "parts", "results", "sql")
 
     def __init__(
-        self, batch: Batch, parts: Sequence[Any], future: "asyncio.Future[Any]", *, sql: bool
+        self,
+        batch: Batch,
+        parts: Sequence[Any],
+        future: "asyncio.Future[Any]",
+        *,
+        sql: bool,
+        first: bool,
     ) -> None:
         self.batch = batch
         self.parts = parts
         self.future = future
         self.sql = sql
+        self.first = first
         self.results: list[Any] = []
         self.error: BaseException | None = None
 
@@ -138,6 +149,9 @@ class Writer:
         self._publish = publish
         self._queue: SimpleQueue[_Operation | None] = SimpleQueue()
         self._transaction = Transaction(connect(path))
+        #: What goes into the next transaction, and what goes as far as there is room.
+        self._first: deque[_Operation] = deque()
+        self._later: deque[_Operation] = deque()
         self._closed = False
         #: Why the last group could not be committed; ``None`` once one could.
         self.error: str | None = None
@@ -157,7 +171,7 @@ class Writer:
         return result
 
     async def run_batch(
-        self, batch: Batch, parts: Sequence[Any], *, sql: bool = False
+        self, batch: Batch, parts: Sequence[Any], *, sql: bool = False, first: bool = False
     ) -> list[Any]:
         """Let a batch do its work to parts in the next group, together with others' parts.
 
@@ -166,12 +180,13 @@ class Writer:
 
         :param batch: called with all parts of a group that wait for it. Must be the same callable
             each time, as a method of the same object is.
+        :param first: somebody outside waits: go before what is queued without it.
         :raises StorageUnavailable: if the disk or the database refuses; nothing was kept.
         """
         if self._closed:
             message = "the database is closed"
             raise StorageUnavailable(message)
-        operation = _Operation(batch, parts, self._loop.create_future(), sql=sql)
+        operation = _Operation(batch, parts, self._loop.create_future(), sql=sql, first=first)
         self._queue.put(operation)
         results: list[Any] = await operation.future
         return results
@@ -185,19 +200,26 @@ class Writer:
 
     def _run(self) -> None:
         running = True
-        while running:
-            group: list[_Operation] = []
-            operation = self._queue.get()
-            while operation is not None:
-                group.append(operation)
-                if len(group) >= _GROUP or self._queue.empty():
-                    break
+        while running or self._first or self._later:
+            while running and not (self._queue.empty() and (self._first or self._later)):
                 operation = self._queue.get()
-            if operation is None:
-                running = False
-            if group:
+                if operation is None:
+                    running = False
+                else:
+                    (self._first if operation.first else self._later).append(operation)
+            if group := self._group():
                 self._work(group)
         self._transaction.raw.close()
+
+    def _group(self) -> list[_Operation]:
+        """Take what goes into the next transaction."""
+        first, later, parts = self._first, self._later, 0
+        group = [first.popleft() for _ in range(min(len(first), _GROUP))]
+        while later and parts < _PARTS:
+            operation = later.popleft()
+            parts += len(operation.parts)
+            group.append(operation)
+        return group
 
     def _work(self, group: list[_Operation]) -> None:
         transaction = self._transaction

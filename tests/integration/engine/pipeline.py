@@ -21,6 +21,7 @@ from router.pipeline.deliver import Deliverer
 from router.pipeline.instances import Instances
 from router.pipeline.intake import Intake
 from router.pipeline.media import Media
+from router.pipeline.rush import Rush
 from router.pipeline.shelf import Shelf
 from router.pipeline.triage import Triage
 from router.pipeline.worker import Worker
@@ -302,10 +303,13 @@ class Pipeline:
         shared = (clock, self.log, metrics)
         shelf = Shelf(configuration)
         self.asker = Asker(store, configuration, lambda: knowledge, *shared, shelf=shelf)
-        self.worker = Worker(store, lambda: cast("Triage", Watched()), *shared)
+        rush = Rush()
+        self.worker = Worker(store, lambda: cast("Triage", Watched()), *shared, rush)
         media = Media(store, configuration, shelf, *shared, flights=self.asker.flights)
-        self.deliverer = Deliverer(store, configuration, self.asker, *shared, media=media, ids=ids)
-        self.intake = Intake(store, self.log, metrics)
+        self.deliverer = Deliverer(
+            store, configuration, self.asker, *shared, rush=rush, media=media, ids=ids
+        )
+        self.intake = Intake(store, self.log, metrics, rush)
 
     async def crash(self) -> None:
         await self.engine.crash()

@@ -16,6 +16,7 @@ from router.errors import StorageUnavailable
 from router.metrics import Metrics
 from router.pipeline.instances import LiveChannel
 from router.pipeline.intake import Intake, IntakeResult
+from router.pipeline.rush import Rush
 from router.plugin.channel import WebhookAnswer, WebhookRequest
 from router.plugin.testing import RecordingLog
 from router.storage.store import NewEvent
@@ -276,7 +277,7 @@ async def test_while_the_database_is_away_the_provider_is_told_to_come_again(
     pipeline: Pipeline, body: bytes | None
 ) -> None:
     log = RecordingLog()
-    intake = Intake(cast("Any", _AwayStore()), log, Metrics())
+    intake = Intake(cast("Any", _AwayStore()), log, Metrics(), Rush())
 
     result = await intake.receive(_live(pipeline), _request(pipeline, body))
 

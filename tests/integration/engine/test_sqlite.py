@@ -375,7 +375,7 @@ async def test_closing_finishes_what_was_queued(tmp_path: Path) -> None:
         assert len(await engine.rows(inbox_event)) == 50
 
 
-# --- threads that others change
+# --- who goes first
 
 
 @pytest.fixture
@@ -384,6 +384,64 @@ def gate() -> Iterator[Event]:
     gate = Event()
     yield gate
     gate.set()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "groups"),
+    [
+        ((1, 1, 1), [["first", "work", "work", "work"]]),
+        ((64, 64, 64), [["first", "work", "work"], ["work"]]),
+        ((500, 1), [["first", "work"], ["work"]]),
+    ],
+)
+async def test_what_somebody_outside_waits_for_goes_before_work_and_much_work_is_done_in_pieces(
+    engine: Engine, gate: Event, sizes: tuple[int, ...], groups: list[list[str]]
+) -> None:
+    writer, seen = _store(engine)._writer, list[list[str]]()
+
+    def work(_: Transaction, parts: list[str]) -> list[None]:
+        seen.append([part for part in parts if part])
+        return [None] * len(parts)
+
+    async def queue(name: str, size: int) -> None:
+        await writer.run_batch(work, [name, *[""] * (size - 1)], first=name == "first")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(writer.run, lambda _: gate.wait(60))
+        await anyio.sleep(0.05)
+        for size in sizes:
+            tasks.start_soon(queue, "work", size)
+        tasks.start_soon(queue, "first", 1)
+        await anyio.wait_all_tasks_blocked()
+        gate.set()
+
+    assert seen == groups
+
+
+async def test_a_webhook_is_stored_before_what_others_write(engine: Engine, gate: Event) -> None:
+    done: list[str] = []
+
+    async def write(name: str) -> None:
+        await engine.store.write(_add(name))
+        done.append(name)
+
+    async def accept() -> None:
+        await engine.accept(engine.said("hola"))
+        done.append("webhook")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_store(engine)._writer.run, lambda _: gate.wait(60))
+        await anyio.sleep(0.05)
+        for number in range(200):
+            tasks.start_soon(write, f"{number}")
+        tasks.start_soon(accept)
+        await anyio.wait_all_tasks_blocked()
+        gate.set()
+
+    assert done == ["webhook", *(f"{number}" for number in range(200))]
+
+
+# --- threads that others change
 
 
 async def test_a_thread_that_a_person_takes_in_the_group_of_its_decision_is_decided_again(
