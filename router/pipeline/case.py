@@ -19,7 +19,6 @@ from router.pipeline.approvals import Approvals
 from router.pipeline.attachments import hearing
 from router.pipeline.commit import Committer, Effect, pack
 from router.pipeline.configuration import Configuration
-from router.pipeline.outgoing import file_items
 from router.pipeline.planning import Quiet, Setting, applied, plan
 from router.pipeline.reaching import moved, reach_of
 from router.pipeline.snapshot import BEFORE, snapshot
@@ -161,7 +160,7 @@ class Cases:
         """Give the commit of a decision."""
         self._release(case)
         decision, trace, at = self._planned(case, decision, trace)
-        commit = self._committer.commit(
+        return self._committer.commit(
             case.work,
             case.conversation,
             decision,
@@ -177,34 +176,6 @@ class Cases:
             outcome=outcome,
             dead_error=dead_error,
             not_before=at,
-        )
-        return self._with_files(case, decision, commit, at)
-
-    def _with_files(
-        self, case: Case, decision: Decision, commit: Commit, at: datetime | None
-    ) -> Commit:
-        """Queue the files of what is said, after everything that is said."""
-        can = self.configuration.capabilities(case.work.tenant, case.conversation.channel)
-        pairs = [
-            pair
-            for reply in decision.replies
-            for pair in file_items(
-                reply.media,
-                tenant=case.work.tenant,
-                channel=case.conversation.channel,
-                recipient=case.conversation.address,
-                author=reply.author,
-                own_echoes=can is not None and can.own_echoes,
-                not_before=at,
-                ids=self.ids,
-            )
-        ]
-        if not pairs:
-            return commit
-        return replace(
-            commit,
-            items=(*commit.items, *(item for item, _ in pairs)),
-            messages=(*commit.messages, *(line for _, line in pairs)),
         )
 
     def _release(self, case: Case) -> None:

@@ -1,7 +1,6 @@
 """From a decision to everything that it changes, as one commit."""
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -9,15 +8,15 @@ from typing import Any
 from router.domain.conversation import BOT, NOBODY, Conversation, ConversationStatus
 from router.domain.decision import Decision, Outcome, Reply
 from router.domain.message import Author
-from router.domain.outbox import ItemKind
 from router.ids import Ids, new_secret
 from router.pipeline import memory, notices
+from router.pipeline.actions import action_item, contact_of
 from router.pipeline.announcing import announced
 from router.pipeline.configuration import Configuration
-from router.pipeline.outgoing import message_items
+from router.pipeline.outgoing import file_items, message_items
 from router.rules.recall import BOT as ANSWERED
 from router.rules.trace import packed
-from router.storage.store import OWN_LANE, Commit, NewItem, NewMessage, NewTimer, Tx, Work
+from router.storage.store import Commit, NewItem, NewMessage, NewTimer, Tx, Work
 
 Effect = Callable[[Tx], None]
 
@@ -82,9 +81,7 @@ class Committer:
             more.append(self._escalation(work, conversation, decision, link))
             owner = NOBODY if conversation.owner == BOT else owner
         more.extend(self._contact(work, conversation, decision))
-        queued = [
-            {"kind": str(item.kind), "id": item.id, "to": item.destination} for item in leaving
-        ]
+        queued = _queued(leaving, lines)
         return Commit(
             work=work,
             outcome=outcome or decision.outcome.word,
@@ -129,7 +126,33 @@ class Committer:
             for item, line in parts:
                 items.append(item)
                 lines.append(line)
+        for item, line in self._files(work, conversation, decision, not_before):
+            items.append(item)
+            lines.append(line)
         return effects
+
+    def _files(
+        self,
+        work: Work,
+        conversation: Conversation,
+        decision: Decision,
+        not_before: datetime | None,
+    ) -> Iterator[tuple[NewItem, NewMessage]]:
+        """Give the files of what is said, which follow everything that is said."""
+        for reply in decision.replies:
+            if not reply.media:
+                continue
+            can = self._configuration.capabilities(work.tenant, conversation.channel)
+            yield from file_items(
+                reply.media,
+                tenant=work.tenant,
+                channel=conversation.channel,
+                recipient=conversation.address,
+                author=reply.author,
+                own_echoes=can is not None and can.own_echoes,
+                not_before=not_before,
+                ids=self._ids,
+            )
 
     def _variant(
         self,
@@ -166,7 +189,6 @@ class Committer:
         items: list[NewItem],
     ) -> str | None:
         """Queue what is to be run and who is to be told; give the secret of the notices' link."""
-        because = decision.because
         calls = [(request.action, dict(request.params)) for request in decision.actions]
         secret = None
         if told := notices.told(self._configuration, decision):
@@ -175,32 +197,23 @@ class Committer:
             notice = notices.words(decision, conversation, text, url)
             calls += [(name, notice) for name in told]
             secret = secret if url else None
-        items.extend(self._action(name, params, conversation, because) for name, params in calls)
-        return secret
-
-    def _action(
-        self, name: str, params: dict[str, Any], conversation: Conversation, because: str
-    ) -> NewItem:
-        item_id = self._ids()
-        contact = {
-            "name": conversation.contact.name or "",
-            "address": str(conversation.address),
-            "channel": conversation.channel,
-        }
-        body = {
-            "params": params,
-            "conversation": conversation.id,
-            "contact": contact,
-            "because": because,
-        }
-        return NewItem(
-            id=item_id,
-            kind=ItemKind.ACTION,
-            lane=OWN_LANE + item_id,
-            author=Author.RULE,
-            destination=name,
-            body=json.dumps(body, ensure_ascii=False),
+        if not calls:
+            return None
+        contact = contact_of(
+            conversation.contact.name, str(conversation.address), conversation.channel
         )
+        items.extend(
+            action_item(
+                name,
+                params,
+                conversation=conversation.id,
+                contact=contact,
+                because=decision.because,
+                ids=self._ids,
+            )
+            for name, params in calls
+        )
+        return secret
 
     def _after(
         self, work: Work, conversation: Conversation, decision: Decision, now: datetime
@@ -322,6 +335,15 @@ class Committer:
 def pack(trace: Mapping[str, Any]) -> bytes:
     """Compress a trace as it is stored."""
     return packed(trace)
+
+
+def _queued(items: Sequence[NewItem], lines: Sequence[NewMessage]) -> list[dict[str, str | None]]:
+    """Give what was queued as the trace keeps it; of a message that is a file, the address, too."""
+    files = {line.id: {"file": line.attachments[0].url} for line in lines if line.attachments}
+    return [
+        {"kind": str(item.kind), "id": item.id, "to": item.destination, **files.get(item.id, {})}
+        for item in items
+    ]
 
 
 def _link(tx: Tx, work: Work, conversation: Conversation, secret: str, **about: Any) -> None:

@@ -86,7 +86,7 @@ def file_items(
     So each is attempted, and can fail, alone, and no provider's rules about captions count.
 
     :param own_echoes: the channel's ``capabilities.own_echoes``. Where our own files do not come
-        back, one that somebody of the business sends without words must never be taken for one.
+        back, one that somebody of the business sends without words is never taken for one.
     """
     pairs = []
     for file in media:
@@ -125,9 +125,9 @@ def _file_body(file: Attachment, recipient: Address, *, own_echoes: bool) -> str
         "recipient": str(recipient),
         "media": encode_attachments((file,)),
     }
-    if not own_echoes:
-        # What is echoed is compared with the text; this one is never said.
-        values |= {"text": file.url or file.kind, "unsaid": True}
+    if own_echoes:
+        # For whoever tells an echo of it from a file that a person sends.
+        values["own_echoes"] = True
     return dumps(values)
 
 
@@ -155,7 +155,7 @@ def outbound_message(id: str, body: str) -> OutboundMessage:
     return OutboundMessage(
         id=id,
         recipient=Address.from_text(values["recipient"]),
-        text="" if values.get("unsaid") else values["text"],
+        text=values["text"],
         template=template and Template(template["ref"], template["variables"]),
         media=decode_attachments(values.get("media")),
         in_reply_to=values.get("in_reply_to"),

@@ -15,6 +15,7 @@ from router.clock import Clock
 from router.domain.answer import Completion, Prompt, ProposedAction, Tool, ToolResult, Usage
 from router.errors import ProviderError, Unavailable
 from router.metrics import Metrics
+from router.pipeline.actions import contact_of
 from router.pipeline.configuration import Configuration
 from router.pipeline.guard import Guard
 from router.pipeline.storable import storable
@@ -230,7 +231,8 @@ class Toolbox:
             def look_up(connection: "Connection") -> Mapping[str, str]:
                 from router.storage.history import address
 
-                return address(connection, tenant, conversation)
+                found = address(connection, tenant, conversation)
+                return {} if found is None else contact_of(*found)
 
             self._contact = await self.store.read(look_up)
         return self._contact

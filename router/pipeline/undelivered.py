@@ -3,17 +3,16 @@
 import json
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 from router.domain.decision import TicketRequest
 from router.domain.event import DeliveryReported
-from router.domain.message import Author
 from router.domain.outbox import ItemKind, ItemState
 from router.ids import Ids, new_secret
+from router.pipeline.actions import action_item, contact_of
 from router.pipeline.configuration import Configuration
 from router.pipeline.notices import address_of
 from router.rules.model import DEFAULT_QUEUE
-from router.storage.store import OWN_LANE, AttemptResult, Item, NewItem, Tx
+from router.storage.store import AttemptResult, Item, NewItem, Tx
 
 _TITLES: Mapping[str, Mapping[ItemState, str]] = {
     "es": {
@@ -67,7 +66,15 @@ def ticket_of(
         if queue.notify and item.conversation is not None and url is not None:
             link, params["url"] = secret, url
         notices = [
-            _notice(name, item, body["recipient"], params, because, ids) for name in queue.notify
+            action_item(
+                name,
+                params,
+                conversation=item.conversation,
+                contact=contact_of(None, body["recipient"], item.destination),
+                because=because,
+                ids=ids,
+            )
+            for name in queue.notify
         ]
     return partial(_open, item=item, ticket=ids(), title=title, notices=notices, link=link)
 
@@ -89,26 +96,6 @@ def lost(
         words = event.reason or event.code
         result = AttemptResult(state=ItemState.REFUSED, code=event.code, error=words)
         ticket_of(item, result, configuration, ids)(tx)
-
-
-def _notice(
-    name: str, item: Item, recipient: str, params: Mapping[str, str], because: str, ids: Ids
-) -> NewItem:
-    body: dict[str, Any] = {
-        "params": params,
-        "conversation": item.conversation,
-        "contact": {"name": "", "address": recipient, "channel": item.destination},
-        "because": because,
-    }
-    notice = ids()
-    return NewItem(
-        id=notice,
-        kind=ItemKind.ACTION,
-        lane=OWN_LANE + notice,
-        author=Author.RULE,
-        destination=name,
-        body=json.dumps(body, ensure_ascii=False),
-    )
 
 
 def _open(

@@ -93,8 +93,9 @@ class Capabilities:
     :param media_types: the content types that may be sent, such as ``image/jpeg``; ``None``: any.
         The host sends the address of anything else as a text; since 1.1.
     :param own_echoes: what the host sends comes back as a ``MessageEchoed``, too. The host tells
-        it from a person's by the id that :meth:`Channel.send` gave, else by its words. Declare it,
-        or a file that came back without words counts as a person's; since 1.1.
+        it from a person's by the id that :meth:`Channel.send` gave, else by its words, or its file
+        where it has none. Declare it, or a file that came back without words counts as a person's
+        unless it has the address that was sent; since 1.1.
     :param receipts: delivery reports come in.
     :param idempotent_send: the provider ignores a repeat of the same ``message.id``, so that an
         unknown outcome may simply be sent again.

@@ -4,8 +4,8 @@ An echo of a person changes owner and epoch in the very transaction that stores 
 turn comes, so that nothing the bot decided earlier can leave after it.
 """
 
-import json
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,8 +15,8 @@ from router.domain.event import MessageEchoed
 from router.domain.host_event import OwnEcho
 from router.domain.outbox import ItemKind, ItemState
 from router.ids import new_id
-from router.rules.text import fold, squeeze
 from router.storage.conflicts import insert_missing
+from router.storage.echoes import likeness
 from router.storage.store import OUT
 from router.storage.tables import contact, conversation, lane, message, outbox
 
@@ -199,14 +199,15 @@ def _own(
             outbox.c.echo.is_(None),
             outbox.c.started_at >= now - OWN_ECHO_WINDOW,
         )
-        .order_by(outbox.c.created_at)
+        # What one decision queued has one moment.
+        .order_by(outbox.c.created_at, outbox.c.seq)
     ).all()
     name = event.provider_id or event.id
     ids = {event.id, name}
-    text = squeeze(fold(event.text))
     by_id = [row for row in rows if row.provider_ref in ids]
-    by_text = [row for row in rows if squeeze(fold(json.loads(row.body)["text"])) == text]
-    for row in (*by_id, *by_text):
+    likenesses = [(likeness(row.body, event), row) for row in rows]
+    alike = sorted(((how, row) for how, row in likenesses if how is not None), key=itemgetter(0))
+    for row in (*by_id, *(row for _, row in alike)):
         matched = connection.execute(
             sa.update(outbox)
             .where(outbox.c.id == row.id, outbox.c.tenant == tenant, outbox.c.echo.is_(None))

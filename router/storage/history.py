@@ -58,16 +58,16 @@ def calls(
     return () if person is None else summaries(connection, tenant, person, since=since)
 
 
-def address(connection: sa.Connection, tenant: str, conversation_id: str) -> dict[str, str]:
-    """Give who the customer is and where they write, as actions are told."""
+def address(
+    connection: sa.Connection, tenant: str, conversation_id: str
+) -> tuple[str | None, str, str] | None:
+    """Give the customer's name, their address and the channel; ``None``: no such conversation."""
     row = connection.execute(
         sa.select(contact.c.name, conversation.c.address, conversation.c.channel)
         .join(conversation, conversation.c.contact == contact.c.id)
         .where(conversation.c.id == conversation_id, conversation.c.tenant == tenant)
     ).first()
-    if row is None:
-        return {}
-    return {"name": row.name or "", "address": str(row.address), "channel": row.channel}
+    return None if row is None else (row.name, row.address, row.channel)
 
 
 def card(connection: sa.Connection, tenant: str, conversation_id: str) -> ContactCard:

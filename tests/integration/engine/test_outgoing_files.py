@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,16 @@ from router.pipeline.outgoing import outbound_message
 from router.pipeline.surroundings import Configured
 from router.rules.explain import render
 from router.rules.trace import unpacked
+from router.storage.fence import OWN_ECHO_WINDOW
+from router.storage.stories import story
 from router.storage.tables import decision, message, outbox, ticket
 from tests.integration.engine.harness import ANA, DATABASES
 from tests.integration.engine.pipeline import Pipeline, running
 
 PRICES = "https://shop.example/precios.pdf"
 PHOTO = "https://shop.example/local.jpg"
+#: Where the provider keeps what it sent.
+KEPT = "https://provider.example"
 RULES = f"""
 [[rule]]
 id = "brochure"
@@ -74,6 +79,28 @@ async def test_the_text_leaves_first_and_then_each_file(pipeline: Pipeline) -> N
     assert f"a text, counted as free, and then {PRICES}, {PHOTO}" in render(told)
 
 
+async def test_the_trace_names_every_item_that_was_queued(pipeline: Pipeline) -> None:
+    pipeline.can("phone", media=True)
+    await ask(pipeline)
+
+    items = sorted(await pipeline.engine.rows(outbox, kind="message"), key=lambda it: it.seq)
+    text, prices, photo = [it.id for it in items]
+    files = [(prices, PRICES), (photo, PHOTO)]
+    told = await trace(pipeline)
+    assert told["queued"] == [
+        {"kind": "message", "id": text, "to": "phone"},
+        {"kind": "message", "id": prices, "to": "phone", "file": PRICES},
+        {"kind": "message", "id": photo, "to": "phone", "file": PHOTO},
+    ]
+    lines = [f"  message {text} phone", *(f"  message {it} phone {url}" for it, url in files)]
+    assert "\n".join(["Queued", *lines]) in render(told)
+    found = await pipeline.engine.store.read(lambda it: story(it, "main", prices))
+    assert [(it.id, it.text) for it in found.items] == [
+        (text, "Aquí está."),
+        *files,
+    ]
+
+
 async def test_a_file_that_the_channel_does_not_send_is_an_address_in_the_text(
     pipeline: Pipeline,
 ) -> None:
@@ -122,10 +149,89 @@ async def test_a_file_of_a_person_is_told_from_ours_where_ours_do_not_come_back(
     theirs = plugin.MessageEchoed(
         "echo-1", ANA, "", attachments=(plugin.Attachment(kind="image"),), provider_id="x"
     )
-    await pipeline.engine.accept(pipeline.engine.event(theirs, channel="phone"))
+
+    assert await echo(pipeline, theirs) == owner
+
+
+def shows(id: str, text: str = "", *kinds: str) -> plugin.MessageEchoed:
+    """Give what a provider shows as sent, under its own id and at its own addresses."""
+    files = tuple(plugin.Attachment(kind=it, url=f"{KEPT}/{id}") for it in kinds)
+    return plugin.MessageEchoed(id, ANA, text, attachments=files)
+
+
+async def echo(pipeline: Pipeline, event: plugin.MessageEchoed) -> str:
+    """Let an echo come in; give who owns the conversation then."""
+    await pipeline.engine.accept(pipeline.engine.event(event, channel="phone"))
+    await pipeline.settle()
+    return str((await pipeline.engine.conversation()).owner)
+
+
+async def test_each_file_of_ours_comes_back_once_wherever_its_provider_keeps_it(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.can("phone", media=True, own_echoes=True)
+    await ask(pipeline)
     await pipeline.settle()
 
-    assert (await pipeline.engine.conversation()).owner == owner
+    owners = [
+        await echo(pipeline, shows("echo-1", "Aquí está.")),
+        await echo(pipeline, shows("echo-2", "", "image")),
+        await echo(pipeline, shows("echo-3", "", "document")),
+    ]
+
+    assert owners == [BOT] * 3
+    rows = sorted(await pipeline.engine.rows(outbox, kind="message"), key=lambda it: it.seq)
+    assert [it.echo for it in rows] == ["echo-1", "echo-3", "echo-2"]
+    assert await echo(pipeline, shows("echo-4", "", "image")) == SOMEBODY
+
+
+async def test_an_echo_proves_the_very_file_of_which_nobody_knew(pipeline: Pipeline) -> None:
+    pipeline.can("phone", media=True, own_echoes=True)
+    pipeline.provider.script = [None, None, plugin.OutcomeUnknown("lost")]
+    await ask(pipeline)
+    await pipeline.settle()
+    before = [state for _, _, state in await left(pipeline)]
+
+    owner = await echo(pipeline, shows("echo-1", "", "image"))
+
+    assert (before, owner) == (["done", "done", "unknown"], BOT)
+    assert [state for _, _, state in await left(pipeline)] == ["done"] * 3
+
+
+@pytest.mark.parametrize("kind", ["audio", "location", "contact"])
+async def test_what_is_never_made_of_our_files_is_a_persons_also_where_ours_come_back(
+    pipeline: Pipeline, kind: str
+) -> None:
+    pipeline.can("phone", media=True, own_echoes=True)
+    await ask(pipeline)
+    await pipeline.settle()
+
+    assert await echo(pipeline, shows("echo-1", "", kind)) == SOMEBODY
+
+
+@pytest.mark.parametrize("own_echoes", [False, True])
+async def test_a_file_at_the_address_that_we_gave_is_ours(
+    pipeline: Pipeline, own_echoes: bool
+) -> None:
+    pipeline.can("phone", media=True, own_echoes=own_echoes)
+    await ask(pipeline)
+    await pipeline.settle()
+    files = (plugin.Attachment(kind="document", url=PHOTO),)
+
+    owner = await echo(pipeline, plugin.MessageEchoed("echo-1", ANA, "", attachments=files))
+
+    assert owner == BOT
+    rows = sorted(await pipeline.engine.rows(outbox, kind="message"), key=lambda it: it.seq)
+    assert [it.echo for it in rows] == [None, None, "echo-1"]
+
+
+async def test_a_file_long_after_ours_is_a_persons(pipeline: Pipeline) -> None:
+    pipeline.can("phone", media=True, own_echoes=True)
+    await ask(pipeline)
+    await pipeline.settle()
+    pipeline.engine.clock.advance(OWN_ECHO_WINDOW + timedelta(seconds=1))
+
+    assert await echo(pipeline, shows("echo-1", "", "image")) == SOMEBODY
 
 
 async def test_files_outlive_a_crash_and_leave_once(pipeline: Pipeline) -> None:

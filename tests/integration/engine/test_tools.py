@@ -13,7 +13,7 @@ from router import plugin
 from router.rules.explain import render
 from router.rules.trace import unpacked
 from router.storage.tables import decision, outbox, usage
-from tests.integration.engine.harness import DATABASES
+from tests.integration.engine.harness import ANA, DATABASES
 from tests.integration.engine.pipeline import Pipeline, running
 
 TABLES = """
@@ -135,6 +135,22 @@ async def test_what_a_model_calls_is_looked_up_and_it_answers_from_that(
     assert first.tools[0].parameters["required"] == ["query"]
     assert (first.results, first.last) == ((), False)
     assert second == replace(first, results=(TOLD,))
+
+
+async def test_whoever_calls_an_action_tells_it_the_same_of_the_customer(
+    pipeline: Pipeline,
+) -> None:
+    engine = pipeline.engine
+    pipeline.provider.answers = [calling(ASKS), ARRIVES]
+    for number, text in enumerate(["¿Y mi pedido A-17?", "Hablaré con mi abogado."]):
+        said = plugin.MessageReceived(f"named-{number}", ANA, text, name="Ana Gómez")
+        await engine.accept(engine.event(said))
+        await pipeline.settle()
+
+    by_a_model, by_a_rule = pipeline.provider.done
+    assert (by_a_model.action, by_a_rule.action) == ("orders", "pager")
+    assert by_a_model.contact == by_a_rule.contact
+    assert by_a_rule.contact == {"name": "Ana Gómez", "address": str(ANA), "channel": "phone"}
 
 
 async def test_every_round_is_billed_and_every_call_is_in_the_trace(pipeline: Pipeline) -> None:

@@ -80,10 +80,8 @@ def test_each_file_is_a_message_of_its_own_without_a_text() -> None:
     }
 
 
-@pytest.mark.parametrize("own_echoes, compared", [(False, PHOTO.url), (True, "")])
-def test_what_echoes_of_a_file_are_compared_with_is_not_said(
-    own_echoes: bool, compared: str
-) -> None:
+@pytest.mark.parametrize("own_echoes", [False, True])
+def test_a_file_has_no_words_and_knows_whether_it_comes_back(own_echoes: bool) -> None:
     ((item, line),) = file_items(
         [PHOTO],
         tenant="main",
@@ -93,7 +91,9 @@ def test_what_echoes_of_a_file_are_compared_with_is_not_said(
         own_echoes=own_echoes,
     )
 
-    assert json.loads(item.body)["text"] == compared
+    body = json.loads(item.body)
+    assert (body["text"], body.get("own_echoes", False)) == ("", own_echoes)
+    assert body["media"] == [{"kind": "image", "url": PHOTO.url}]
     assert (outbound_message(item.id, item.body).text, line.text) == ("", "")
 
 

@@ -201,6 +201,13 @@ def test_a_model_sees_what_the_customer_saw_before_the_open_turn(shop: Shop) -> 
     assert shop.database.do(history.card, "clinica", thread) == ContactCard()
 
 
+def test_who_writes_where_is_told_of_ones_own_conversations(shop: Shop) -> None:
+    thread = shop.thread()
+
+    assert shop.database.do(history.address, "main", thread) == (None, ANA, "phone")
+    assert shop.database.do(history.address, "clinica", thread) is None
+
+
 # Drafts, tickets, escalations, links ──────────────────────────────────────────────────────────
 
 
