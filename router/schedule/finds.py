@@ -8,11 +8,11 @@ from typing import Any
 
 from router.domain.event import InboundEvent
 from router.domain.host_event import Unparsed
-from router.pipeline.instances import LiveChannel
 from router.pipeline.intake import Intake, told
 from router.pipeline.storable import storable
 from router.plugin.context import Log
-from router.plugin.polling import LONGEST_CURSOR, Polled, Poller
+from router.plugin.polling import LONGEST_CURSOR, Polled
+from router.schedule.scheduled import ScheduledPoller
 from router.storage.store import NewEvent
 
 
@@ -36,8 +36,7 @@ def sound(polled: Any) -> Polled:
 
 def keyed(
     intake: Intake,
-    live: LiveChannel,
-    poller: Poller,
+    poller: ScheduledPoller[Any],
     events: Sequence[InboundEvent],
     now: datetime,
     log: Log,
@@ -48,6 +47,7 @@ def keyed(
     """
     from router.storage.codec import encode  # here, because a start does not need it
 
+    live = poller.live
     source = f"{live.tenant}/{live.name}"
     found: list[NewEvent] = []
     for event in events:
@@ -55,7 +55,7 @@ def keyed(
             fit = intake.keyed(live, source, [event], now)
             encode(fit[0].event)
         except Exception as error:  # noqa: BLE001 - a plugin's values, of any kind
-            fit = [_unread(live, poller, event, error, now)]
+            fit = [_unread(poller, event, error, now)]
             log.warning(
                 "polled event kept unparsed",
                 channel=live.label,
@@ -67,8 +67,9 @@ def keyed(
 
 
 def _unread(
-    live: LiveChannel, poller: Poller, event: object, error: Exception, now: datetime
+    poller: ScheduledPoller[Any], event: object, error: Exception, now: datetime
 ) -> NewEvent:
+    live = poller.live
     text = repr(event).encode("utf-8", "backslashreplace")
     digest = hashlib.sha256(text).hexdigest()
     return NewEvent(

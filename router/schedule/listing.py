@@ -25,8 +25,9 @@ from router.pipeline.approvals import (
 from router.pipeline.configuration import Configuration
 from router.pipeline.instances import LiveChannel
 from router.plugin.context import Log
-from router.plugin.polling import LISTING, Polled, Poller
+from router.plugin.polling import LISTING, Polled
 from router.plugin.templates import TemplateInfo, check_templates
+from router.schedule.scheduled import ScheduledPoller
 from router.storage.store import Store, Tx
 
 #: How soon a provider is asked again that would refuse a template which the rules use.
@@ -48,25 +49,25 @@ class Listed(Polled):
     soon: bool = False
 
 
-class TemplatePoller(Poller):
+class TemplatePoller(ScheduledPoller[Listed]):
     """Asks the provider of one channel for its templates."""
 
-    name = LISTING
+    always_finds = True
 
     def __init__(self, listings: "Listings", live: LiveChannel) -> None:
+        super().__init__(live, LISTING)
         self._listings = listings
-        self._live = live
         self._hurried: datetime | None = None
 
     @property
-    def every(self) -> timedelta:  # type: ignore[override]
+    def every(self) -> timedelta:
         """How long to wait between two listings; it changes with the channel's table."""
-        return timedelta(seconds=self._live.settings.templates_every or 0)
+        return timedelta(seconds=self.live.settings.templates_every or 0)
 
     @property
     def wanted(self) -> bool:
         """Whether it is to be asked at all."""
-        return self._live.settings.templates_every is not None
+        return self.live.settings.templates_every is not None
 
     @property
     def hurries(self) -> bool:
@@ -74,38 +75,35 @@ class TemplatePoller(Poller):
         since = self._listings.approvals.since
         if self._hurried == since:
             return False
-        known = self._listings.approvals.last(self._live.tenant, self._live.name)
+        known = self._listings.approvals.last(self.live.tenant, self.live.name)
         return known is None or known.at < since
 
     def hurried(self) -> None:
         """Ask no sooner than usual until there is another configuration."""
         self._hurried = self._listings.approvals.since
 
-    def pause(self, polled: Polled) -> timedelta:
+    def pause(self, polled: Listed) -> timedelta:
         """Give how long to wait after a listing."""
-        soon = isinstance(polled, Listed) and polled.soon
-        return min(self.every, SOON) if soon else self.every
+        return min(self.every, SOON) if polled.soon else self.every
 
     async def poll(self, cursor: str | None) -> Listed:
         asked_at = self._listings.now()
-        listed = tuple(await self._live.plugin.templates())
+        listed = tuple(await self.live.plugin.templates())
         check_templates(listed)
         infos = tuple(map(legible, listed))
-        soon = self._listings.is_refused(self._live, infos)
+        soon = self._listings.is_refused(self.live, infos)
         return Listed(cursor=None, asked_at=asked_at, templates=infos, soon=soon)
 
-    def keep(self, tx: Tx, polled: Polled) -> None:
+    def keep(self, tx: Tx, polled: Listed) -> None:
         """Store what was listed, in the transaction that ends the poll."""
         from router.storage.templates import keep_listing  # here: it brings SQLAlchemy
 
-        if isinstance(polled, Listed):
-            live = self._live
-            keep_listing(tx.connection, live.tenant, live.name, polled.templates, polled.asked_at)
+        live = self.live
+        keep_listing(tx.connection, live.tenant, live.name, polled.templates, polled.asked_at)
 
-    def learn(self, polled: Polled) -> None:
+    def learn(self, polled: Listed) -> None:
         """Plan by it from now on."""
-        if isinstance(polled, Listed):
-            self._listings.learn(self._live, polled.asked_at, polled.templates)
+        self._listings.learn(self.live, polled.asked_at, polled.templates)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,9 +144,9 @@ class Listings:
         """Give what time it is."""
         return self._clock.now()
 
-    def poller(self, live: LiveChannel) -> TemplatePoller | None:
-        """Give what asks a channel's provider; ``None`` where it lists nothing."""
-        return TemplatePoller(self, live) if live.capabilities.lists_templates else None
+    def pollers(self, live: LiveChannel) -> list[TemplatePoller]:
+        """Give what asks a channel's provider; none where it lists nothing."""
+        return [TemplatePoller(self, live)] if live.capabilities.lists_templates else []
 
     def renewed(self) -> None:
         """Note that other rules are in force: what they name may be newer than what is known."""

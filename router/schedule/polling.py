@@ -1,7 +1,7 @@
 """Polling: what channels ask their providers for, on one node at a time, never twice stored."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -23,9 +23,9 @@ from router.pipeline.intake import Intake, told
 from router.pipeline.storable import storable
 from router.plugin.context import Log
 from router.plugin.http import classify
-from router.plugin.polling import Polled, Poller, check_pollers
+from router.plugin.polling import Polled, check_pollers
 from router.schedule.finds import keyed, sound
-from router.schedule.listing import Listings, TemplatePoller
+from router.schedule.scheduled import PluginPoller, ScheduledPoller
 from router.schedule.standing import Standing
 from router.storage.store import Store
 
@@ -55,6 +55,7 @@ class Pollers:
 
     :param configuration: gives the configuration in force. An instance that is not in it yet, or
         not any more, polls nothing.
+    :param own: gives what the host itself asks a channel's provider for.
     """
 
     def __init__(
@@ -66,11 +67,11 @@ class Pollers:
         log: Log,
         metrics: Metrics,
         *,
-        listings: Listings,
+        own: Callable[[LiveChannel], Sequence[ScheduledPoller[Any]]],
         ids: Ids = new_id,
     ) -> None:
         self._store = store
-        self._listings = listings
+        self._own = own
         self._configuration = configuration
         self._intake = intake
         self._clock = clock
@@ -103,7 +104,6 @@ class Pollers:
 
     def renew(self) -> None:
         """Look again at once at what is due: another configuration is in force."""
-        self._listings.renewed()
         self._renewed.set()
         self._renewed = anyio.Event()
 
@@ -116,38 +116,35 @@ class Pollers:
         if not isinstance(live, LiveChannel):
             return
         try:
-            pollers: tuple[Poller, ...] = tuple(live.plugin.pollers())
-            check_pollers(pollers)
+            brought = tuple(live.plugin.pollers())
+            check_pollers(brought)
         except Exception as error:  # noqa: BLE001 - a plugin's call
             words = " ".join(f"{type(error).__name__}: {error}".split())
             live.error = f"its pollers cannot run: {words}"
             self._log.error("pollers not started", channel=live.label, error=words)
             return
-        lists = self._listings.poller(live)
-        if lists is not None:
-            pollers = (*pollers, lists)
+        pollers = [*(PluginPoller(live, it) for it in brought), *self._own(live)]
         if not pollers:
             return
-        standing = [Standing(live.tenant, live.label, it.name, live.name) for it in pollers]
-        self._standing[id(live)] = standing
+        self._standing[id(live)] = [it.standing for it in pollers]
         try:
             async with anyio.create_task_group() as tasks:
-                for poller, each in zip(pollers, standing, strict=True):
-                    tasks.start_soon(self._keep_polling, live, poller, each)
+                for poller in pollers:
+                    tasks.start_soon(self._keep_polling, poller)
         finally:
             self._standing.pop(id(live), None)
 
-    async def _keep_polling(self, live: LiveChannel, poller: Poller, standing: Standing) -> None:
-        from router.storage.pollers import PollerKey, prepare  # here: it brings SQLAlchemy
+    async def _keep_polling(self, poller: ScheduledPoller[Any]) -> None:
+        from router.storage.pollers import prepare  # here: it brings SQLAlchemy
 
+        live, key, standing = poller.live, poller.key, poller.standing
         if not await self._comes_into_force(live):
             return
-        key = PollerKey(live.tenant, live.name, poller.name)
         lock = self._locks.setdefault(key, anyio.Lock())
         prepared = False
         while self._in_force(live) and not self._stopped.is_set():
             renewed = self._renewed
-            if isinstance(poller, TemplatePoller) and not poller.wanted:
+            if not poller.wanted:
                 standing.every = None
                 await self._sleep_until(self._clock.now() + _OFF, renewed)
                 continue
@@ -159,7 +156,7 @@ class Pollers:
                     await self._store.write(write)
                     prepared = True
                 async with lock:
-                    standing.due_at = await self._turn(live, poller, key, standing)
+                    standing.due_at = await self._turn(poller)
             except StorageUnavailable as error:
                 self._log.error("the database is away", error=str(error))
                 await self._sleep(_STORAGE_PAUSE)
@@ -170,16 +167,15 @@ class Pollers:
             else:
                 await self._sleep_until(standing.due_at, renewed)
 
-    async def _turn(
-        self, live: LiveChannel, poller: Poller, key: Any, standing: Standing
-    ) -> datetime:
+    async def _turn(self, poller: ScheduledPoller[Any]) -> datetime:
         """Poll once if it is due and nobody else does; give when to look again."""
         from router.storage.pollers import Wait, give_back, hasten, take
 
+        live, key, standing = poller.live, poller.key, poller.standing
         now = self._clock.now()
         if not self._in_force(live) or self._stopped.is_set():
             return now
-        hurries = isinstance(poller, TemplatePoller) and poller.hurries
+        hurries = poller.hurries
         until = now + timedelta(seconds=live.settings.timeout + _SPARE)
 
         def taking(tx: Any) -> Any:
@@ -190,8 +186,7 @@ class Pollers:
             )
 
         taken = await self._store.write(taking)
-        if isinstance(poller, TemplatePoller):
-            poller.hurried()
+        poller.hurried()
         if isinstance(taken, Wait):
             standing.held = taken.held
             return taken.until
@@ -201,7 +196,7 @@ class Pollers:
         try:
             with self._busy.one(), live.busy.one():
                 reach("poll.taken")
-                due = await self._poll(live, poller, key, taken, standing)
+                due = await self._poll(poller, taken)
                 ended = due is not None
                 return due or self._clock.now()
         finally:
@@ -210,11 +205,9 @@ class Pollers:
                 with anyio.move_on_after(_GIVE_BACK, shield=True), suppress(StorageUnavailable):
                     await self._store.write(lambda tx: give_back(tx.connection, key, taken))
 
-    async def _poll(
-        self, live: LiveChannel, poller: Poller, key: Any, taken: Any, standing: Standing
-    ) -> datetime | None:
+    async def _poll(self, poller: ScheduledPoller[Any], taken: Any) -> datetime | None:
         """Poll, and store what came of it; ``None`` if it was cut short."""
-        limit = live.settings.timeout
+        limit = poller.live.settings.timeout
         deadline = anyio.CancelScope(deadline=anyio.current_time() + limit)
         cut = anyio.CancelScope()
         self._polls.add(cut)
@@ -232,60 +225,48 @@ class Pollers:
             return None
         if polled is None and failure is None:
             failure = Unavailable(f"it took longer than {limit:g} s")
-        self._metrics.poll_seconds.observe(
-            self._clock.monotonic() - began, live.tenant, live.name, poller.name
-        )
+        self._metrics.poll_seconds.observe(self._clock.monotonic() - began, *poller.key)
         reach("poll.answered")
         if polled is not None:
             try:
-                return await self._keep(live, poller, key, taken, polled, standing)
+                return await self._keep(poller, taken, polled)
             except StorageUnavailable:
                 raise
             except Exception as error:  # noqa: BLE001 - a plugin's values, of any kind
                 failure = Refused(f"what it found cannot be stored: {told(error)}")
-        return await self._keep_failure(live, poller, key, taken, failure, standing)
+        return await self._keep_failure(poller, taken, failure)
 
-    async def _keep(
-        self,
-        live: LiveChannel,
-        poller: Poller,
-        key: Any,
-        taken: Any,
-        polled: Polled,
-        standing: Standing,
-    ) -> datetime:
+    async def _keep(self, poller: ScheduledPoller[Any], taken: Any, polled: Polled) -> datetime:
         from router.storage.pollers import keep
 
+        live, standing = poller.live, poller.standing
         now = self._clock.now()
-        events = keyed(self._intake, live, poller, polled.events, now, self._log)
+        events = keyed(self._intake, poller, polled.events, now, self._log)
         # Who says "again" and has got nowhere would ask without an end.
         again = polled.again and (bool(events) or polled.cursor != taken.cursor)
-        lists = poller if isinstance(poller, TemplatePoller) else None
-        pause = poller.every if lists is None else lists.pause(polled)
-        due_at = now if again else now + pause
+        due_at = now if again else now + poller.pause(polled)
         accepted = await self._store.write(
             partial(
                 keep,
-                key=key,
+                key=poller.key,
                 taken=taken,
                 cursor=polled.cursor,
                 events=events,
                 due_at=due_at,
-                also=None if lists is None else partial(lists.keep, polled=polled),
+                also=partial(poller.keep, polled=polled),
             )
         )
         reach("poll.stored")
         if accepted is None:
-            self._count(live, poller, "dropped")
+            self._count(poller, "dropped")
             self._log.warning(
                 "poll dropped: it took so long that another node went on in its place",
                 channel=live.label,
                 poller=poller.name,
             )
             return due_at
-        self._count(live, poller, "found" if events or lists else "nothing")
-        if lists is not None:
-            lists.learn(polled)
+        self._count(poller, "found" if events or poller.always_finds else "nothing")
+        poller.learn(polled)
         for each in accepted:
             if not each.new:
                 self._metrics.duplicates.count(live.tenant, live.name)
@@ -302,13 +283,7 @@ class Pollers:
         return due_at
 
     async def _keep_failure(
-        self,
-        live: LiveChannel,
-        poller: Poller,
-        key: Any,
-        taken: Any,
-        failure: ProviderError | None,
-        standing: Standing,
+        self, poller: ScheduledPoller[Any], taken: Any, failure: ProviderError | None
     ) -> datetime:
         from router.storage.pollers import keep_failure
 
@@ -319,15 +294,15 @@ class Pollers:
         if asked is not None:
             pause = max(pause, asked)
         due_at = self._clock.now() + timedelta(seconds=pause)
-        self._count(live, poller, "failed")
+        self._count(poller, "failed")
         kept = await self._store.write(
-            partial(keep_failure, key=key, taken=taken, error=reason, due_at=due_at)
+            partial(keep_failure, key=poller.key, taken=taken, error=reason, due_at=due_at)
         )
         if kept:
-            standing.failures, standing.error = taken.failures + 1, reason
+            poller.standing.failures, poller.standing.error = taken.failures + 1, reason
         self._log.warning(
             "poll failed",
-            channel=live.label,
+            channel=poller.live.label,
             poller=poller.name,
             failures=taken.failures + 1,
             reason=reason,
@@ -347,8 +322,8 @@ class Pollers:
         channels = self._configuration().instances.channels
         return channels.get((live.tenant, live.name)) is live
 
-    def _count(self, live: LiveChannel, poller: Poller, outcome: str) -> None:
-        self._metrics.polls.count(live.tenant, live.name, poller.name, outcome)
+    def _count(self, poller: ScheduledPoller[Any], outcome: str) -> None:
+        self._metrics.polls.count(*poller.key, outcome)
 
     async def _sleep_until(self, moment: datetime, renewed: anyio.Event) -> None:
         while not (self._stopped.is_set() or renewed.is_set()):

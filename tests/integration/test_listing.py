@@ -16,8 +16,10 @@ from router import plugin
 from router.clock import SystemClock
 from router.daemon import Router
 from router.logs import Redaction
+from router.pipeline.approvals import Approvals
 from router.plugin.registry import Registry
 from router.plugin.testing import RecordingLog
+from router.schedule.listing import Listed, Listings, TemplatePoller
 from router.settings.loading import load_settings
 from router.settings.model import Settings
 from router.storage.tables import outbox, template_listing, ticket
@@ -298,6 +300,8 @@ async def test_who_is_never_to_be_asked_is_not_and_nothing_is_held_against_it(
         await world.says(router, "1")
         await until(lambda: len(world.provider.sent) == 1)
         assert router.status()["templates"] == []
+        (standing,) = router.status()["pollers"]
+        assert (standing["every"], standing["due_at"]) == (None, None)
 
     assert world.queued() == ["HX1"]
     assert world.provider.asked == 0
@@ -313,3 +317,88 @@ async def test_what_is_no_list_of_templates_is_a_failed_poll(world: World) -> No
     (entry,) = [it for it in world.log.entries if it.event == "poll failed"][:1]
     assert entry.values["poller"] == "templates"
     assert "templates() has to give TemplateInfos, not str" in entry.values["reason"]
+
+
+def asking(world: World, router: Router) -> tuple[Listings, TemplatePoller]:
+    """Give what asks the shop's provider, as a process would that has just been started."""
+    clock = router.clock
+    listings = Listings(
+        router.store, lambda: router.configuration, Approvals(clock.now()), clock, world.log
+    )
+    live = router.channel("main", "shop")
+    assert live is not None
+    (poller,) = listings.pollers(live)
+    return listings, poller
+
+
+@one_database
+@pytest.mark.parametrize(
+    "status, every, pause",
+    [
+        ("approved", "1h", timedelta(hours=1)),
+        ("paused", "1h", timedelta(minutes=2)),
+        ("paused", "1m", timedelta(minutes=1)),
+    ],
+)
+async def test_a_provider_that_would_refuse_a_template_is_asked_again_soon(
+    world: World, status: str, every: str, pause: timedelta
+) -> None:
+    world.change("router.toml", "1h", every)
+    world.provider.templates = [info("HX1", status), info("HX2", "approved")]
+    async with world.running() as router:
+        _, poller = asking(world, router)
+
+        assert poller.pause(await poller.poll(None)) == pause
+
+
+@one_database
+async def test_what_was_listed_is_learned(world: World) -> None:
+    world.provider.templates = [info("HX1", "paused"), info("HX2", "approved")]
+    async with world.running() as router:
+        listings, poller = asking(world, router)
+        listed = await poller.poll(None)
+        assert isinstance(listed, Listed)
+        assert listings.refused() == []
+        poller.learn(listed)
+
+        assert [it.name for it in listings.refused()] == ["aviso"]
+        assert [it["templates"] for it in listings.standing()] == [2]
+
+
+@one_database
+async def test_a_listing_hurries_once_after_each_load_unless_it_is_newer(world: World) -> None:
+    async with world.running() as router:
+        listings, poller = asking(world, router)
+        assert poller.hurries
+        poller.hurried()
+        assert not poller.hurries
+
+        listings.renewed()
+        assert poller.hurries
+        poller.learn(await poller.poll(None))
+        assert not poller.hurries
+
+
+@one_database
+async def test_a_provider_that_lists_nothing_is_asked_for_nothing(world: World) -> None:
+    class Silent(ShopChannel):
+        provider = world.provider
+
+    world.kinds.channel("silent", Silent, config=plugin.NoConfig)
+    world.change("router.toml", '"shop"', '"silent"')
+    async with world.running() as router:
+        await until(lambda: bool(router.status()["instances"]))
+        live = router.channel("main", "shop")
+        assert live is not None
+        await until(lambda: live.up)
+        assert router.status()["pollers"] == []
+
+    assert world.provider.asked == 0
+
+
+@one_database
+async def test_a_listing_counts_as_a_poll_that_found_something(world: World) -> None:
+    async with world.running() as router:
+        await until(lambda: bool(router.metrics.polls.values))
+
+        assert list(router.metrics.polls.values) == [("main", "shop", "templates", "found")]
