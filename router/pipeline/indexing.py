@@ -42,7 +42,9 @@ class Indexer:
             self._unread = anyio.Event()
             doubts: list[str] = []
             for tenant in self._settings().tenants.values():
-                doubts += await self._index(tenant)
+                # Of one that has no folders nothing is looked up, whatever the index holds.
+                if tenant.knowledge_folders:
+                    doubts += await self._index(tenant)
             self.doubts = tuple(doubts)
             if not self._unread.is_set():  # else other folders may be meant by now
                 self.known.set()

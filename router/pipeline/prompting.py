@@ -77,7 +77,9 @@ class Prompts:
 
             before = turns(connection, item.tenant, conversation, question["asked_seq"], HISTORY)
             limit = PASSAGES if articles is None else _MANY
-            found = search(connection, item.tenant, text, limit=limit, language=language)
+            found: tuple[Passage, ...] = ()
+            if tenant.knowledge_folders:
+                found = search(connection, item.tenant, text, limit=limit, language=language)
             if articles is not None:
                 found = tuple(it for it in found if it.id.partition("#")[0] in articles)
             who = card(connection, item.tenant, conversation)

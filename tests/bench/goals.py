@@ -88,6 +88,7 @@ _HTTP = (
     Goal("webhook to provider at 100/s", "p50_ms", "ms", 4.0, 3.0, low=True),
     Goal("webhook to provider at 100/s", "p99_ms", "ms", 8.0, 6.0, low=True),
     Goal("cold start to first ack", "s", "s", 1.0, 0.8, low=True),
+    Goal("first start of all, to first ack", "s", "s", low=True),
     Goal("idle memory", "mb", "MB", 90, 80, low=True),
 )
 HTTP = {

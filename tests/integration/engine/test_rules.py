@@ -84,7 +84,11 @@ then = { tag = "sad", ignore = "x" }
 @asynccontextmanager
 async def ruled(name: str, folder: Path) -> AsyncIterator[Pipeline]:
     policy = 'while_owned = "draft"'
-    async with running(name, folder, debounce="0s", policy=policy, rules=RULES) as pipeline:
+    articles = '\n[knowledge]\nfolders = ["articles"]\n'
+    (folder / "articles").mkdir()
+    async with running(
+        name, folder, debounce="0s", policy=policy, tables=articles, rules=RULES
+    ) as pipeline:
         yield pipeline
 
 
@@ -148,7 +152,6 @@ async def test_a_rule_chooses_what_a_model_is_told_and_given(
     pipeline: Pipeline, tmp_path: Path
 ) -> None:
     folder = tmp_path / "articles"
-    folder.mkdir()
     for name, text in (("garantia", "La garantía dura un año."), ("otra", "Otra garantía.")):
         (folder / f"{name}.md").write_text(f"# {name}\n\n{text}\n", encoding="utf-8")
     await refresh(pipeline.engine.store, "main", (folder,), language="es")
@@ -159,6 +162,22 @@ async def test_a_rule_chooses_what_a_model_is_told_and_given(
     assert chosen.system == "You know about warranties."
     assert {passage.id.partition("#")[0] for passage in chosen.passages} == {"garantia"}
     assert usual.system != chosen.system
+
+
+@pytest.mark.parametrize("name", list(DATABASES))
+async def test_articles_of_folders_that_the_settings_no_longer_name_are_not_used(
+    name: str, tmp_path: Path
+) -> None:
+    articles = tmp_path / "articles"
+    articles.mkdir()
+    (articles / "garantia.md").write_text("# garantia\n\nDura un año.\n", encoding="utf-8")
+    async with running(name, tmp_path, debounce="0s", rules=RULES) as pipeline:
+        await refresh(pipeline.engine.store, "main", (articles,), language="es")
+
+        await say(pipeline, "¿y la garantia?")
+
+        (asked,) = pipeline.provider.asked
+        assert asked.passages == ()
 
 
 async def test_a_price_that_no_article_states_waits_for_a_person(pipeline: Pipeline) -> None:
