@@ -61,9 +61,10 @@ $(READY): requirements.lock pyproject.toml
 run: setup ## start the daemon on router.toml as it stands
 	@exec $(BIN)/router run $(ARGS)
 
+# All of them run two at a time; what ARGS picks runs one by one, so that -s and --pdb work.
 test: setup ## run every test; ARGS="-k name" for some
 	@tests/browser.sh $(BIN)/python
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest $(or $(ARGS),--numprocesses=2 --dist=worksteal)
 
 coverage: setup ## run every test and say which lines none of them reached
 	@tests/browser.sh $(BIN)/python
