@@ -30,11 +30,10 @@ FROM (VALUES {rows}) AS k JOIN outbox o ON o.id = k.column1
 
 _START = Bulk(
     """
-UPDATE outbox SET state = 'started', attempt = attempt + 1, started_at = v.column2,
-  finished_at = NULL
-FROM (VALUES {rows}) AS v WHERE id = v.column1
+UPDATE outbox SET state = 'started', attempt = attempt + 1, started_at = ?, finished_at = NULL
+WHERE id IN (VALUES {rows})
 """,
-    2,
+    1,
 )
 
 _END = Bulk(
@@ -125,7 +124,7 @@ def start(
 ) -> list[tuple[Start, Item | None]]:
     """Mark items started, or withdraw them; after a withdrawal, give the lane's next item."""
     rows = _rows(raw, [attempt.item for attempt in attempts])
-    begun: dict[str, tuple[str, int]] = {}
+    begun: set[str] = set()
     answers: list[tuple[Start, Item | None]] = []
     for item, terms in attempts:
         row = rows.get(item.id)
@@ -135,8 +134,8 @@ def start(
         answer = _judge(raw, item, terms, row, now, me=me)
         answers.append(answer)
         if answer[0] is Start.BEGUN:
-            begun[item.id] = (item.id, now)
-    _START.run(raw, list(begun.values()))
+            begun.add(item.id)
+    _START.run(raw, [(name,) for name in begun], now)
     return answers
 
 

@@ -48,7 +48,7 @@ _CUSTOMERS = 20_000
 SIZES = (1_000, 100_000, 1_000_000)
 _TEXT = "Hola, buenas tardes, ¿me puede decir hasta qué hora abren los sábados? Gracias"
 _REPLY = "Abrimos de lunes a sábado, de 9:00 a 19:00."
-_BATCH = 256
+_BATCH = 64
 #: Batches whose commits may be under way at once, as in the daemon's worker.
 _DEPTH = 4
 _DECISION = Decision(
