@@ -36,6 +36,7 @@ from router.pipeline.worker import Worker
 from router.plugin.context import Log
 from router.schedule.listing import Listings
 from router.schedule.polling import Pollers
+from router.schedule.retention import Retention
 from router.schedule.silence import SilenceAlarm
 from router.schedule.sweeping import Sweeper
 from router.schedule.timers import Timers
@@ -118,6 +119,7 @@ class Router:
         self._timers = Timers(store, log)
         self._silence = SilenceAlarm(store, lambda: self.settings, self.clock, log)
         self._sweeper = Sweeper(store, lambda: self.settings, shelf, self.clock, log)
+        self._retention = Retention(store, lambda: self.settings, self.clock, log)
         self.reloader = Reloader(
             load,
             current=lambda: self.configuration,
@@ -219,6 +221,7 @@ class Router:
                 work.start_soon(self._timers.run)
                 work.start_soon(self._silence.run)
                 work.start_soon(self._sweeper.run)
+                work.start_soon(self._retention.run)
                 work.start_soon(self._listings.run)
                 yield
                 await self.drain()

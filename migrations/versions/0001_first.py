@@ -197,6 +197,7 @@ def _conversations() -> None:
         ),
     )
     op.create_index("first_message_recent", "first_message", ["tenant", "created_at"])
+    op.create_index("first_message_conversation", "first_message", ["conversation"])
 
 
 def _events() -> None:
@@ -488,6 +489,7 @@ def _people() -> None:
     )
     op.create_index("escalation_event", "escalation", ["event_lane", "event_seq"])
     op.create_index("escalation_open", "escalation", ["tenant", "acknowledged_at"])
+    op.create_index("escalation_conversation", "escalation", ["conversation"])
     op.create_table(
         "link",
         sa.Column("secret", sa.Text, nullable=False),
@@ -501,6 +503,8 @@ def _people() -> None:
         sa.ForeignKeyConstraint(["escalation"], ["escalation.id"], name="fk_link_escalation"),
         sa.ForeignKeyConstraint(["ticket"], ["ticket.id"], name="fk_link_ticket"),
     )
+    for name in ("conversation", "escalation", "ticket"):
+        op.create_index(f"link_{name}", "link", [name])
 
 
 def _api() -> None:
@@ -571,6 +575,7 @@ def _nodes() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_usage"),
     )
     op.create_index("usage_tenant", "usage", ["tenant", "created_at"])
+    op.create_index("usage_conversation", "usage", ["conversation"])
 
 
 def _knowledge() -> None:

@@ -4,12 +4,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from router.cli.options import ArgumentMistake, AsJson, project_of
+from router.cli.options import ArgumentMistake, AsJson, Tenant, project_of
 
 app = typer.Typer(
     add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="The database itself."
@@ -56,6 +57,50 @@ def check(ctx: typer.Context, as_json: AsJson = False) -> int:
     else:
         print(f"{project.database_name} is sound: schema {HEAD}.")
     return 1 if found else 0
+
+
+@app.command(epilog="Example: router db due --keep 400d")
+def due(
+    ctx: typer.Context,
+    keep: Annotated[
+        str | None,
+        typer.Option(help="As if [policy] keep were this, for every tenant.", show_default=False),
+    ] = None,
+    tenant: Tenant = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count what is kept no longer, and what stays although it is old. Deletes nothing.
+
+    Every hour the running router deletes what is due by [policy] keep.
+    """
+    from router.cli.output import moment, print_json, print_table
+    from router.clock import SystemClock
+    from router.storage.due import due as count
+
+    project, now = project_of(ctx), SystemClock().now()
+    asked = None if keep is None else _kept(keep)
+    tenants = project.settings().tenants
+    policies = {name: asked or tenants[name].policy.keep for name in project.chosen(tenant)}
+    with project.reading() as connection:
+        found = [count(connection, it, now - age) for it, age in policies.items() if age]
+    if as_json:
+        print_json({"tenants": found})
+        return
+    print_table(
+        ("TENANT", "OLDER THAN", "CONVERSATIONS", "MESSAGES", "EVENTS", "STAY ALTHOUGH OLD"),
+        [
+            (
+                it.tenant,
+                moment(it.before),
+                it.goes["conversation"],
+                it.goes.get("message", 0),
+                it.goes.get("inbox_event", 0),
+                it.stays["conversation"],
+            )
+            for it in found
+        ],
+        nothing="Everything is kept for ever: no [policy] has a keep. Try one with --keep 400d.",
+    )
 
 
 @app.command(epilog="Example: router db move postgresql://router@db.example.org/router")
@@ -145,6 +190,21 @@ def restore(
             "Nothing is polled for now: what was found since the backup would be found again, and "
             "answered again.\nLet each go on when that is right: router pollers list"
         )
+
+
+def _kept(text: str) -> timedelta:
+    """Read how long conversations are to be kept, as ``[policy] keep`` is read."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from router.settings.values import Keep
+
+    try:
+        length = TypeAdapter(Keep).validate_python(text)
+    except ValidationError as error:
+        raise ArgumentMistake(f"--keep {error.errors()[0]['ctx']['error']}") from None
+    if length is None:
+        raise ArgumentMistake('--keep must be a duration: nothing is due with "never"')
+    return timedelta(seconds=length)
 
 
 def _without_password(url: str) -> str:

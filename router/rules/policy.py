@@ -23,6 +23,7 @@ class Policy:
         approve drafts anyway (``assisted``), else only the notification.
     :param handback_after: how long after a person's last word the bot owns it again.
     :param idle_close: how long a conversation is quiet before it is closed.
+    :param keep: how long a closed conversation is kept after its last word; ``None`` for ever.
     :param silence_alarm: an event without an outcome for so long is an alarm.
     :param notice_links: what tells people of an escalation or a ticket carries a link to the
         conversation.
@@ -43,6 +44,7 @@ class Policy:
     while_owned: Literal["draft", "notify"] | None = None
     handback_after: timedelta | None = timedelta(hours=24)
     idle_close: timedelta = timedelta(hours=24)
+    keep: timedelta | None = None
     silence_alarm: timedelta | None = timedelta(minutes=10)
     notice_links: bool = True
     quiet_hours: Hours | None = None

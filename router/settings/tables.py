@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from router.plugin.config import Duration
 from router.settings.values import (
     DurationOrNever,
+    Keep,
     Language,
     Network,
     Percentage,
@@ -126,6 +127,11 @@ class PolicyTable(HostTable):
     )
     idle_close: Duration = Field(
         86400.0, gt=0, description="A conversation quiet for so long is closed."
+    )
+    keep: Keep = Field(
+        None,
+        description="How long a closed conversation is kept after its last word, at least 7d; then "
+        "it is deleted with all that belongs to it. Default: never deleted.",
     )
     silence_alarm: DurationOrNever = Field(
         600.0, description="An event without an outcome for so long is an alarm."

@@ -17,7 +17,7 @@ from router.settings.values import RESERVED
 if TYPE_CHECKING:
     from router.rules.model import RuleSet
 
-_DURATIONS = ("debounce", "debounce_cap", "handback_after", "idle_close", "silence_alarm")
+_DURATIONS = ("debounce", "debounce_cap", "handback_after", "idle_close", "keep", "silence_alarm")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

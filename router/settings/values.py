@@ -4,7 +4,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -58,6 +58,21 @@ def _duration_or_never(value: object) -> object:
     except ValueError as error:
         message = f'{error}, or "never"'
         raise ValueError(message) from None
+
+
+#: The shortest that conversations may be kept, in seconds. WhatsApp's Cloud API sends a webhook for
+#: up to a week again, no provider for longer; what it repeats has to be known as a repeat.
+KEPT_AT_LEAST: Final = 7 * 86400.0
+
+
+def _kept(value: float | None) -> float | None:
+    if value is not None and value < KEPT_AT_LEAST:
+        least = duration_text(KEPT_AT_LEAST)
+        message = (
+            f'must be at least "{least}" (for so long may providers repeat themselves), or "never"'
+        )
+        raise ValueError(message)
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +224,8 @@ DurationOrNever: TypeAlias = Annotated[
     BeforeValidator(_duration_or_never),
     WithJsonSchema({"type": "string", "pattern": r"^(never|[0-9]+(\.[0-9]+)?(ms|s|m|h|d))$"}),
 ]
+#: How long conversations are kept: seconds, :data:`KEPT_AT_LEAST` or more; ``None`` for ever.
+Keep: TypeAlias = Annotated[DurationOrNever, AfterValidator(_kept)]
 #: How often something may happen, or ``None`` for as often as one likes; ``"unlimited"``.
 RateOrUnlimited: TypeAlias = Annotated[
     Rate | None,

@@ -292,6 +292,7 @@ first_message = sa.Table(
     sa.Column("created_at", Moment, nullable=False),
 )
 sa.Index("first_message_recent", first_message.c.tenant, first_message.c.created_at)
+sa.Index("first_message_conversation", first_message.c.conversation)
 
 decision = sa.Table(
     "decision",
@@ -517,6 +518,7 @@ escalation = sa.Table(
 )
 sa.Index("escalation_open", escalation.c.tenant, escalation.c.acknowledged_at)
 sa.Index("escalation_event", escalation.c.event_lane, escalation.c.event_seq)
+sa.Index("escalation_conversation", escalation.c.conversation)
 
 # What lets whoever was told read one conversation: a row for each notice, not for each ticket,
 # because a ticket that is open already is added to, and the people of its queue are told again.
@@ -530,6 +532,10 @@ link = sa.Table(
     sa.Column("ticket", sa.Text, sa.ForeignKey("ticket.id")),
     sa.Column("created_at", Moment, nullable=False),
 )
+# Without them, whoever deletes one of these three has the database look at every link.
+sa.Index("link_conversation", link.c.conversation)
+sa.Index("link_escalation", link.c.escalation)
+sa.Index("link_ticket", link.c.ticket)
 
 # What the tokens of the API are signed with: the newest key of a tenant that is not retired signs,
 # every one that is not retired is believed.
@@ -590,6 +596,7 @@ usage = sa.Table(
     sa.Column("created_at", Moment, nullable=False),
 )
 sa.Index("usage_tenant", usage.c.tenant, usage.c.created_at)
+sa.Index("usage_conversation", usage.c.conversation)
 
 node = sa.Table(
     "node",

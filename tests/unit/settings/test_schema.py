@@ -31,6 +31,7 @@ BEYOND_A_SCHEMA = {
     "duration_of_centuries",
     "failing_example",
     "include_of_nothing",
+    "kept_for_too_short",
     "media_store_that_is_none",
     "missing_knowledge_folder",
     "missing_plugin_file",

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from router.clock import seconds
 from router.settings.values import (
     DurationOrNever,
+    Keep,
     Language,
     Network,
     PublicUrl,
@@ -63,6 +64,8 @@ def test_durations_are_written_as_people_do(length: float, text: str) -> None:
         (Size, 9, 9),
         (DurationOrNever, "never", None),
         (DurationOrNever, "1m", 60.0),
+        (Keep, "never", None),
+        (Keep, "7d", 604800.0),
         (RateOrUnlimited, "unlimited", None),
         (RateOrUnlimited, "100/s", Rate(100, 1.0)),
         (RateOrUnlimited, "600/m", Rate(600, 60.0)),
@@ -89,6 +92,8 @@ def test_a_value_becomes_what_is_meant(kind: Any, written: object, meant: object
         (Size, "1 MB"),
         (Size, 1.5),
         (DurationOrNever, 3),
+        (Keep, "167h"),
+        (Keep, 604800),
         (RateOrUnlimited, 100),
         (RateOrUnlimited, "100"),
         (RateOrUnlimited, "0/s"),

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from router.storage import (
     contacts,
     conversations,
     decisions,
+    deletion,
     deliveries,
     drafts,
     escalations,
@@ -29,14 +31,17 @@ from router.storage import (
     messages,
     opt_ins,
     outbox,
+    retention,
     silence,
     stats,
     status,
+    strays,
     tickets,
     tokens,
 )
 from router.storage.store import EventRef
-from router.storage.tables import metadata
+from router.storage.tables import contact, conversation, inbox_event, metadata, ticket, usage
+from router.storage.tables import outbox as outbox_table
 from tests.databases import Database
 from tests.unit.storage.conftest import NOW
 
@@ -45,7 +50,7 @@ BIG = frozenset(
     {
         *("inbox_event", "message", "decision", "outbox", "lane", "contact", "conversation"),
         *("draft", "ticket", "ticket_entry", "escalation", "link", "usage", "timer", "alias"),
-        *("early_report", "api_token", "api_answer", "opt_in", "call"),
+        *("early_report", "api_token", "api_answer", "opt_in", "call", "first_message"),
     }
 )
 #: Indexes that hold only what is not over, or what is rare: these may be read whole.
@@ -64,6 +69,23 @@ REQUEST = idempotency.RequestKey(tenant="main", token="t", route="r", key="k", d
 ECHO = MessageEchoed("app-1", ANA, "hola")
 
 Question = Callable[[sa.Connection], Any]
+THREAD = retention.Thread("c", LANE)
+
+
+def _deletes(connection: sa.Connection) -> None:
+    """Delete a conversation that is there, so that nothing is left out."""
+    person = {"id": "p", "tenant": "main", "key": str(ANA), "created_at": NOW}
+    connection.execute(sa.insert(contact).values(person))
+    long_ago = NOW - timedelta(days=9)
+    thread: dict[str, Any] = {"id": "c", "tenant": "main", "contact": "p", "channel": "phone"}
+    thread |= {"status": "closed", "address": str(ANA), "source": "inbound", "owner": "bot"}
+    thread |= {"created_at": long_ago, "last_activity_at": long_ago}
+    connection.execute(sa.insert(conversation).values(thread))
+    of_it = [retention.Belonging(LANE, 1, "c")]
+    assert retention.old_threads(connection, "main", NOW, limit=9).over == (THREAD,)
+    found = deletion.delete_threads(connection, "main", [THREAD], [LANE], of_it, NOW, rows=9)
+    assert found[0]["conversation"] == 1
+
 
 QUESTIONS: dict[str, Question] = {
     "conversations": lambda it: conversations.list_conversations(it, "main"),
@@ -115,6 +137,7 @@ QUESTIONS: dict[str, Question] = {
     "an echo": lambda it: fence.accept_echo(it, "main", str(ANA), "phone", ECHO, NOW),
     "history": lambda it: history.turns(it, "main", "c", 3, 20),
     "a contact's card": lambda it: history.card(it, "main", "c"),
+    "who writes where": lambda it: history.address(it, "main", "c"),
     "a link": lambda it: links.find_link(it, "secret", NOW),
     "messages": lambda it: messages.list_messages(it, "main", "c"),
     "more messages": lambda it: messages.list_messages(it, "main", "c", before=(NOW, 1, "in", "m")),
@@ -127,6 +150,29 @@ QUESTIONS: dict[str, Question] = {
     "items of an event": lambda it: outbox.items_of(it, "main", EVENT),
     "an item": lambda it: outbox.show_item(it, "main", "i"),
     "what is under way": lambda it: outbox.under_way(it, "main", "c"),
+    "old conversations": lambda it: retention.old_threads(it, "main", NOW, limit=9),
+    "more old conversations": lambda it: retention.old_threads(
+        it, "main", NOW, place=(NOW, "c"), limit=9
+    ),
+    "lanes of conversations": lambda it: retention.lanes_of(it, [THREAD]),
+    "events of conversations": lambda it: retention.events_of(it, [THREAD], [LANE], limit=9),
+    "deleting conversations": _deletes,
+    **{
+        f"old rows of {table.name}": partial(
+            strays.old_strays, tenant="main", table=table, before=NOW, limit=9
+        )
+        for table in strays.STRAYS
+    },
+    "more old events": lambda it: strays.old_strays(
+        it, "main", inbox_event, NOW, place=(NOW, LANE, 1), limit=9
+    ),
+    **{
+        f"deleting rows of {table.name}": partial(
+            strays.delete_strays, tenant="main", table=table, keys=[("i",)], before=NOW
+        )
+        for table in (usage, ticket, outbox_table)
+    },
+    "deleting events": lambda it: strays.delete_strays(it, "main", inbox_event, [(LANE, 1)], NOW),
     "silence": lambda it: silence.unanswered(it, "main", NOW),
     "status": lambda it: status.tenant_counts(it, "main", NOW),
     "conversations in numbers": lambda it: stats.conversations(it, SCOPE),
