@@ -1,13 +1,14 @@
 """A customer's thread: who they are, who owns it, and what stands unanswered."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
 from router.domain.identity import Address
 from router.domain.message import Attachment
+from router.domain.record import record
 
 #: Owner of a conversation that the router answers.
 BOT: Final = "bot"
@@ -25,7 +26,7 @@ class ConversationStatus(StrEnum):
     ESCALATED = "escalated"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Contact:
     """A customer of one tenant."""
 
@@ -38,7 +39,7 @@ class Contact:
     attributes: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class TurnMessage:
     """One message of the customer's open turn.
 
@@ -62,7 +63,7 @@ class TurnMessage:
         return "\n".join(filter(None, (self.text, *spoken)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Turn:
     """The customer's unanswered messages, oldest first.
 
@@ -77,14 +78,14 @@ class Turn:
     @property
     def text(self) -> str:
         """Everything the customer wrote or said since the last answer, a line a message."""
-        return "\n".join(filter(None, (message.said for message in self.messages)))
+        return "\n".join([said for message in self.messages if (said := message.said)])
 
     @property
     def started_at(self) -> datetime | None:
         return self.messages[0].received_at if self.messages else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Conversation:
     """One thread with one contact.
 
@@ -119,4 +120,4 @@ class Conversation:
     open_ticket: str | None = None
     tags: frozenset[str] = frozenset()
     attributes: Mapping[str, str] = field(default_factory=dict)
-    turn: Turn = field(default_factory=Turn)
+    turn: Turn = Turn()

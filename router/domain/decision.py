@@ -1,12 +1,13 @@
 """What was decided about an event: one outcome and any number of effects."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from enum import IntEnum
 from typing import Any
 
 from router.domain.message import Attachment, Author, Template
+from router.domain.record import record
 
 
 class Outcome(IntEnum):
@@ -21,7 +22,7 @@ class Outcome(IntEnum):
     @property
     def word(self) -> str:
         """The word used in rules, tables and output."""
-        return self.name.lower()
+        return _WORDS[self]
 
     @classmethod
     def from_word(cls, word: str) -> "Outcome":
@@ -32,7 +33,11 @@ class Outcome(IntEnum):
         return cls[word.upper()]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+#: Their words, in their order: asked for several times of every decision.
+_WORDS = tuple(outcome.name.lower() for outcome in Outcome)
+
+
+@record(frozen=True, slots=True, kw_only=True)
 class Reply:
     """One text or template for the customer. The host splits what is too long for the channel.
 
@@ -52,7 +57,7 @@ class Reply:
     media: tuple[Attachment, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class DraftRequest:
     """A text that waits for a person's word before it is sent."""
 
@@ -62,7 +67,7 @@ class DraftRequest:
     sources: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class TicketRequest:
     """Something a person has to do."""
 
@@ -71,7 +76,7 @@ class TicketRequest:
     priority: str = "normal"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class EscalationRequest:
     """A person is called, now.
 
@@ -82,7 +87,7 @@ class EscalationRequest:
     because: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class ActionRequest:
     """An action that is to be run, with parameters already checked."""
 
@@ -90,7 +95,7 @@ class ActionRequest:
     params: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class AskRequest:
     """An AI backend that is to be asked, outside the lane.
 
@@ -107,7 +112,7 @@ class AskRequest:
     redact: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Decision:
     """One decision: what becomes of an event, and why.
 

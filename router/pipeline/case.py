@@ -1,7 +1,7 @@
 """Cases: one event being worked, and the ways in which its commit comes about."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -11,6 +11,7 @@ from router.domain.conversation import BOT, Conversation, ConversationStatus
 from router.domain.decision import Decision, Outcome
 from router.domain.event import MessageReceived
 from router.domain.host_event import AnswerArrived, FileFetched, TimerFired, VoiceTranscribed
+from router.domain.record import changed
 from router.ids import Ids
 from router.pipeline import facts as facting
 from router.pipeline import memory
@@ -105,7 +106,7 @@ class Cases:
         )
         if facting.owner_now(conversation, policy, now) != conversation.owner:
             case.owner = BOT
-            case.conversation = replace(conversation, owner=BOT, status=ConversationStatus.ACTIVE)
+            case.conversation = changed(conversation, owner=BOT, status=ConversationStatus.ACTIVE)
         return case
 
     def read(self, case: Case, facts: Facts) -> Commit:
@@ -157,7 +158,10 @@ class Cases:
         outcome: str | None = None,
         dead_error: str | None = None,
     ) -> Commit:
-        """Give the commit of a decision."""
+        """Give the commit of a decision.
+
+        :param trace: how it was made, the decision itself in it if it says anything.
+        """
         self._release(case)
         decision, trace, at = self._planned(case, decision, trace)
         return self._committer.commit(
@@ -185,7 +189,7 @@ class Cases:
             return
         effect = partial(_withdraw_held, tenant=case.work.tenant, thread=case.conversation.id)
         case.effects = (*case.effects, effect)
-        case.conversation = replace(case.conversation, attributes=memory.released(attributes))
+        case.conversation = changed(case.conversation, attributes=memory.released(attributes))
 
     def _planned(
         self, case: Case, decision: Decision, trace: Mapping[str, Any]
@@ -211,14 +215,16 @@ class Cases:
         approvals = self._approvals
         listing = None if approvals is None else approvals.get(tenant, channel, case.now)
         made = plan(decision.replies, reach, setting, case.now, listing=listing)
-        decision = applied(decision, made, language)
+        before, decision = decision, applied(decision, made, language)
         if decision.channel is not None:
             case.conversation = moved(case.conversation, reach)
         if made.sends and made.at is not None:
             attributes = memory.holding(case.conversation.attributes, made.at)
-            case.conversation = replace(case.conversation, attributes=attributes)
+            case.conversation = changed(case.conversation, attributes=attributes)
         # A trace speaks English throughout, as its readers do; what people read is the ticket.
-        told = {"decision": decision_values(decision), "plan": made.values("en")}
+        told: dict[str, Any] = {"plan": made.values("en")}
+        if decision is not before:
+            told["decision"] = decision_values(decision)
         return decision, {**trace, **told}, made.at
 
     def hashes(self) -> dict[str, str]:
@@ -258,8 +264,8 @@ def close_turn(case: Case, seq: int) -> None:
     settled = tuple(item.seq for item in turn.messages if item.seq <= seq)
     here = case.work.ref.seq
     case.settles += tuple(number for number in settled if number != here)
-    turn = replace(turn, messages=rest, pending_ask=None)
-    case.conversation = replace(case.conversation, turn=turn)
+    turn = changed(turn, messages=rest, pending_ask=None)
+    case.conversation = changed(case.conversation, turn=turn)
 
 
 def close_message(case: Case, seq: int) -> None:
@@ -267,7 +273,7 @@ def close_message(case: Case, seq: int) -> None:
     turn = case.conversation.turn
     rest = tuple(item for item in turn.messages if item.seq != seq)
     case.settles += (seq,)
-    case.conversation = replace(case.conversation, turn=replace(turn, messages=rest))
+    case.conversation = changed(case.conversation, turn=changed(turn, messages=rest))
 
 
 def idle_timer(case: Case, due_at: datetime, generation: int) -> NewTimer:

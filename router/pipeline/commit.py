@@ -1,13 +1,13 @@
 """From a decision to everything that it changes, as one commit."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from router.domain.conversation import BOT, NOBODY, Conversation, ConversationStatus
 from router.domain.decision import Decision, Outcome, Reply
 from router.domain.message import Author
+from router.domain.record import changed
 from router.ids import Ids, new_secret
 from router.pipeline import memory, notices
 from router.pipeline.actions import action_item, contact_of
@@ -63,7 +63,7 @@ class Committer:
         """
         if decision.opted_out:
             # As when a person takes over: what was decided before may not leave after it.
-            conversation = replace(conversation, epoch=conversation.epoch + 1)
+            conversation = changed(conversation, epoch=conversation.epoch + 1)
         leaving = list(items)
         lines = list(messages)
         more: list[Effect] = list(effects)
@@ -239,7 +239,7 @@ class Committer:
             attributes = memory.remembering(attributes, ANSWERED, said, now)
         if attributes is not conversation.attributes:
             changes["attributes"] = attributes
-        return replace(conversation, **changes) if changes else conversation
+        return changed(conversation, **changes) if changes else conversation
 
     def _draft(self, work: Work, conversation: Conversation, decision: Decision) -> Effect:
         draft_id, request = self._ids(), decision.draft

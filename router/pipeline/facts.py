@@ -1,7 +1,6 @@
 """From an event and its thread to what rules may look at. ``rules/fields.py`` names each fact."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -11,12 +10,15 @@ from router.domain.conversation import BOT, NOBODY, Conversation, Turn, TurnMess
 from router.domain.event import CallEnded, DeliveryReported
 from router.domain.host_event import ConversationChanged
 from router.domain.message import Attachment
+from router.domain.record import changed
 from router.pipeline import memory
 from router.rules.facts import Facts
 from router.rules.fields import WEEKDAYS
 from router.rules.language import turn_language
 from router.rules.policy import Policy
 from router.rules.recall import History
+
+_NO_TIME = timedelta()
 
 
 @lru_cache(maxsize=256)
@@ -110,7 +112,7 @@ def speaking(conversation: Conversation, text: str, policy: Policy) -> Conversat
         contact=conversation.contact.language,
         default=policy.language,
     )
-    return conversation if told is None else replace(conversation, language=told)
+    return conversation if told is None else changed(conversation, language=told)
 
 
 def message_facts(
@@ -149,13 +151,13 @@ def _facts(
         **base,
         "event.kind": "message",
         "event.metadata": metadata,
-        "event.in_reply_to": next(filter(None, (it.in_reply_to for it in messages)), None),
-        "text": "\n".join(filter(None, (message.said for message in messages))),
+        "event.in_reply_to": next((it.in_reply_to for it in messages if it.in_reply_to), None),
+        "text": "\n".join([said for message in messages if (said := message.said)]),
         "turn.text": turn.text,
         "turn.messages": len(turn.messages),
-        "turn.age": None if started is None else max(now - started, now - now),
+        "turn.age": None if started is None else max(now - started, _NO_TIME),
         "attachments": len(attachments),
-        "attachments.kind": frozenset(item.kind for item in attachments),
+        "attachments.kind": frozenset([item.kind for item in attachments]),
         "attachments.transcribed": heard,
     }
     return Facts(values, history)

@@ -22,7 +22,7 @@ _NAMED: Final = "~named"
 
 def stated(attributes: Mapping[str, str]) -> Mapping[str, str]:
     """Give the attributes that rules set."""
-    if not any(name.startswith(_MARK) for name in attributes):
+    if not attributes or not any(name.startswith(_MARK) for name in attributes):
         return attributes
     return {name: each for name, each in attributes.items() if not name.startswith(_MARK)}
 

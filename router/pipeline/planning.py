@@ -5,7 +5,7 @@ want to leave now. Pure: everything that counts is given, and the plan says why 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from router.domain.decision import Decision, Outcome, Reply, TicketRequest
 from router.domain.message import Attachment
+from router.domain.record import changed, record
 from router.pipeline.approvals import Listing, Objection
 from router.pipeline.reaching import Reach
 from router.pipeline.reasons import TITLES, WORDS, Why
@@ -57,7 +58,7 @@ class Quiet:
         return self.hours.over_at(now.astimezone(ZoneInfo(self.timezone))).astimezone(now.tzinfo)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Setting:
     """What counts besides how the customer is reached.
 
@@ -73,7 +74,7 @@ class Setting:
     quiet: Quiet | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What becomes of something that is to be said.
 
@@ -111,12 +112,18 @@ class Plan:
         if self.at is not None:
             until = f"{self.at.astimezone(ZoneInfo(self.timezone)):%Y-%m-%d %H:%M}"
         words = WORDS.get(language.partition("-")[0], WORDS["en"])
-        objections = "; ".join(dict.fromkeys(it.words(language) for it in self.objections))
-        links = ", ".join(file.name or file.url or file.kind for file in self.linked)
-        return "; ".join(
-            words[why].format(hours=self.hours, until=until, objections=objections, links=links)
-            for why in self.because
-        )
+        objections = links = ""
+        if self.objections:
+            objections = "; ".join(dict.fromkeys(it.words(language) for it in self.objections))
+        if self.linked:
+            links = ", ".join(file.name or file.url or file.kind for file in self.linked)
+        values = {
+            "hours": self.hours,
+            "until": until,
+            "objections": objections,
+            "links": links,
+        }
+        return "; ".join([words[why].format_map(values) for why in self.because])
 
     def values(self, language: str) -> Mapping[str, Any]:
         """Give the plan as a trace keeps it."""
@@ -161,10 +168,12 @@ def plan(
         over = setting.quiet.over_at(now)
         if over > now:
             at, more = over, (*more, Why.QUIET)
-            made = replace(made, at=over, timezone=setting.quiet.timezone)
+            made = changed(made, at=over, timezone=setting.quiet.timezone)
     takes_text = reach.takes_text(at or now)
     if takes_text:
-        chosen = tuple(replace(it, otherwise=None) for it in replies)
+        chosen = tuple(
+            it if it.otherwise is None else changed(it, otherwise=None) for it in replies
+        )
         why = Why.OPEN
         if reach.window is None:
             why = Why.UNLIMITED
@@ -173,18 +182,18 @@ def plan(
     else:
         chosen = tuple(it if it.otherwise is None else it.otherwise for it in replies)
         if any(it.template is None for it in chosen):
-            return replace(made, at=None).plan(Way.TICKET, Why.SHUT)
+            return changed(made, at=None).plan(Way.TICKET, Why.SHUT)
         why = Why.SHUT_TEMPLATE
     if listing is not None:
         taken, objections, how = _taken(chosen, listing, takes_text=takes_text)
-        made, more = replace(made, objections=objections), (*how, *more)
+        made, more = changed(made, objections=objections), (*how, *more)
         if taken is None:
-            return replace(made, at=None).plan(Way.TICKET, *how)
+            return changed(made, at=None).plan(Way.TICKET, *how)
         chosen = taken
-    chosen = tuple(replace(it, instead=None) for it in chosen)
+    chosen = tuple(it if it.instead is None else changed(it, instead=None) for it in chosen)
     chosen, linked = _linked(chosen, reach)
     if linked:
-        made, more = replace(made, linked=linked), (*more, Why.LINKED)
+        made, more = changed(made, linked=linked), (*more, Why.LINKED)
     if any(it.template is not None for it in chosen):
         why = Why.STATED if all(it.template is not None for it in replies) else why
         return made.plan(Way.TEMPLATE, why, *more, replies=chosen, cost=Cost.TEMPLATE)
@@ -212,7 +221,7 @@ def _taken(
             objections.append(objection)
             found = found.instead
         if found is None and takes_text and reply.text:
-            found = replace(reply, template=None)
+            found = changed(reply, template=None)
             how.append(Why.IN_WORDS)
         elif found is not None and found is not reply:
             how.append(Why.INSTEAD)
@@ -229,19 +238,22 @@ def _linked(
     found: list[Reply] = []
     linked: list[Attachment] = []
     for reply in replies:
+        if not reply.media:
+            found.append(reply)
+            continue
         if reply.template is not None:
             # A template brings its own files, and has no room for addresses.
-            found.append(replace(reply, media=()))
+            found.append(changed(reply, media=()))
             continue
         sent = tuple(file for file in reply.media if reach.takes_file(file))
         links = [file for file in reply.media if file not in sent]
         text = "\n".join(filter(None, (reply.text, *(file.url for file in links))))
-        found.append(replace(reply, text=text, media=sent))
+        found.append(changed(reply, text=text, media=sent))
         linked += links
     return tuple(found), tuple(linked)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class _Making:
     reach: Reach
     hours: int
@@ -270,23 +282,26 @@ class _Making:
 def applied(decision: Decision, plan: Plan, language: str) -> Decision:
     """Give a decision as it is after the plan about what it says.
 
-    Where it cannot be said, a ticket tells a person why; where it must not, nothing is said.
+    Where it cannot be said, a ticket tells a person why; where it must not, nothing is said. What
+    is said as it was decided stays the very same decision.
 
     :param language: of whoever reads tickets.
     """
     if plan.sends:
-        return replace(decision, replies=plan.replies)
+        if plan.replies == decision.replies:
+            return decision
+        return changed(decision, replies=plan.replies)
     if plan.way is Way.NOTHING:
-        decided = replace(decision, replies=(), channel=None)
+        decided = changed(decision, replies=(), channel=None)
         if decision.outcome is Outcome.REPLY:
-            decided = replace(decided, outcome=Outcome.IGNORE, because=plan.words("en"))
+            decided = changed(decided, outcome=Outcome.IGNORE, because=plan.words("en"))
         return decided
     ticket = decision.ticket or TicketRequest(
         queue=DEFAULT_QUEUE,
         title=_title(plan, language),
         priority=decision.priority or "normal",
     )
-    return replace(
+    return changed(
         decision,
         outcome=max(decision.outcome, Outcome.TICKET),
         because=_title(plan, "en"),

@@ -5,17 +5,17 @@ conversation is.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from router.domain.conversation import Conversation
 from router.domain.identity import Address
 from router.domain.message import Attachment
+from router.domain.record import changed, record
 from router.plugin.channel import Capabilities
 from router.storage.store import Wrote
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Reach:
     """How a customer is reached through one channel.
 
@@ -117,7 +117,7 @@ def moved(conversation: Conversation, reach: Reach) -> Conversation:
     """Give the conversation as it goes on where it is written to now."""
     if conversation.channel == reach.channel:
         return conversation
-    return replace(
+    return changed(
         conversation,
         channel=reach.channel,
         address=reach.address,

@@ -1,7 +1,6 @@
 """What a customer's message makes of their thread, before anything is decided about it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -9,6 +8,7 @@ from router.domain.conversation import Contact, Conversation
 from router.domain.event import MessageReceived
 from router.domain.identity import thread_key
 from router.domain.message import Author, Direction
+from router.domain.record import changed
 from router.pipeline import memory
 from router.pipeline.attachments import fetches
 from router.pipeline.case import Case, Cases, idle_timer
@@ -43,20 +43,20 @@ def received(
         "last_in_at": work.received_at,
         "last_provider_id": event.id,
     }
+    if cases.configuration.rules(work.tenant).remembers:
+        said_before = {} if known is None else known.attributes
+        now_is["attributes"] = memory.remembering(
+            said_before, CUSTOMER, event.text, work.received_at
+        )
     if known is None:
         conversation = Conversation(id=cases.ids(), **now_is)
     else:
-        conversation = replace(known, **now_is)
-    if cases.configuration.rules(work.tenant).remembers:
-        attributes = memory.remembering(
-            conversation.attributes, CUSTOMER, event.text, work.received_at
-        )
-        conversation = replace(conversation, attributes=attributes)
+        conversation = changed(known, **now_is)
     case = cases.open(work, conversation)
     case.new = work.contact is None
     if known is None:
         case.timers = (idle_timer(case, case.now + case.policy.idle_close, 1),)
-    case.text = "\n".join(text for text in (case.text, event.text) if text)
+    case.text = "\n".join([text for text in (case.text, event.text) if text])
     case.effects = tuple(effects)
     case.items = fetches(cases.configuration, work, event, cases.ids)
     case.messages = (
@@ -85,7 +85,7 @@ def _told(tenant: str, contact: Contact, event: MessageReceived, effects: list[E
         return contact
     values = {"name": name, "language": language}
     effects.append(partial(_update, tenant=tenant, contact=contact.id, values=values))
-    return replace(contact, name=name, language=language)
+    return changed(contact, name=name, language=language)
 
 
 def _learn(tx: Tx, *, tenant: str, address: str, key: str) -> None:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -13,6 +12,7 @@ from router.domain.event import MessageReceived
 from router.domain.host_event import AnswerArrived, FileFetched, TimerFired, VoiceTranscribed
 from router.domain.message import Author
 from router.domain.outbox import ItemKind
+from router.domain.record import changed
 from router.pipeline import facts as facting
 from router.pipeline.attachments import (
     describe,
@@ -51,7 +51,7 @@ class Turns:
             metadata=event.metadata,
         )
         before = case.conversation.turn
-        turn = replace(before, messages=(*before.messages, message))
+        turn = changed(before, messages=(*before.messages, message))
         if is_unheard(message, case):
             return self._listen(case, turn)
         return self._read(case, message, turn)
@@ -78,7 +78,7 @@ class Turns:
         case.effects = (effect,)
         turn = described_turn(conversation.turn, event)
         message = next(it for it in turn.messages if it.seq == event.message_seq)
-        case.conversation = replace(case.conversation, turn=turn)
+        case.conversation = changed(case.conversation, turn=turn)
         waited = is_unheard(known, case)
         if not waited or is_unheard(message, case) or turn.pending_ask is not None:
             return Commit(
@@ -169,8 +169,8 @@ class Turns:
         conversation = case.conversation
         asked_by = (*after, case.work.ref.seq)
         item = self._question(conversation, turn, request, reading, ai, asked_by)
-        turn = replace(turn, pending_ask=item.id)
-        case.conversation = replace(conversation, turn=turn)
+        turn = changed(turn, pending_ask=item.id)
+        case.conversation = changed(conversation, turn=turn)
         trace = {**reading.trace, QUESTION: self._digest(case, turn, request, reading, ai)}
         return self._cases.undecided(case, "asking", trace, items=(item,))
 
@@ -243,7 +243,7 @@ class Turns:
         capped = bool(asked) and case.now >= asked[0].received_at + case.policy.debounce_cap
         if not asked or (newer and not capped):
             return self._superseded(work, event, "the customer has written more since")
-        seen = replace(turn, messages=asked)
+        seen = changed(turn, messages=asked)
         ai = dict(event.ai)
         if event.classify:
             ai |= facting.classified_facts(event.completion)
@@ -273,8 +273,8 @@ class Turns:
         conversation, owner = work.conversation, None
         timers: tuple[NewTimer, ...] = ()
         if conversation is not None and conversation.turn.pending_ask == event.item:
-            turn = replace(conversation.turn, pending_ask=None)
-            case = self._cases.open(work, replace(conversation, turn=turn))
+            turn = changed(conversation.turn, pending_ask=None)
+            case = self._cases.open(work, changed(conversation, turn=turn))
             ask_for_the_rest(case)
             conversation, owner, timers = case.conversation, case.owner, case.timers
         decision = Decision(outcome=Outcome.IGNORE, because=because)
@@ -328,8 +328,8 @@ def set_turn_timer(case: Case, turn: Turn, *, quiet_since: datetime) -> None:
     due = min(quiet_since + policy.debounce, started + policy.debounce_cap)
     if heard := unheard_until(turn.messages, case.hearing):
         due = max(due, heard)
-    turn = replace(turn, generation=turn.generation + 1)
-    case.conversation = replace(case.conversation, turn=turn)
+    turn = changed(turn, generation=turn.generation + 1)
+    case.conversation = changed(case.conversation, turn=turn)
     timer = NewTimer(
         kind=TURN_TIMER,
         key=case.conversation.id,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from router.domain.answer import Completion
 from router.domain.decision import Decision, DraftRequest, Outcome
 from router.domain.message import Author
+from router.domain.record import changed
 from router.rules import pii, signals
 from router.rules import trace as tracing
 from router.rules.engine import Reading, known_category
@@ -174,7 +175,7 @@ def _categorised(rules: RuleSet, facts: Facts, added: Added, completion: Complet
         or known_category(rules, facts.get("conversation.category"))
         or OTHER
     )
-    return replace(added, category=category, risk=added.risk or risk_of(rules, category))
+    return changed(added, category=category, risk=added.risk or risk_of(rules, category))
 
 
 def _base(setting: Setting, added: Added, reading: Reading, completion: Completion) -> Plan:

@@ -5,10 +5,11 @@ between two. It ends with a decision, or with a question to a model that the hos
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from router.domain.decision import AskRequest, Decision, DraftRequest, Outcome
 from router.domain.message import Author
+from router.domain.record import record
 from router.rules import signals
 from router.rules import trace as tracing
 from router.rules.facts import MISSING, Facts
@@ -40,7 +41,7 @@ from router.rules.trace import Trace
 NOTHING_TO_DO = "nothing to do"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Reading:
     """What came of reading the rules. Exactly one of ``decision`` and ``ask`` is set.
 
@@ -160,11 +161,12 @@ class _Pass:
         effects = what.effects
         before = self.added
         self.added = add(before, effects, self.rules, self.facts, self.failures)
-        changes: dict[str, object] = {
-            name: getattr(self.added, name)
-            for name in ("category", "risk", "priority", "language")
-            if getattr(self.added, name) != getattr(before, name)
-        }
+        changes: dict[str, object] = {}
+        if self.added is not before:
+            for name in ("category", "risk", "priority", "language"):
+                now = getattr(self.added, name)
+                if now != getattr(before, name):
+                    changes[name] = now
         if effects.tags or effects.untags:
             tags = self.facts.get("conversation.tag")
             known = frozenset() if tags is MISSING else frozenset(tags)
@@ -203,6 +205,8 @@ class _Pass:
                     entry = tracing.failed(rule, rule.conditions[miss], facts)
                 if entry is not entries[number]:
                     entries.note(number, entry)
+                if rule.conditions[miss].negated:
+                    near.excepted(number, facts)
                 continue
             near.until(number, facts)
             entries.note(number, tracing.matched(rule, facts))

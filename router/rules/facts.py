@@ -5,7 +5,7 @@ from enum import Enum
 from typing import Any, Final
 
 from router.rules.recall import History
-from router.rules.text import PhraseSet, fold, squeeze, words
+from router.rules.text import PhraseSet, fold, spoken_words, squeeze
 
 
 class Missing(Enum):
@@ -36,11 +36,10 @@ class Facts:
         known = {path: value for path, value in values.items() if value is not None}
         for path in _ATTRIBUTES:
             given = known.get(path)
-            if type(given) is dict or isinstance(given, Mapping):
-                if given:
-                    known = _one_by_one(known)
-                    break
+            if given is not None and (type(given) is dict or isinstance(given, Mapping)):
                 del known[path]
+                for name, each in given.items():
+                    known[f"{path}.{name}"] = each
         #: Every value that is there. Conditions look here themselves: a call each would cost
         #: more than the rest of the condition.
         self.values: Mapping[str, Any] = known
@@ -95,10 +94,10 @@ class Facts:
         """Give a text's folded words between single spaces, or ``None`` if it is missing."""
         found = self._words.get(path)
         if found is None:
-            folded = self.folded(path)
-            if folded is None:
+            value = self.values.get(path)
+            if value is None:
                 return None
-            found = self._words[path] = words(folded)
+            found = self._words[path] = spoken_words(str(value))
         return found
 
     def hits(self, path: str, phrases: PhraseSet) -> frozenset[int] | None:
@@ -111,14 +110,3 @@ class Facts:
                 return None
             hits = self.found[key] = phrases.hits(text)
         return hits
-
-
-def _one_by_one(values: Mapping[str, object]) -> dict[str, object]:
-    """Give attributes that came as a mapping each under its own path."""
-    known: dict[str, object] = {}
-    for path, value in values.items():
-        if path in _ATTRIBUTES and isinstance(value, Mapping):
-            known.update({f"{path}.{name}": each for name, each in value.items()})
-        else:
-            known[path] = value
-    return known

@@ -47,7 +47,7 @@ class KindIndex:
 
     :ivar usual: for each rule the entry of the trace if none of its phrases is there; an empty
         one where that depends on more.
-    :ivar several: numbers of the rules for this kind that have several conditions.
+    :ivar several: numbers of the rules for this kind with several conditions, exceptions apart.
     """
 
     __slots__ = ("_always", "_by_phrase", "packed", "several", "usual")
@@ -63,7 +63,7 @@ class KindIndex:
             if kind not in rule.gate.kinds:
                 self.usual.append([rule.id, "s", _OTHER_KIND])
                 continue
-            if len(rule.conditions) > 1:
+            if sum(not condition.negated for condition in rule.conditions) > 1:
                 self.several.append(number)
             needed = None if rule.gate.narrow else _needed(rule)
             if needed is None:

@@ -63,9 +63,9 @@ _PATTERNS: Final = (
 def _pattern() -> Any:
     options = re2.Options()
     options.log_errors = False
-    return re2.compile("|".join(f"(?:{each})" for each in _PATTERNS), options)
+    return re2.compile("|".join(f"(?:{each})" for each in _PATTERNS).encode(), options)
 
 
 def tried(text: str) -> bool:
     """Say whether a text tries to give a model orders."""
-    return _pattern().search(fold(text)) is not None
+    return _pattern().search(fold(text).encode()) is not None

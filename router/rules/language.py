@@ -124,7 +124,7 @@ def guess(text: str) -> Guess | None:
     """Guess a text's language from its small words; ``None`` if they do not tell."""
     scores = [0.0] * len(_LANGUAGES)
     for typed in fold(text[:_LONGEST]).split()[:_ENOUGH]:
-        word = typed.strip(_MARKS)
+        word = typed if typed in _VOTES else typed.strip(_MARKS)
         if (votes := _VOTES.get(word)) is not None:
             for number, worth in votes:
                 scores[number] += worth
@@ -140,10 +140,11 @@ def guess(text: str) -> Guess | None:
                 scores[_LANGUAGES.index(language)] += 1.0
     if not any(scores):
         return None
-    best, second, _ = sorted(zip(_LANGUAGES, scores, strict=True), key=lambda item: -item[1])
-    if best[1] - second[1] < 0.5:
+    best, second, _ = sorted(scores, reverse=True)
+    if best - second < 0.5:
         return None
-    return Guess(best[0], best[1] - second[1] >= _SURE and best[1] >= 2 * second[1])
+    sure = best - second >= _SURE and best >= 2 * second
+    return Guess(_LANGUAGES[scores.index(best)], sure)
 
 
 def turn_language(

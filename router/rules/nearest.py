@@ -36,19 +36,25 @@ class Nearest:
         if self._at < len(numbers) and numbers[self._at] == number:
             self._at += 1
 
+    def excepted(self, number: int, facts: Facts) -> None:
+        """Consider a rule that failed because of an exception.
+
+        Of a rule that states one condition, exceptions apart, that is all there is to consider:
+        where the condition fails nothing has held.
+        """
+        self.until(number, facts)
+        if len(self.failed) != 1:
+            self._consider(self._rules[number], facts)
+
     def _consider(self, rule: Rule, facts: Facts) -> None:
         """Look at a rule of several conditions that failed.
 
         That an exception does not apply is no news: of ``unless`` only what failed counts.
         """
-        failed: list[str] = []
-        held = False
-        for condition in rule.conditions:
-            if not condition.test(facts):
-                failed.append(condition.text)
-            elif not condition.negated:
-                held = True
-        if held and (self.rule is None or len(failed) < len(self.failed)):
+        if not any(each.test(facts) for each in rule.conditions if not each.negated):
+            return
+        failed = [each.text for each in rule.conditions if not each.test(facts)]
+        if self.rule is None or len(failed) < len(self.failed):
             self.rule, self.failed = rule, failed
 
     def note(self, trace: Trace) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
+from router.domain.record import record
 from router.rules.operators import LONGEST_WINDOW, MOST_COUNTED
 from router.rules.text import fold, squeeze, words
 
@@ -55,7 +56,7 @@ def as_text(lines: Iterable[Said]) -> str:
 def from_text(text: str) -> tuple[Said, ...]:
     """Read :func:`as_text` back; what is no line is left out."""
     found = []
-    for part in text.split(";"):
+    for part in text.split(";") if text else ():
         moment, who, digest = part[:8], part[8:9], part[9:]
         if who in {CUSTOMER, BOT}:
             try:
@@ -65,7 +66,7 @@ def from_text(text: str) -> tuple[Said, ...]:
     return tuple(found)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class History:
     """What was said lately, as rules count it.
 

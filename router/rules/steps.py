@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ from router.domain.decision import (
 )
 from router.domain.identity import Address, thread_key
 from router.domain.message import Attachment, Author, Template
+from router.domain.record import changed, record
 from router.rules.facts import MISSING, Facts
 from router.rules.model import (
     OTHER,
@@ -33,10 +34,12 @@ from router.rules.policy import Policy
 from router.rules.texts import Text, TextError, is_template, render
 
 _TITLE = 80
-_NOTHING = Effects()
+#: What a rule states in place of what rules before it stated.
+_STATED = ("category", "risk", "priority", "language", "use", "prompt", "knowledge", "snooze")
+_ATTRIBUTES = ("contact_attributes", "conversation_attributes")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Added:
     """What matching rules added to the decision, without deciding."""
 
@@ -110,7 +113,7 @@ class Plan:
             self.raised.append([who, before.word, self.outcome.word])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Setting:
     """What every step looks at: the rules, the policy, and what is known."""
 
@@ -277,40 +280,26 @@ def risk_of(rules: RuleSet, category: str | None) -> str | None:
 
 def add(added: Added, effects: Effects, rules: RuleSet, facts: Facts, failures: list[str]) -> Added:
     """Add what one matching rule adds; what is stated later wins."""
-    if effects == _NOTHING:
-        return added
-    category = effects.category or added.category
-    stated = added.risk_stated or effects.risk is not None
-    risk = effects.risk or added.risk
-    if not stated and effects.category:
-        risk = risk_of(rules, effects.category)
-    actions = tuple(
-        ActionRequest(action=each.action, params=_filled(each.params, facts, failures))
-        for each in effects.actions
-    )
-    return replace(
-        added,
-        category=category,
-        risk=risk,
-        risk_stated=stated,
-        priority=effects.priority or added.priority,
-        language=effects.language or added.language,
-        tags=(added.tags | effects.tags) - effects.untags,
-        untags=(added.untags | effects.untags) - effects.tags,
-        contact_attributes={
-            **added.contact_attributes,
-            **_filled(effects.contact_attributes, facts, failures),
-        },
-        conversation_attributes={
-            **added.conversation_attributes,
-            **_filled(effects.conversation_attributes, facts, failures),
-        },
-        actions=(*added.actions, *actions),
-        use=effects.use or added.use,
-        prompt=effects.prompt or added.prompt,
-        knowledge=added.knowledge if effects.knowledge is None else effects.knowledge,
-        snooze=effects.snooze or added.snooze,
-    )
+    changes: dict[str, Any] = {
+        name: stated for name in _STATED if (stated := getattr(effects, name)) is not None
+    }
+    if effects.risk is not None:
+        changes["risk_stated"] = True
+    elif effects.category and not added.risk_stated:
+        changes["risk"] = risk_of(rules, effects.category)
+    if effects.tags or effects.untags:
+        changes["tags"] = (added.tags | effects.tags) - effects.untags
+        changes["untags"] = (added.untags | effects.untags) - effects.tags
+    if effects.actions:
+        actions = (
+            ActionRequest(action=each.action, params=_filled(each.params, facts, failures))
+            for each in effects.actions
+        )
+        changes["actions"] = (*added.actions, *actions)
+    for name in _ATTRIBUTES:
+        if attributes := getattr(effects, name):
+            changes[name] = {**getattr(added, name), **_filled(attributes, facts, failures)}
+    return changed(added, **changes) if changes else added
 
 
 def _filled(value: Mapping[str, Any], facts: Facts, failures: list[str]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ text: no backtracking engine ever sees what a customer wrote.
 """
 
 import unicodedata
+from collections.abc import Callable, Container, Iterable
 from functools import lru_cache
 from itertools import groupby
 
@@ -61,8 +62,39 @@ def fold(text: str) -> str:
     """Give a text without case, accents and invisible characters; ñ becomes n."""
     if text.isascii():
         return text.lower()
+    folded = _LATIN_FOLDED.of(text)
+    return _folded(text) if folded is None else folded
+
+
+@lru_cache(maxsize=16)  # whoever guesses the language and whoever looks for words ask in turn
+def _folded(text: str) -> str:
     decomposed = unicodedata.normalize("NFKD", text).casefold()
     return unicodedata.normalize("NFKD", decomposed).translate(_FOLDED)
+
+
+class _Latin:
+    """What becomes of each character of Latin-1: what most customers write has no others.
+
+    By bytes it takes a tenth of the time, and every message is folded and split into words.
+
+    :param change: gives what becomes of a character.
+    """
+
+    def __init__(self, change: Callable[[str], str]) -> None:
+        changed = [change(chr(code)) for code in range(256)]
+        self._dropped = bytes(code for code, each in enumerate(changed) if not each)
+        #: 0 where several characters become of one, or one that is not of Latin-1.
+        self._table = bytes(
+            ord(each) if len(each) == 1 and each <= "\xff" else 0 for each in changed
+        )
+
+    def of(self, text: str) -> str | None:
+        """Give what becomes of a text; ``None`` where that takes more than bytes."""
+        try:
+            changed = text.encode("latin-1").translate(self._table, self._dropped)
+        except UnicodeEncodeError:
+            return None
+        return None if b"\0" in changed else changed.decode("latin-1")
 
 
 def squeeze(text: str) -> str:
@@ -81,13 +113,26 @@ def words(text: str) -> str:
     A phrase is in a text as whole words exactly if ``words(phrase) in words(text)``. A letter
     that is drawn out ("holaaa") is written once.
     """
-    spaced = f" {' '.join(text.translate(_SPACED).split())} "
+    spaced = _LATIN_SPACED.of(text)
+    if spaced is None:
+        spaced = text.translate(_SPACED)
+    spaced = f" {' '.join(spaced.split())} "
     if not any(map(spaced.__contains__, _DRAWN_OUT)):
         return spaced
     return "".join(
         run[:1] if len(run) > 2 and letter.isalpha() else run
         for letter, run in ((key, "".join(group)) for key, group in groupby(spaced))
     )
+
+
+_LATIN_FOLDED = _Latin(_folded)
+_LATIN_SPACED = _Latin(lambda character: character.translate(_SPACED))
+
+
+@lru_cache(maxsize=16)  # a message is mostly all of its turn, and asked about as either
+def spoken_words(text: str) -> str:
+    """Give :func:`words` of a text that is yet to be folded."""
+    return words(squeeze(fold(text)))
 
 
 def phrase_words(phrase: str, *, exact: bool = False) -> str | None:
@@ -215,6 +260,13 @@ class PhraseSet:
             known = self._spelling = spelling(words_, stems)
         return known.among(spoken)
 
+    def _starts(self, spoken: list[str], meant: Container[int]) -> Iterable[int]:
+        """Give where a phrase may begin: at few words, as far as that is quick to see."""
+        root = self._root
+        if root.lengths:
+            return range(len(spoken))
+        return [at for at, word in enumerate(spoken) if word in root.words or at in meant]
+
     def hits(self, text: str) -> frozenset[int]:
         """Give the numbers of the phrases in a text that went through :func:`words`."""
         known, hits = self._last
@@ -226,7 +278,7 @@ class PhraseSet:
         found: set[int] = set()
         leapt: set[tuple[int, int]] = set()
         todo: list[tuple[_Node, int]] = []
-        for start in range(last):
+        for start in self._starts(spoken, meant):
             todo.append((self._root, start))
             while todo:
                 node, at = todo.pop()
@@ -275,9 +327,10 @@ class Pattern:
         options.case_sensitive = exact
         try:
             # The engine tells the mistake in the pattern as typed, not as folded.
-            compiled = re2.compile(source, options=options)
-            if not exact:
-                compiled = re2.compile(fold_pattern(source), options=options)
+            re2.compile(source, options=options)
+            # For bytes, because for texts it counts characters that nobody asks for.
+            folded = source if exact else fold_pattern(source)
+            compiled = re2.compile(folded.encode(), options=options)
         except re2.error as error:
             reason = error.args[0] if error.args else error
             raise ValueError(reason.decode() if isinstance(reason, bytes) else reason) from None
@@ -285,7 +338,7 @@ class Pattern:
 
     def found(self, text: str) -> bool:
         """Say whether the pattern is anywhere in a text, already folded unless it is exact."""
-        return self._search(text) is not None
+        return self._search(text.encode()) is not None
 
 
 def fold_pattern(pattern: str) -> str:

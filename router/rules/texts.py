@@ -39,6 +39,8 @@ class Text:
         ``pt-BR`` is content with ``pt``, and ``pt`` with ``pt-BR``. Without any match it is the
         first text stated.
         """
+        if len(self.by_language) == 1:
+            languages = ()
         for language in languages:
             if not language:
                 continue

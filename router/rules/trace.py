@@ -39,7 +39,9 @@ from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from router.domain.decision import Decision
+from pydantic_core import PydanticSerializationError, to_json
+
+from router.domain.decision import Decision, Reply
 from router.rules.conditions import Condition
 from router.rules.durations import duration_text
 from router.rules.facts import MISSING, Facts
@@ -58,6 +60,8 @@ _HEADER = b"\x78\x01"
 #: Longest text that a trace keeps whole, in characters.
 LONGEST = 300
 
+#: What a decision's values keep as it is, where it is there.
+_PLAIN = ("rule", "category", "risk", "priority", "language")
 _ALWAYS = ("event.kind", "text", "conversation.owner", "tenant", "channel", "language")
 _ANSWER = ("answer.text", "answer.confidence", "answer.category", "answer.cites")
 
@@ -154,31 +158,51 @@ def failed(what: Rule | Guardrail, condition: Condition, facts: Facts) -> Entry:
 
 def decision_values(decision: Decision) -> Mapping[str, Any]:
     """Give what came out as JSON, empty things left out."""
-    found: dict[str, Any] = {
-        "outcome": decision.outcome.word,
-        "because": decision.because,
-        "rule": decision.rule,
-        "category": decision.category,
-        "risk": decision.risk,
-        "priority": decision.priority,
-        "language": decision.language,
-        "say": [cut(reply.text) for reply in decision.replies],
-        "tag": sorted(decision.tags),
-        "untag": sorted(decision.untags),
-        "run": [action.action for action in decision.actions],
-        "opted_out": decision.opted_out,
-        "snooze": None if decision.snooze is None else plain(decision.snooze),
-        "template": [reply.template.ref for reply in decision.replies if reply.template],
-        "channel": decision.channel,
+    found: dict[str, Any] = {"outcome": decision.outcome.word, "because": decision.because}
+    for name in _PLAIN:
+        if (value := getattr(decision, name)) is not None:
+            found[name] = value
+    if decision.replies:
+        found |= _said(decision.replies)
+    if decision.tags:
+        found["tag"] = sorted(decision.tags)
+    if decision.untags:
+        found["untag"] = sorted(decision.untags)
+    if decision.actions:
+        found["run"] = [action.action for action in decision.actions]
+    if decision.opted_out is not None:
+        found["opted_out"] = decision.opted_out
+    if decision.snooze is not None:
+        found["snooze"] = plain(decision.snooze)
+    if decision.channel is not None:
+        found["channel"] = decision.channel
+    if decision.sources:
+        found["sources"] = list(decision.sources)
+    found |= _for_people(decision)
+    for whose in ("contact", "conversation"):
+        if attributes := getattr(decision, f"{whose}_attributes"):
+            stated = found.setdefault("set", {})
+            stated |= {f"{whose}.attribute.{k}": cut(v) for k, v in attributes.items()}
+    return found
+
+
+def _said(replies: Sequence[Reply]) -> dict[str, list[Any]]:
+    """Give what is said as JSON, empty things left out."""
+    found: dict[str, list[Any]] = {
+        "say": [cut(reply.text) for reply in replies],
+        "template": [reply.template.ref for reply in replies if reply.template],
         "otherwise": [
-            it.otherwise.template.ref
-            for it in decision.replies
-            if it.otherwise and it.otherwise.template
+            it.otherwise.template.ref for it in replies if it.otherwise and it.otherwise.template
         ],
-        "variant": [reply.variant for reply in decision.replies if reply.variant],
-        "media": [file.url for reply in decision.replies for file in reply.media],
-        "sources": list(decision.sources),
+        "variant": [reply.variant for reply in replies if reply.variant],
+        "media": [file.url for reply in replies for file in reply.media],
     }
+    return {name: each for name, each in found.items() if each}
+
+
+def _for_people(decision: Decision) -> dict[str, Any]:
+    """Give what waits for a person as JSON."""
+    found: dict[str, Any] = {}
     if decision.draft is not None:
         found["draft"] = {"text": cut(decision.draft.text), "because": decision.draft.because}
     if decision.ticket is not None:
@@ -187,17 +211,7 @@ def decision_values(decision: Decision) -> Mapping[str, Any]:
         found["ticket"]["priority"] = ticket.priority
     if decision.escalation is not None:
         found["escalate"] = {"to": decision.escalation.to, "because": decision.escalation.because}
-    attributes = {
-        **{f"contact.attribute.{k}": v for k, v in decision.contact_attributes.items()},
-        **{f"conversation.attribute.{k}": v for k, v in decision.conversation_attributes.items()},
-    }
-    if attributes:
-        found["set"] = {name: cut(value) for name, value in attributes.items()}
-    return {
-        key: value
-        for key, value in found.items()
-        if value or not (value is None or isinstance(value, list | dict))
-    }
+    return found
 
 
 # As it is stored ──────────────────────────────────────────────────────────────────────────────
@@ -207,19 +221,18 @@ def packed(trace: Mapping[str, Any]) -> bytes:
     """Compress a trace as it is stored; :func:`unpacked` reads it back."""
     entries = trace.get("triage")
     if not isinstance(entries, Entries) or 2 * len(entries) < len(entries.shared.usual):
-        text = _encoder.encode(trace).encode("utf-8", "replace")
+        text = _encoded(trace)
         return _HEADER + _deflated(text) + _checksum(text)
     index = entries.shared
     if index.packed is None:
-        usual = f'{{"usual":{_encoder.encode(index.usual)},'.encode("utf-8", "replace")
+        usual = b'{"usual":%s,' % _encoded(index.usual)
         packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
         # Ends on a whole byte, so that any other piece can follow.
         start = packer.compress(usual) + packer.flush(zlib.Z_FULL_FLUSH)
         index.packed = zlib.adler32(usual), start
     checksum, start = index.packed
     changed = [[number, entries[number]] for number in entries.changed if number < len(entries)]
-    rest = {**trace, "triage": [len(entries), changed]}
-    text = _encoder.encode(rest)[1:].encode("utf-8", "replace")
+    text = _encoded({**trace, "triage": [len(entries), changed]})[1:]
     return _HEADER + start + _deflated(text) + _checksum(text, checksum)
 
 
@@ -240,6 +253,15 @@ def unpacked(data: bytes) -> Trace:
             entries[number] = entry
         trace["triage"] = entries
     return trace
+
+
+def _encoded(value: object) -> bytes:
+    """Give compact JSON."""
+    try:
+        return to_json(value, fallback=str)
+    except PydanticSerializationError:
+        # Half a character, which is no text: the other writer takes it, at twice the time.
+        return _encoder.encode(value).encode("utf-8", "replace")
 
 
 def _deflated(text: bytes) -> bytes:

@@ -24,6 +24,7 @@ from router.domain.identity import Address
 from router.domain.limits import Bucket
 from router.domain.message import Attachment, Author, Direction
 from router.domain.outbox import ItemKind, ItemState
+from router.domain.record import record
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -66,7 +67,7 @@ class EventRef(NamedTuple):
         return cls(lane, int(seq))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class NewEvent:
     """An event that is to be stored.
 
@@ -82,7 +83,7 @@ class NewEvent:
     received_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Accepted:
     """What became of one event that was offered.
 
@@ -113,7 +114,7 @@ class Known:
     wrote: tuple[Wrote, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Work:
     """The next event of a lane, leased to this node, and the thread as it stood when it was read.
 
@@ -138,7 +139,7 @@ class Work:
     known: Known | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class NewMessage:
     """A line of the conversation as people read it."""
 
@@ -153,7 +154,7 @@ class NewMessage:
     status: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class NewItem:
     """Something that is to leave, once.
 
@@ -177,7 +178,7 @@ class NewItem:
         return OUT if self.kind is ItemKind.MESSAGE else JOB
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class NewTimer:
     """A timer that is to be set; it replaces one of the same kind and key.
 
@@ -191,7 +192,7 @@ class NewTimer:
     payload: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Commit:
     """Everything that working one event changes, written in one transaction with the cursor.
 
@@ -220,7 +221,7 @@ class Commit:
     dead_error: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Item:
     """The next outbox item of a lane, leased to this node.
 
@@ -296,7 +297,7 @@ class Start(Enum):
         return self is Start.BEGUN
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class AttemptResult:
     """How an attempt ended.
 
@@ -352,7 +353,7 @@ class Tx(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Change:
     """Something was committed that a page may show."""
 

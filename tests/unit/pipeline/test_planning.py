@@ -393,6 +393,12 @@ def decision(*replies: Reply, **more: object) -> Decision:
     return Decision(replies=replies, channel="whatsapp", **values)  # type: ignore[arg-type]
 
 
+def test_a_decision_that_is_said_as_it_stands_stays_the_very_same() -> None:
+    before = decision(TEXT)
+
+    assert applied(before, plan(before.replies, WROTE, STARTS, NOW), "es") is before
+
+
 def test_a_decision_says_what_is_planned() -> None:
     before = decision(EITHER)
 
@@ -645,6 +651,15 @@ def test_what_leaves_as_an_address_is_said_in_the_readers_language() -> None:
         "the channel always takes texts; the channel does not send a.pdf: "
         "the address is in the text"
     )
+
+
+def test_a_template_takes_no_files_along() -> None:
+    file = Attachment(kind="image", url="https://example.org/a.png", content_type="image/png")
+
+    made = plan((replace(TEMPLATE, media=(file,)),), reach(media=True), STARTS, NOW)
+
+    assert made.replies == (TEMPLATE,)
+    assert made.files == ()
 
 
 def test_files_do_not_leave_where_their_text_does_not() -> None:

@@ -16,6 +16,7 @@ from router.rules.text import (
     words,
 )
 
+LATIN = st.text(st.characters(max_codepoint=0xFF))
 ANY = st.text(st.characters(codec=None, exclude_categories=()))
 
 
@@ -37,6 +38,12 @@ ANY = st.text(st.characters(codec=None, exclude_categories=()))
 )
 def test_a_text_is_folded(text: str, expected: str) -> None:
     assert fold(text) == expected
+
+
+@given(LATIN)
+def test_latin_letters_become_the_same_alone_and_beside_others(text: str) -> None:
+    assert fold(f"{text} Я") == f"{fold(text)} я"
+    assert words(f"{text} Я").split() == [*words(text).split(), "Я"]
 
 
 @given(ANY)
