@@ -13,14 +13,14 @@ from router.clock import to_micros
 from router.domain.message import Author
 from router.domain.outbox import ItemKind, ItemState
 from router.storage import sqlite_buckets, sqlite_lanes
-from router.storage.sqlite_bulk import Bulk
+from router.storage.sqlite_bulk import Bulk, Lookup
 from router.storage.sqlite_outbox import move
 from router.storage.store import JOB, OUT, OWN_LANE, AttemptResult, Item, Start, Terms
 
-_STANDS = Bulk(
+_STANDS = Lookup(
+    """o.id, o.state, o.attempt, o.epoch, v.epoch, v.owner, v.pending_ask, v.last_in_at,
+  v.window_shut_at, l.lease_owner, l.done_seq, l.last_seq""",
     """
-SELECT o.id, o.state, o.attempt, o.epoch, v.epoch, v.owner, v.pending_ask, v.last_in_at,
-  v.window_shut_at, l.lease_owner, l.done_seq, l.last_seq
 FROM (VALUES {rows}) AS k JOIN outbox o ON o.id = k.column1
   JOIN lane l ON l.kind = k.column2 AND l.key = o.lane
   LEFT JOIN conversation v ON v.id = o.conversation

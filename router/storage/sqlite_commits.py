@@ -7,20 +7,22 @@ from typing import Any
 from router.clock import to_micros
 from router.domain.conversation import Conversation
 from router.storage import codec
-from router.storage.sqlite_bulk import Bulk
+from router.storage.sqlite_bulk import Bulk, Lookup
 from router.storage.store import Commit
 
-_FENCES = Bulk(
+_FENCES = Lookup(
+    "id, epoch",
     """
-SELECT id, epoch FROM (VALUES {rows}) AS k
+FROM (VALUES {rows}) AS k
 JOIN conversation ON id = k.column1 AND status != 'closed'
 """,
     1,
 )
 
-_OPENED = Bulk(
+_OPENED = Lookup(
+    "c.tenant, c.key",
     """
-SELECT c.tenant, c.key FROM (VALUES {rows}) AS k
+FROM (VALUES {rows}) AS k
 JOIN contact c ON c.tenant = k.column1 AND c.key = k.column2
 JOIN conversation v ON v.contact = c.id AND v.status != 'closed'
 """,

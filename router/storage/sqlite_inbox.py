@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 from router.clock import to_micros
 from router.storage import codec, sqlite_lanes, sqlite_threads
-from router.storage.sqlite_bulk import Bulk
+from router.storage.sqlite_bulk import Bulk, Lookup
 from router.storage.store import IN, EventRef, NewEvent, Work
 
-_KNOWN = Bulk(
+_KNOWN = Lookup(
+    "source, external_id, lane, seq",
     """
-SELECT source, external_id, lane, seq FROM (VALUES {rows}) AS k
+FROM (VALUES {rows}) AS k
 JOIN inbox_event ON source = k.column1 AND external_id = k.column2
 """,
     2,

@@ -4,13 +4,13 @@ import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from router.storage.sqlite_bulk import Bulk
+from router.storage.sqlite_bulk import Bulk, Lookup
 
 # How lanes stand that are about to take numbers or to move. Read first, because what SQLite sets
 # to the value that it had costs as much as a change, in the table and in each of its indexes.
-_STAND = Bulk(
+_STAND = Lookup(
+    "key, last_seq, done_seq, ready_at, lease_owner, parked",
     """
-SELECT key, last_seq, done_seq, ready_at, lease_owner, parked
 FROM lane WHERE kind = ? AND key IN (VALUES {rows})
 """,
     1,

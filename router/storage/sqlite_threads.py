@@ -17,26 +17,25 @@ from router.domain.event import CallEnded, MessageReceived
 from router.domain.host_event import Unparsed
 from router.domain.identity import Address
 from router.storage import codec
-from router.storage.sqlite_bulk import Bulk
+from router.storage.sqlite_bulk import Lookup
 from router.storage.store import Event, EventRef, Known, Work, Wrote
 
-_NEXT = Bulk(
+_NEXT = Lookup(
+    "e.lane, e.seq, e.tenant, e.source, e.type, e.payload, e.received_at",
     """
-SELECT e.lane, e.seq, e.tenant, e.source, e.type, e.payload, e.received_at
 FROM (VALUES {rows}) AS k JOIN inbox_event e ON e.lane = k.column1 AND e.seq = (
   SELECT min(seq) FROM inbox_event WHERE lane = k.column1 AND seq > k.column2)
 """,
     2,
 )
 
-_THREAD = Bulk(
+_THREAD = Lookup(
+    """c.id, c.name, c.language, c.opted_out, c.tags, c.attributes, v.id, v.channel, v.address,
+  v.status, v.source, v.owner, v.owner_since, v.epoch, v.category, v.risk, v.priority,
+  v.language, v.bot_turns, v.last_in_at, v.last_person_at, v.last_provider_id,
+  v.open_ticket, v.tags, v.attributes, v.turn_from, v.turn_generation, v.pending_ask,
+  v.window_shut_at, c.tenant, c.key""",
     """
-SELECT c.id, c.name, c.language, c.opted_out, c.tags, c.attributes,
-  v.id, v.channel, v.address, v.status, v.source, v.owner, v.owner_since, v.epoch,
-  v.category, v.risk, v.priority, v.language, v.bot_turns, v.last_in_at, v.last_person_at,
-  v.last_provider_id, v.open_ticket, v.tags, v.attributes,
-  v.turn_from, v.turn_generation, v.pending_ask, v.window_shut_at,
-  c.tenant, c.key
 FROM (VALUES {rows}) AS k JOIN contact c ON c.tenant = k.column1 AND c.key = k.column2
   LEFT JOIN conversation v ON v.contact = c.id AND v.status != 'closed'
 """,
