@@ -94,11 +94,13 @@ _HTTP = (
 HTTP = {
     "hypercorn": (
         Goal("durable acks", "per_s", "/s", 3500, 3800, "empty answer"),
+        Goal("the same, until all are worked", "per_s", "/s", ceiling="empty answer"),
         Goal("replies", "per_s", "/s", 2000, 2500, "empty answer"),
         *_HTTP,
     ),
     "uvicorn": (
         Goal("durable acks", "per_s", "/s", 7000, 8000, "empty answer"),
+        Goal("the same, until all are worked", "per_s", "/s", ceiling="empty answer"),
         Goal("replies", "per_s", "/s", 3000, 4000, "empty answer"),
         *_HTTP,
     ),

@@ -197,6 +197,29 @@ async def open_loop(
     return sample, began
 
 
+async def pending(port: int) -> int:
+    """Ask a daemon how much there is that it has not worked yet."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /api/v1/stats HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+    head = await reader.readuntil(b"\r\n\r\n")
+    queue = json.loads(await reader.readexactly(length(head)))["queue"]
+    writer.close()
+    return int(queue["waiting"] + queue["active"])
+
+
+async def worked(port: int, patience: float) -> None:
+    """Wait until a daemon has worked everything.
+
+    :raises TimeoutError: if it takes longer than so many seconds.
+    """
+    end = time.perf_counter() + patience
+    while time.perf_counter() < end:
+        if not await pending(port):
+            return
+        await asyncio.sleep(0.1)
+    raise TimeoutError
+
+
 async def until(condition: Callable[[], bool], patience: float) -> bool:
     """Wait for something to become true."""
     end = time.perf_counter() + patience
