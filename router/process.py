@@ -143,6 +143,7 @@ async def _keep_pauses_short(router: Router) -> None:
     a tenth of a second each time.
     """
     await router.loaded.wait()
+    gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
 

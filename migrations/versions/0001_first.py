@@ -163,6 +163,7 @@ def _conversations() -> None:
     )
     op.create_index("call_conversation", "call", ["tenant", "conversation", "began_at"])
     op.create_index("call_recent", "call", ["tenant", "began_at"])
+    op.create_index("call_of_conversation", "call", ["conversation"])
     op.create_index(
         "call_batch",
         "call",

@@ -44,7 +44,9 @@ class BatchesPoller(plugin.Poller):
             if batch is None:
                 state.open.pop(name, None)
                 continue
-            known = state.open.setdefault(name, {"at": 0, "done": {}, "wait": []})
+            known = state.open.setdefault(
+                name, {"at": state.closed.get(name, 0), "done": {}, "wait": []}
+            )
             for recipient in sorted(batch.recipients, key=lambda it: it.updated_at_unix):
                 call = recipient.conversation_id
                 if recipient.status not in _CALLED or not call or call in known["done"]:

@@ -205,6 +205,30 @@ _RUNS = (
         expect=Polled(cursor=_cursor(at=_AT, open={}, closed={"btcal_1": _AT})),
     ),
     Poll(
+        "what was called again in it is, and nothing of before: that may have been forgotten here",
+        "batches",
+        _batches(_batch("completed", changed_at=_AT + 1000)),
+        httpx.Response(
+            200,
+            json=_batch(
+                "completed",
+                _recipient("completed", "conv_0009", at=_AT - 500),
+                _recipient("completed", "conv_0001", at=_AT + 900),
+                changed_at=_AT + 1000,
+            ),
+        ),
+        _conversation(),
+        cursor=_cursor(at=_AT, open={}, closed={"btcal_1": _AT}),
+        expect=Polled(
+            events=[CALL], cursor=_cursor(at=_AT + 1000, open={}, closed={"btcal_1": _AT + 1000})
+        ),
+        requests=[
+            _WORKSPACE,
+            _get("batch-calling/btcal_1"),
+            _get("conversations/conv_0001"),
+        ],
+    ),
+    Poll(
         "a batch that was deleted is forgotten",
         "batches",
         _batches(),

@@ -24,27 +24,30 @@ def action_item(
     action: str,
     params: Mapping[str, Any],
     *,
-    conversation: str | None,
-    contact: Mapping[str, str],
     because: str,
     ids: Ids,
+    conversation: str | None = None,
+    contact: Mapping[str, str] | None = None,
+    author: Author = Author.RULE,
 ) -> NewItem:
-    """Give what must be stored to run an action about a customer; it waits for nothing else.
+    """Give what must be stored to run an action; it waits for nothing else.
 
-    :param contact: see :func:`contact_of`.
+    :param conversation: which it is about; ``None``: none.
+    :param contact: see :func:`contact_of`; ``None``: it is about no customer.
+    :param author: who wants it.
     """
     name = ids()
     body = {
         "params": params,
         "conversation": conversation,
-        "contact": contact,
+        "contact": contact or {},
         "because": because,
     }
     return NewItem(
         id=name,
         kind=ItemKind.ACTION,
         lane=OWN_LANE + name,
-        author=Author.RULE,
+        author=author,
         destination=action,
         body=json.dumps(body, ensure_ascii=False),
     )

@@ -1,22 +1,20 @@
 """Calls to providers through their circuit breakers, and who is told when one opens."""
 
-import json
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from router.clock import Clock
-from router.domain.message import Author
-from router.domain.outbox import ItemKind
 from router.errors import ProviderError, Refused, StorageUnavailable
 from router.ids import Ids, new_id
 from router.metrics import Metrics
+from router.pipeline.actions import action_item
 from router.pipeline.configuration import Configuration
 from router.pipeline.instances import Instances, Live
 from router.plugin.context import Log
 from router.rules.model import DEFAULT_QUEUE
-from router.storage.store import OWN_LANE, Item, NewItem, Store, Tx
+from router.storage.store import Item, NewItem, Store, Tx
 
 _TITLES = {
     "es": "{} no responde: no se le envía nada por ahora",
@@ -114,19 +112,8 @@ class Guard:
         # Not through what is broken itself.
         broken = live.name if live.settings.group == "actions" else None
         names = [name for name in queue.notify if name != broken]
-        return [self._notice(name, title, live.breaker.error) for name in names]
-
-    def _notice(self, name: str, title: str, error: str) -> NewItem:
-        notice = self._ids()
-        params = {"title": title, "text": f"{error} (router status)"}
-        return NewItem(
-            id=notice,
-            kind=ItemKind.ACTION,
-            lane=OWN_LANE + notice,
-            author=Author.RULE,
-            destination=name,
-            body=json.dumps({"params": params, "because": title}, ensure_ascii=False),
-        )
+        params = {"title": title, "text": f"{live.breaker.error} (router status)"}
+        return [action_item(name, params, because=title, ids=self._ids) for name in names]
 
 
 def _opened(tx: Tx, *, live: Live[Any], notices: list[NewItem]) -> None:

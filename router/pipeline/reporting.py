@@ -1,6 +1,5 @@
 """What people and other systems do about calls: tell of one that is over, and begin many."""
 
-import json
 import re
 from typing import Any, Final
 
@@ -9,10 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from router.domain.event import CallEnded
 from router.domain.identity import MAIN_TENANT, Address
 from router.domain.message import Author
-from router.domain.outbox import ItemKind
 from router.ids import new_id
+from router.pipeline.actions import action_item
 from router.pipeline.storable import storable, storable_id
-from router.storage.store import OWN_LANE, NewEvent, NewItem, Tx
+from router.storage.store import NewEvent, Tx
 
 #: Stands for a channel in the name of an event that another system reported.
 API: Final = "api"
@@ -107,15 +106,9 @@ def report_call(tx: Tx, given: ReportedCall, lane: str) -> dict[str, Any]:
 
 def run_action(tx: Tx, given: ActionRun) -> dict[str, Any]:
     """Put an action into the outbox; it is run as one that a rule decided."""
-    name = new_id()
-    body = {"params": given.params, "because": f"{given.by} wants it"}
-    item = NewItem(
-        id=name,
-        kind=ItemKind.ACTION,
-        lane=OWN_LANE + name,
-        author=Author.PERSON,
-        destination=given.action,
-        body=json.dumps(body, ensure_ascii=False),
+    because = f"{given.by} wants it"
+    item = action_item(
+        given.action, given.params, because=because, author=Author.PERSON, ids=new_id
     )
     tx.send([item], tenant=given.tenant, conversation=None, epoch=0)
-    return {"item": name}
+    return {"item": item.id}

@@ -12,8 +12,8 @@ from time import monotonic
 from typing import Final
 
 #: So many webhooks in so many seconds are a crowd.
-CROWD: Final = 16
-MOMENT: Final = 0.02
+CROWD: Final = 20
+MOMENT: Final = 0.04
 #: Seconds without a crowd after which the rush is over. Work that is being done keeps others out
 #: for a part of them.
 LULL: Final = 0.1

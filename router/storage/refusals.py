@@ -40,10 +40,12 @@ def accept_opt_out(connection: sa.Connection, tenant: str, key: str, now: dateti
     """
     values = {"id": new_id(), "tenant": tenant, "key": key, "created_at": now}
     empty = {"tags": [], "attributes": {}, "opted_out": True}
-    if insert_missing(connection, contact, {**values, **empty}, key=("tenant", "key")):
-        return
     who = sa.and_(contact.c.tenant == tenant, contact.c.key == key)
-    connection.execute(sa.update(contact).where(who).values(opted_out=True))
+    refuse = sa.update(contact).where(who).values(opted_out=True)
+    # Whoever is there may just be forgotten, because they have not written for so long.
+    while not connection.execute(refuse).rowcount:
+        if insert_missing(connection, contact, {**values, **empty}, key=("tenant", "key")):
+            return
     threads = (
         sa.select(conversation.c.id)
         .join(contact, contact.c.id == conversation.c.contact)

@@ -15,7 +15,6 @@ from router.clock import Clock, from_micros, to_micros
 from router.domain.event import ContactOptedOut, MessageEchoed
 from router.domain.host_event import TimerFired
 from router.domain.outbox import ItemState
-from router.errors import StorageUnavailable
 from router.storage import (
     sqlite_attempts,
     sqlite_commits,
@@ -30,7 +29,7 @@ from router.storage.queued import Queued
 from router.storage.ready import Alarm, Ready
 from router.storage.sqlite_attempts import Attempt, End
 from router.storage.sqlite_threads import Cursor
-from router.storage.sqlite_writer import Transaction, Writer
+from router.storage.sqlite_writer import Transaction, Writer, in_words
 from router.storage.store import (
     IN,
     JOB,
@@ -187,8 +186,10 @@ class SQLiteStore(Store):
 
     async def enqueue(self, events: Sequence[NewEvent]) -> list[Accepted]:
         sql = any(isinstance(item.event, MessageEchoed | ContactOptedOut) for item in events)
+        # An echo is told from a person's message by what was stored of our own before it came.
+        first = not any(isinstance(item.event, MessageEchoed) for item in events)
         (accepted,) = await self._writer.run_batch(
-            self._put_requests, [events], sql=sql, first=True
+            self._put_requests, [events], sql=sql, first=first
         )
         result: list[Accepted] = accepted
         return result
@@ -528,13 +529,16 @@ class SQLiteStore(Store):
             from router.storage.reading import async_reader
 
             self._engine = async_reader(self.path)
-        from sqlalchemy.exc import OperationalError
+        from sqlalchemy.exc import DBAPIError
 
         try:
             async with self._engine.connect() as connection:
                 return await connection.run_sync(function)
-        except OperationalError as error:
-            raise StorageUnavailable(f"SQLite: {error.orig}") from error
+        except DBAPIError as error:
+            told = in_words(error)
+            if told is error:
+                raise
+            raise told from error
 
     def subscribe(self) -> Listener:
         return self.changes.subscribe()

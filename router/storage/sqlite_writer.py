@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-#: The most operations in one transaction of those that go first.
-_GROUP = 512
-#: Parts after which it takes no more of the others: what goes first never waits for long.
+#: Parts after which a transaction takes no more of what does not go first, so that what does never
+#: waits for long.
 _PARTS = 128
 
 
@@ -150,7 +149,7 @@ class Writer:
         self._queue: SimpleQueue[_Operation | None] = SimpleQueue()
         self._transaction = Transaction(connect(path))
         #: What goes into the next transaction, and what goes as far as there is room.
-        self._first: deque[_Operation] = deque()
+        self._first: list[_Operation] = []
         self._later: deque[_Operation] = deque()
         self._closed = False
         #: Why the last group could not be committed; ``None`` once one could.
@@ -213,8 +212,8 @@ class Writer:
 
     def _group(self) -> list[_Operation]:
         """Take what goes into the next transaction."""
-        first, later, parts = self._first, self._later, 0
-        group = [first.popleft() for _ in range(min(len(first), _GROUP))]
+        group, later, parts = self._first, self._later, 0
+        self._first = []
         while later and parts < _PARTS:
             operation = later.popleft()
             parts += len(operation.parts)
@@ -288,7 +287,7 @@ class Writer:
             operation.results += operation.batch(transaction, [part])
             raw.execute("RELEASE part")
         except BaseException as error:  # noqa: BLE001
-            operation.error = operation.error or _in_words(error)
+            operation.error = operation.error or in_words(error)
             del transaction.published[kept:]
             raw.execute("ROLLBACK TO part")
             raw.execute("RELEASE part")
@@ -319,7 +318,7 @@ def _away(group: list[_Operation]) -> str | None:
     return next((str(error) for error in errors if isinstance(error, StorageUnavailable)), None)
 
 
-def _in_words(error: BaseException) -> BaseException:
+def in_words(error: BaseException) -> BaseException:
     """Say which errors are the database's and pass with time; others are mistakes of ours."""
     cause = getattr(error, "orig", None) or error
     ours = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError)

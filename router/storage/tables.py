@@ -258,6 +258,8 @@ call = sa.Table(
 # With the tenant, else SQLite takes the one below for a conversation, and reads every call.
 sa.Index("call_conversation", call.c.tenant, call.c.conversation, call.c.began_at)
 sa.Index("call_recent", call.c.tenant, call.c.began_at)
+# Without it, whoever deletes a conversation has the database look at every call.
+sa.Index("call_of_conversation", call.c.conversation)
 sa.Index(
     "call_batch",
     call.c.tenant,

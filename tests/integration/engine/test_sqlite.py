@@ -355,6 +355,25 @@ async def test_a_database_that_somebody_else_writes_to_is_away_until_they_have_d
         stranger.close()
 
 
+async def test_a_page_that_cannot_be_read_is_the_databases_trouble(engine: Engine) -> None:
+    store = _store(engine)
+
+    await store.write(_add("ana"))
+    raw = sqlite3.connect(store.path)
+    raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    (size,) = raw.execute("PRAGMA page_size").fetchone()
+    (root,) = raw.execute("SELECT rootpage FROM sqlite_master WHERE name = 'article'").fetchone()
+    raw.close()
+    with store.path.open("r+b") as file:
+        file.seek((root - 1) * size)
+        file.write(b"\xff" * size)
+
+    with pytest.raises(StorageUnavailable, match="malformed"):
+        await store.read(lambda it: it.exec_driver_sql("SELECT * FROM article").fetchall())
+
+    assert len(await engine.rows(contact)) == 1
+
+
 async def test_a_closed_store_says_so(tmp_path: Path) -> None:
     async with opened("sqlite", tmp_path) as engine:
         pass
@@ -387,15 +406,16 @@ def gate() -> Iterator[Event]:
 
 
 @pytest.mark.parametrize(
-    ("sizes", "groups"),
+    ("sizes", "firsts", "groups"),
     [
-        ((1, 1, 1), [["first", "work", "work", "work"]]),
-        ((64, 64, 64), [["first", "work", "work"], ["work"]]),
-        ((500, 1), [["first", "work"], ["work"]]),
+        ((1, 1, 1), 1, [["first", "work", "work", "work"]]),
+        ((64, 64, 64), 1, [["first", "work", "work"], ["work"]]),
+        ((500, 1), 1, [["first", "work"], ["work"]]),
+        ((1,), 1000, [[*["first"] * 1000, "work"]]),
     ],
 )
 async def test_what_somebody_outside_waits_for_goes_before_work_and_much_work_is_done_in_pieces(
-    engine: Engine, gate: Event, sizes: tuple[int, ...], groups: list[list[str]]
+    engine: Engine, gate: Event, sizes: tuple[int, ...], firsts: int, groups: list[list[str]]
 ) -> None:
     writer, seen = _store(engine)._writer, list[list[str]]()
 
@@ -411,14 +431,18 @@ async def test_what_somebody_outside_waits_for_goes_before_work_and_much_work_is
         await anyio.sleep(0.05)
         for size in sizes:
             tasks.start_soon(queue, "work", size)
-        tasks.start_soon(queue, "first", 1)
+        for _ in range(firsts):
+            tasks.start_soon(queue, "first", 1)
         await anyio.wait_all_tasks_blocked()
         gate.set()
 
     assert seen == groups
 
 
-async def test_a_webhook_is_stored_before_what_others_write(engine: Engine, gate: Event) -> None:
+@pytest.mark.parametrize("webhook", ["message", "echo"])
+async def test_a_webhook_is_stored_before_what_others_write_and_an_echo_in_its_turn(
+    engine: Engine, gate: Event, webhook: str
+) -> None:
     done: list[str] = []
 
     async def write(name: str) -> None:
@@ -426,8 +450,10 @@ async def test_a_webhook_is_stored_before_what_others_write(engine: Engine, gate
         done.append(name)
 
     async def accept() -> None:
-        await engine.accept(engine.said("hola"))
-        done.append("webhook")
+        # What tells an echo of ours from a person's message may still wait to be written.
+        event = engine.said("hola") if webhook == "message" else engine.echoed("hola")
+        await engine.accept(event)
+        done.append(webhook)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_store(engine)._writer.run, lambda _: gate.wait(60))
@@ -438,7 +464,8 @@ async def test_a_webhook_is_stored_before_what_others_write(engine: Engine, gate
         await anyio.wait_all_tasks_blocked()
         gate.set()
 
-    assert done == ["webhook", *(f"{number}" for number in range(200))]
+    others = [f"{number}" for number in range(200)]
+    assert done == ([webhook, *others] if webhook == "message" else [*others, webhook])
 
 
 # --- threads that others change
