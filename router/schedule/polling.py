@@ -156,7 +156,9 @@ class Pollers:
                     await self._store.write(write)
                     prepared = True
                 async with lock:
-                    standing.due_at = await self._turn(poller)
+                    # From before it is taken until it is given back: a stop waits for all of it.
+                    with self._busy.one(), live.busy.one():
+                        standing.due_at = await self._turn(poller)
             except StorageUnavailable as error:
                 self._log.error("the database is away", error=str(error))
                 await self._sleep(_STORAGE_PAUSE)
@@ -194,11 +196,10 @@ class Pollers:
         ended = False
         standing.polling = True
         try:
-            with self._busy.one(), live.busy.one():
-                reach("poll.taken")
-                due = await self._poll(poller, taken)
-                ended = due is not None
-                return due or self._clock.now()
+            reach("poll.taken")
+            due = None if self._stopped.is_set() else await self._poll(poller, taken)
+            ended = due is not None
+            return due or self._clock.now()
         finally:
             standing.polling = False
             if not ended:

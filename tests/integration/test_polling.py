@@ -518,6 +518,8 @@ class Gauge(ScheduledPoller[Measured]):
         super().__init__(live, "gauge")
         self.asked: list[str] = []
         self.is_wanted, self.is_hurried, self.keeps = True, False, True
+        #: Called when it is about to be taken.
+        self.meanwhile: Callable[[], None] = lambda: None
 
     def times(self, what: str) -> int:
         return self.asked.count(what)
@@ -530,6 +532,7 @@ class Gauge(ScheduledPoller[Measured]):
     @property
     def hurries(self) -> bool:
         self.asked.append("hurries")
+        self.meanwhile()
         return self.is_hurried
 
     def hurried(self) -> None:
@@ -604,6 +607,20 @@ async def test_a_poller_of_the_host_overrides_what_those_of_plugins_do(world: Wo
     cursor, polled_at, due_at = due(world)
     assert cursor == "high"
     assert due_at - polled_at > timedelta(hours=2)
+
+
+@one_database
+async def test_what_is_taken_just_as_everything_stops_is_given_back_unpolled(world: World) -> None:
+    async with gauged(world) as (_, beside, gauge):
+        gauge.meanwhile = beside.stop
+        await until(lambda: gauge.times("hurries") == 1)
+        with anyio.fail_after(30):
+            await beside.idle()
+
+        (row,) = world.rows(poller)
+        assert (row.holder, row.leased_until, row.polled_at) == (None, None, None)
+
+    assert gauge.asked == TURN
 
 
 @one_database
