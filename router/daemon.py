@@ -45,6 +45,8 @@ from router.storage.sqlite import SQLiteStore
 from router.storage.store import JOB, OUT, Store
 
 SQLITE = "sqlite+aiosqlite:///"
+#: Seconds after the start in which nothing is loaded that the first webhooks do not need.
+_FIRST = 0.5
 #: Seconds to wait while the database is away.
 _STORAGE_PAUSE = 1.0
 
@@ -279,8 +281,15 @@ class Router:
             self.log.error("circuit breaker not stored", error=str(error))
 
     async def _load(self, work: anyio.abc.TaskGroup) -> None:
-        """Begin what no webhook waits for, once what it takes is loaded beside the event loop."""
-        await anyio.to_thread.run_sync(_load_sql)
+        """Begin what no webhook waits for, and load what it takes once the first ones are in.
+
+        In the loop's thread, as everything that is loaded while we run: SQLAlchemy's modules import
+        each other, and two threads that load them at once each see half of them.
+        """
+        await anyio.sleep(_FIRST)
+        import router.storage.breakers
+        import router.storage.reading  # noqa: F401
+
         self.loaded.set()
         work.start_soon(self._indexer.run)
         await self._restore()
@@ -297,12 +306,6 @@ class Router:
                 await anyio.sleep(_STORAGE_PAUSE)
             else:
                 return
-
-
-def _load_sql() -> None:
-    """Load SQLAlchemy and the tables, a quarter of a second long."""
-    import router.storage.breakers
-    import router.storage.reading  # noqa: F401
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ import sqlite3
 from typing import Any, NoReturn
 
 import sqlalchemy as sa
+import sqlalchemy.dialects.sqlite  # else whoever makes the engine loads it, in the writer's thread
 from sqlalchemy.pool import StaticPool
 
 
