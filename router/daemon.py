@@ -45,8 +45,6 @@ from router.storage.sqlite import SQLiteStore
 from router.storage.store import JOB, OUT, Store
 
 SQLITE = "sqlite+aiosqlite:///"
-#: Seconds after the start in which nothing is loaded that the first webhooks do not need.
-_FIRST = 0.5
 #: Seconds to wait while the database is away.
 _STORAGE_PAUSE = 1.0
 
@@ -79,8 +77,6 @@ class Router:
         self.log = log
         self.metrics = Metrics()
         self.draining = False
-        #: Set once everything is loaded that any work may need.
-        self.loaded = anyio.Event()
         self._drained = False
         self._since = self.clock.now()
         instances = Instances(settings, self.clock, log, offline=offline)
@@ -210,12 +206,17 @@ class Router:
 
     @asynccontextmanager
     async def _run(self) -> AsyncIterator[None]:
+        # Before anything else runs: see router/storage/sqlite_sql.py.
+        import router.storage.breakers
+        import router.storage.reading  # noqa: F401
+
         # Closed only when nothing of ours calls a plugin any more.
         async with self._lifespans.open():
             await self._recall()
             await self._lifespans.start(self.configuration.instances.all())
             async with anyio.create_task_group() as work:
-                work.start_soon(self._load, work)
+                work.start_soon(self._indexer.run)
+                work.start_soon(self._restore)
                 work.start_soon(self._worker.run)
                 work.start_soon(self._deliverer.run, OUT)
                 work.start_soon(self._deliverer.run, JOB)
@@ -279,20 +280,6 @@ class Router:
             await forget(self.store, live)
         except StorageUnavailable as error:
             self.log.error("circuit breaker not stored", error=str(error))
-
-    async def _load(self, work: anyio.abc.TaskGroup) -> None:
-        """Begin what no webhook waits for, and load what it takes once the first ones are in.
-
-        In the loop's thread, as everything that is loaded while we run: SQLAlchemy's modules import
-        each other, and two threads that load them at once each see half of them.
-        """
-        await anyio.sleep(_FIRST)
-        import router.storage.breakers
-        import router.storage.reading  # noqa: F401
-
-        self.loaded.set()
-        work.start_soon(self._indexer.run)
-        await self._restore()
 
     async def _restore(self) -> None:
         """Go on with the circuit breakers that were open when the last process ended."""

@@ -115,7 +115,7 @@ async def _serve(
         tasks.start_soon(Watcher(files, router.reloader, lambda: router.settings, log).run)
         for sentence in store.advice:
             log.warning(sentence)
-        tasks.start_soon(_keep_pauses_short, router)
+        _keep_pauses_short()
         _announce(settings, listener.getsockname())
         address = f"{listener.getsockname()[0]}:{listener.getsockname()[1]}"
         log.info("serving", address=address)
@@ -136,13 +136,12 @@ async def _serve(
     return 1 if stop.patience.cancel_called else 0
 
 
-async def _keep_pauses_short(router: Router) -> None:
+def _keep_pauses_short() -> None:
     """Let the garbage collector pass over what the start has made, which lives as long as we do.
 
     Under load it would look through all of it again and again, and everything waits meanwhile, for
     a tenth of a second each time.
     """
-    await router.loaded.wait()
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])

@@ -1,10 +1,16 @@
-"""The writer's raw connection through SQLAlchemy, for the functions that are written once."""
+"""The writer's raw connection through SQLAlchemy, for the functions that are written once.
+
+All of SQLAlchemy is loaded before the first of them runs, and by the event loop's thread alone. Its
+modules import each other, so two threads that load them at once see half of them; and a statement
+that is made while the ORM is half there (reading brings it) fails.
+"""
 
 import sqlite3
 from typing import Any, NoReturn
 
 import sqlalchemy as sa
 import sqlalchemy.dialects.sqlite  # else whoever makes the engine loads it, in the writer's thread
+import sqlalchemy.ext.asyncio
 from sqlalchemy.pool import StaticPool
 
 

@@ -186,8 +186,7 @@ class Writer:
             message = "the database is closed"
             raise StorageUnavailable(message)
         if sql:
-            # Loaded here, and not in the writer's thread: modules that import each other, and that
-            # two threads load at once, are seen half loaded.
+            # Here, and not in the writer's thread: see there.
             import router.storage.sqlite_sql  # noqa: F401
         operation = _Operation(batch, parts, self._loop.create_future(), sql=sql, first=first)
         self._queue.put(operation)
