@@ -180,15 +180,14 @@ def _sqlite_path(url: str | Path) -> Path | None:
 
 @contextmanager
 def _sqlite_errors(path: Path) -> Iterator[None]:
+    from sqlalchemy.exc import DBAPIError
+
     try:
         yield
     except OSError as error:
         raise unusable(path, error) from error
-    except Exception as error:
-        # SQLAlchemy's errors wrap it, and are not told by their class: every start would load it.
-        cause = getattr(error, "orig", None) or error
-        if not isinstance(cause, sqlite3.Error):
-            raise
+    except (sqlite3.Error, DBAPIError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
         message = f"{path} cannot be used: {_first_line(cause)}"
         raise StorageUnavailable(message) from error
 

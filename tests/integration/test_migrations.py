@@ -207,17 +207,16 @@ def test_a_folder_that_is_missing_is_made(tmp_path: Path) -> None:
     assert sqlite_at(path).run(current) == HEAD
 
 
-def test_a_second_start_needs_neither_alembic_nor_sqlalchemy(tmp_path: Path) -> None:
+def test_a_second_start_needs_no_alembic(tmp_path: Path) -> None:
     path = tmp_path / "router.db"
     ensure(path)
 
     probe = (
-        "import pathlib, sys; from router.storage.migrating import ensure; "
-        "ensure(pathlib.Path(sys.argv[1])); "
-        "print([m for m in ('alembic', 'asyncpg', 'sqlalchemy') if m in sys.modules])"
+        "import sys; from router.storage.migrating import ensure; ensure(sys.argv[1]); "
+        "print([m for m in ('alembic', 'asyncpg', 'sqlalchemy.ext.asyncio') if m in sys.modules])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", probe, str(path)],
+        [sys.executable, "-c", probe, f"sqlite+aiosqlite:///{path}"],
         capture_output=True,
         text=True,
         check=True,
