@@ -215,6 +215,7 @@ class Router:
             await self._recall()
             await self._lifespans.start(self.configuration.instances.all())
             async with anyio.create_task_group() as work:
+                work.start_soon(self.store.failed)
                 work.start_soon(self._indexer.run)
                 work.start_soon(self._restore)
                 work.start_soon(self._worker.run)

@@ -37,6 +37,8 @@ def run(
 
     :raises RouterError: if it cannot start, in words.
     """
+    # Nearly all that the start makes is kept: see _keep_pauses_short, which switches it on again.
+    gc.disable()
     plugins = plugin_files(config)
     registry = load_plugins(plugins)
     files = Files(config)
@@ -145,6 +147,7 @@ def _keep_pauses_short() -> None:
     """
     gc.freeze()
     gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
+    gc.enable()
 
 
 class _Stop:

@@ -15,6 +15,7 @@ from router.clock import Clock, from_micros, to_micros
 from router.domain.event import ContactOptedOut, MessageEchoed
 from router.domain.host_event import TimerFired
 from router.domain.outbox import ItemState
+from router.errors import StorageUnavailable
 from router.storage import (
     sqlite_attempts,
     sqlite_commits,
@@ -28,6 +29,7 @@ from router.storage.lock import DatabaseLock
 from router.storage.queued import Queued
 from router.storage.ready import Alarm, Ready
 from router.storage.sqlite_attempts import Attempt, End
+from router.storage.sqlite_sync import to_disk
 from router.storage.sqlite_threads import Cursor
 from router.storage.sqlite_writer import Transaction, Writer, in_words
 from router.storage.store import (
@@ -124,15 +126,22 @@ class SQLiteStore(Store):
         self._lock = DatabaseLock(path)
         self._me = 0
         self._writer: Writer
+        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @classmethod
     async def open(
-        cls, path: Path, clock: Clock, *, prepare: Callable[[], None] = lambda: None
+        cls,
+        path: Path,
+        clock: Clock,
+        *,
+        prepare: Callable[[], None] = lambda: None,
+        sync: Callable[[int], None] = to_disk,
     ) -> "SQLiteStore":
         """Take the database: lock it, void the leases of whoever held it before.
 
         :param prepare: called once the database is ours, before anything is read: the moment to
             bring its schema up to date. What it raises is raised, and the database let go of.
+        :param sync: puts a file, given its descriptor, on disk.
         :raises DatabaseLocked: if another process owns it.
         :raises StorageUnavailable: if it cannot be opened.
         """
@@ -140,7 +149,7 @@ class SQLiteStore(Store):
         store._lock.acquire()
         try:
             prepare()
-            store._writer = Writer(path, store._publish)
+            store._writer = Writer(path, store._publish, store._fail, sync=sync)
             try:
                 await store._writer.run(store._begin)
             except BaseException:
@@ -243,7 +252,7 @@ class SQLiteStore(Store):
         while ready.paused or not ready:
             if ready.unclaimed and not ready.paused:
                 with ready.looking():
-                    await self._writer.run(lambda tx: self._claim(tx, limit))
+                    await self._writer.run(lambda tx: self._claim(tx, limit), kept=False)
             else:
                 await ready.wait(self.clock.now)
         return ready.take(limit)
@@ -270,7 +279,7 @@ class SQLiteStore(Store):
 
     async def complete(self, commits: Sequence[Commit]) -> None:
         sql = any(commit.effects for commit in commits)
-        await self._writer.run_batch(self._settle, commits, sql=sql)
+        await self._writer.run_batch(self._settle, commits, sql=sql, kept=False)
 
     def _settle(self, tx: Transaction, commits: list[Commit]) -> list[None]:
         raw, me = tx.raw, self._me
@@ -372,7 +381,9 @@ class SQLiteStore(Store):
         while ready.paused or not ready:
             if ready.unclaimed and not ready.paused:
                 with ready.looking():
-                    await self._writer.run(lambda tx: self._claim_items(tx, kind, limit))
+                    await self._writer.run(
+                        lambda tx: self._claim_items(tx, kind, limit), kept=False
+                    )
             else:
                 await ready.wait(self.clock.now)
         return ready.take(limit)
@@ -413,7 +424,8 @@ class SQLiteStore(Store):
 
     async def finish_attempt(self, item: Item, result: AttemptResult) -> None:
         sql = bool(result.effects)
-        await self._writer.run_batch(self._end_attempts, [End(item, result)], sql=sql)
+        # A power cut that takes it leaves the attempt as unknown, as one before it would have.
+        await self._writer.run_batch(self._end_attempts, [End(item, result)], sql=sql, kept=False)
 
     def _end_attempts(self, tx: Transaction, ends: list[End]) -> list[None]:
         now = to_micros(self.clock.now())
@@ -459,6 +471,13 @@ class SQLiteStore(Store):
     def trouble(self) -> list[str]:
         error = self._writer.error
         return [] if error is None else [f"database: {error}"]
+
+    async def failed(self) -> None:
+        await asyncio.shield(self._failure)
+
+    def _fail(self, error: StorageUnavailable) -> None:
+        self._failure.set_exception(error)
+        self._failure.exception()  # told to each who waits, and to those who look later
 
     async def release_all(self) -> None:
         self._in.clear()
@@ -544,7 +563,7 @@ class SQLiteStore(Store):
         return self.changes.subscribe()
 
     def _publish(self, published: list[Any]) -> None:
-        """Hand out, in the event loop, what a commit has put on disk."""
+        """Hand out, in the event loop, what a commit has made possible."""
         changes = []
         for thing in published:
             if isinstance(thing, Work):

@@ -1,10 +1,12 @@
 """The one thread that writes to SQLite, and how it commits for many at once.
 
-Operations queue up while a commit is on its way to the disk; the next transaction takes all that
-somebody outside waits for, and of the others as many as keep it short. A group is first run without
-savepoints, which is nearly always right; if any operation fails, the group is rolled back and run
-again with a SAVEPOINT around each, so that a bad one fails alone. That is why operations may run
-twice.
+Operations queue up while a transaction is under way; the next takes all that somebody outside waits
+for, and of the others as many as keep it short. A group is first run without savepoints, which is
+nearly always right; if any operation fails, the group is rolled back and run again with a SAVEPOINT
+around each, so that a bad one fails alone. That is why operations may run twice.
+
+What a commit makes possible is handed out at once; whoever waits for an operation is answered when
+it is on disk. See router/storage/sqlite_sync.py.
 """
 
 import asyncio
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from router.errors import StorageUnavailable
 from router.failpoints import reach
 from router.storage.files import private_file
+from router.storage.sqlite_sync import Syncer, to_disk
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -36,7 +39,8 @@ class Transaction:
     """What an operation works with.
 
     :ivar raw: the writer's connection. BEGIN, SAVEPOINT and COMMIT are the writer's to speak.
-    :ivar published: what to hand out once the commit is on disk.
+    :ivar published: what to hand out once it is committed. Nothing that follows from it may leave
+        the process before an operation of its own is answered.
     :ivar era: a thread that was read in an era still stands in the same era as it was read, but
         for what its own lane has done since. ``0`` is none: here run functions that may change
         any thread.
@@ -79,7 +83,7 @@ Batch = Callable[[Transaction, list[Any]], list[Any]]
 class _Operation:
     """What one caller waits for: parts that a batch does together with other callers' parts."""
 
-    __slots__ = ("batch", "error", "first", "future", "parts", "results", "sql")
+    __slots__ = ("batch", "error", "first", "future", "kept", "parts", "results", "sql")
 
     def __init__(
         self,
@@ -89,14 +93,30 @@ class _Operation:
         *,
         sql: bool,
         first: bool,
+        kept: bool,
     ) -> None:
         self.batch = batch
         self.parts = parts
         self.future = future
         self.sql = sql
         self.first = first
+        self.kept = kept
         self.results: list[Any] = []
         self.error: BaseException | None = None
+
+    def settle(self, lost: StorageUnavailable | None) -> None:
+        """Answer whoever waits.
+
+        :param lost: the disk failed.
+        """
+        if self.future.done():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        elif lost is not None:
+            self.future.set_exception(StorageUnavailable(*lost.args))
+        else:
+            self.future.set_result(self.results)
 
 
 def _call(transaction: Transaction, functions: list[Callable[[Transaction], Any]]) -> list[Any]:
@@ -125,8 +145,9 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def _prepared(raw: sqlite3.Connection) -> sqlite3.Connection:
     raw.execute("PRAGMA journal_mode = WAL")
-    # FULL: a commit that was answered survives a power cut, not only a crash of the process.
-    raw.execute("PRAGMA synchronous = FULL")
+    # A commit does not wait for the disk: the syncer does, before anybody is answered. What keeps
+    # the file whole, such as the order of log and checkpoint, SQLite still waits for.
+    raw.execute("PRAGMA synchronous = NORMAL")
     # A checkpoint in this thread keeps the WAL at 16 MB. A checkpoint from a thread of its own
     # never catches a busy writer and lets it grow without end.
     raw.execute("PRAGMA wal_autocheckpoint = 4000")
@@ -134,6 +155,9 @@ def _prepared(raw: sqlite3.Connection) -> sqlite3.Connection:
     raw.execute("PRAGMA foreign_keys = ON")
     raw.execute("PRAGMA cache_size = -65536")
     raw.execute("PRAGMA temp_store = MEMORY")
+    # So that there is a log.
+    raw.execute("BEGIN IMMEDIATE")
+    raw.execute("COMMIT")
     return raw
 
 
@@ -141,36 +165,65 @@ class Writer:
     """The writer thread.
 
     :param publish: called in the event loop after each commit with what operations published.
+    :param failed: called in the event loop if the disk did not keep what was committed. What is on
+        it is not known from then on: nothing is done any more, and the process should end.
+    :param sync: puts a file, given its descriptor, on disk.
     """
 
-    def __init__(self, path: Path, publish: Callable[[list[Any]], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        publish: Callable[[list[Any]], None],
+        failed: Callable[[StorageUnavailable], None],
+        *,
+        sync: Callable[[int], None] = to_disk,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._publish = publish
+        self._failed = failed
         self._queue: SimpleQueue[_Operation | None] = SimpleQueue()
         self._transaction = Transaction(connect(path))
+        self._syncer: Syncer[_Operation] = Syncer(path, self._synced, sync)
         #: What goes into the next transaction, and what goes as far as there is room.
         self._first: list[_Operation] = []
         self._later: deque[_Operation] = deque()
+        #: What was committed and not handed out yet, and the operations that wait for no more.
+        self._committed: deque[tuple[list[Any], list[_Operation]]] = deque()
         self._closed = False
         #: Why the last group could not be committed; ``None`` once one could.
         self.error: str | None = None
+        self._lost: StorageUnavailable | None = None
         self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
         self._thread.start()
 
-    async def run(self, function: Callable[[Transaction], Result], *, sql: bool = False) -> Result:
+    async def run(
+        self,
+        function: Callable[[Transaction], Result],
+        *,
+        sql: bool = False,
+        kept: bool = True,
+    ) -> Result:
         """Run an operation in the next group; return after its commit is on disk.
 
         Once queued it is run and committed even if the caller is cancelled.
 
         :param sql: the operation uses :attr:`Transaction.sql`.
+        :param kept: ``False`` returns after the commit: what the caller does next leaves the
+            process with later writes only, or not at all.
         :raises StorageUnavailable: if the disk or the database refuses; nothing was kept.
         """
-        results = await self.run_batch(_call, [function], sql=sql)
+        results = await self.run_batch(_call, [function], sql=sql, kept=kept)
         result: Result = results[0]
         return result
 
     async def run_batch(
-        self, batch: Batch, parts: Sequence[Any], *, sql: bool = False, first: bool = False
+        self,
+        batch: Batch,
+        parts: Sequence[Any],
+        *,
+        sql: bool = False,
+        first: bool = False,
+        kept: bool = True,
     ) -> list[Any]:
         """Let a batch do its work to parts in the next group, together with others' parts.
 
@@ -180,15 +233,19 @@ class Writer:
         :param batch: called with all parts of a group that wait for it. Must be the same callable
             each time, as a method of the same object is.
         :param first: somebody outside waits: go before what is queued without it.
+        :param kept: as for :meth:`run`.
         :raises StorageUnavailable: if the disk or the database refuses; nothing was kept.
         """
         if self._closed:
             message = "the database is closed"
             raise StorageUnavailable(message)
+        if self._lost is not None:
+            raise StorageUnavailable(*self._lost.args)
         if sql:
             # Here, and not in the writer's thread: see there.
             import router.storage.sqlite_sql  # noqa: F401
-        operation = _Operation(batch, parts, self._loop.create_future(), sql=sql, first=first)
+        future = self._loop.create_future()
+        operation = _Operation(batch, parts, future, sql=sql, first=first, kept=kept)
         self._queue.put(operation)
         results: list[Any] = await operation.future
         return results
@@ -211,6 +268,7 @@ class Writer:
                     (self._first if operation.first else self._later).append(operation)
             if group := self._group():
                 self._work(group)
+        self._syncer.close()
         self._transaction.raw.close()
 
     def _group(self) -> list[_Operation]:
@@ -236,8 +294,12 @@ class Writer:
             self._rollback()
             transaction.published = []
             self._one_by_one(group)
-        published = transaction.published
-        self._loop.call_soon_threadsafe(self._settle, group, published)
+        committed = [operation for operation in group if not operation.kept]
+        self._committed.append((transaction.published, committed))
+        # The disk first: who is woken first comes first to Python's lock, and the loop has much to
+        # do with what it is handed.
+        self._syncer.put([operation for operation in group if operation.kept])
+        self._loop.call_soon_threadsafe(self._hand_out)
 
     def _open_sql(self) -> None:
         # SQLAlchemy's first connect rolls back an open transaction, so it comes before BEGIN.
@@ -302,17 +364,27 @@ class Writer:
             if self._transaction.raw.in_transaction:
                 self._transaction.raw.execute("ROLLBACK")
 
-    def _settle(self, group: list[_Operation], published: list[Any]) -> None:
-        # Hand out first: whoever awaits may look at what its operation set in motion.
-        if published:
-            self._publish(published)
-        for operation in group:
-            if operation.future.done():
-                continue
-            if operation.error is not None:
-                operation.future.set_exception(operation.error)
-            else:
-                operation.future.set_result(operation.results)
+    def _hand_out(self) -> None:
+        while self._committed:
+            published, operations = self._committed.popleft()
+            if published:
+                self._publish(published)
+            for operation in operations:
+                operation.settle(None)
+
+    def _synced(self, operations: list[_Operation], error: OSError | None) -> None:
+        self._loop.call_soon_threadsafe(self._settle, operations, error)
+
+    def _settle(self, operations: list[_Operation], error: OSError | None) -> None:
+        # Whoever awaits may look at what its operation set in motion.
+        self._hand_out()
+        if error is not None and self._lost is None:
+            self.error = f"SQLite: the disk did not keep what was written: {error.strerror}"
+            self._lost = StorageUnavailable(self.error)
+            self._failed(self._lost)
+        for operation in operations:
+            # What a disk says after it has failed is worth nothing.
+            operation.settle(self._lost)
 
 
 def _away(group: list[_Operation]) -> str | None:

@@ -369,6 +369,10 @@ class Store(ABC):
     """A database of the router, opened by one node.
 
     Every method that writes returns after the commit is on disk, or raises and has kept nothing.
+    What :meth:`claim` and :meth:`claim_items` give and what :meth:`complete` and
+    :meth:`finish_attempt` have written may still be on its way there: nothing that follows from it
+    leaves before :meth:`start_attempt` returns, and all comes to the disk in the order of the
+    commits.
 
     :raises StorageUnavailable: from any method, when the database is away or full.
     """
@@ -444,6 +448,15 @@ class Store(ABC):
     @abstractmethod
     def trouble(self) -> list[str]:
         """What is wrong with the database right now, in words; empty if nothing is known."""
+
+    async def failed(self) -> None:
+        """Wait until it is not known any more what the database has kept; the process should end.
+
+        Started again, it goes on with what is there.
+
+        :raises StorageUnavailable: saying what happened; there is no other return.
+        """
+        await asyncio.Event().wait()
 
     @property
     def advice(self) -> list[str]:

@@ -52,7 +52,8 @@ async def _pragma(engine: Engine, name: str, value: object = None) -> Any:
     ("name", "value"),
     [
         ("journal_mode", "wal"),
-        ("synchronous", 2),
+        # The rest is the syncer's: see test_sqlite_sync.py.
+        ("synchronous", 1),
         ("wal_autocheckpoint", 4000),
         ("foreign_keys", 1),
     ],
