@@ -37,7 +37,7 @@ def run(
 
     :raises RouterError: if it cannot start, in words.
     """
-    # Nearly all that the start makes is kept: see _keep_pauses_short, which switches it on again.
+    # Nearly all that the start makes is kept: see keep_pauses_short, which switches it on again.
     gc.disable()
     plugins = plugin_files(config)
     registry = load_plugins(plugins)
@@ -117,7 +117,7 @@ async def _serve(
         tasks.start_soon(Watcher(files, router.reloader, lambda: router.settings, log).run)
         for sentence in store.advice:
             log.warning(sentence)
-        _keep_pauses_short()
+        keep_pauses_short()
         _announce(settings, listener.getsockname())
         address = f"{listener.getsockname()[0]}:{listener.getsockname()[1]}"
         log.info("serving", address=address)
@@ -138,7 +138,7 @@ async def _serve(
     return 1 if stop.patience.cancel_called else 0
 
 
-def _keep_pauses_short() -> None:
+def keep_pauses_short() -> None:
     """Let the garbage collector pass over what the start has made, which lives as long as we do.
 
     Under load it would look through all of it again and again, and everything waits meanwhile, for

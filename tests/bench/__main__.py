@@ -12,6 +12,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from router.process import keep_pauses_short
 from tests.bench import engine, goals, http, passes, replay, soak, stores, triage
 
 _STORES = {"sqlite": (stores.sqlite, goals.SQLITE), "postgres": (stores.postgres, goals.POSTGRES)}
@@ -48,6 +49,7 @@ def main() -> None:
         _keep({title: found}, arguments.json or Path("build/soak.json"))
         return
     only = arguments.only or ["engine", "http", "passes", "replay", "triage"]
+    keep_pauses_short()  # as the daemon does
     print(f"Python {platform.python_version()}, {engine.PRODUCERS} producers\n")
     results: dict[str, Any] = {}
     for name in arguments.store or _STORES:
