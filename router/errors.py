@@ -11,6 +11,7 @@ RouterError
 │   └── NotFound           what it was asked for does not exist
 ├── DaemonUnreachable      the running daemon does not answer on its control socket
 ├── InvalidSignature       a webhook that its provider did not sign
+│   └── NotSigned          it carries no signature at all: it may be anybody's
 └── ProviderError          what went wrong at somebody else's server
     ├── Unavailable        certainly not taken: safe to try again
     ├── Refused            certainly not taken, and never will be
@@ -75,6 +76,14 @@ class InvalidSignature(RouterError):
 
     The message goes to the operator's log, never to the sender: say which check failed
     (missing header, too old, no secret matched), and never a secret or a computed signature.
+    """
+
+
+class NotSigned(InvalidSignature):
+    """The request carries no signature, or no key, where the provider puts one.
+
+    Strangers send such requests, and providers that were not told to sign. It is refused like any
+    other; only what the operator is told of it differs.
     """
 
 

@@ -135,7 +135,7 @@ def _compare(given: str | None, keys: Sequence[str], what: str) -> None:
     :raises InvalidSignature: if it is missing, or none of them.
     """
     if given is None:
-        raise plugin.InvalidSignature(f"the request has no {what.removeprefix('the ')}")
+        raise plugin.NotSigned(f"the request has no {what.removeprefix('the ')}")
     matches = False
     for key in keys:  # all of them, so that time does not tell which one matched
         matches |= hmac.compare_digest(key.encode(), given.encode("utf-8", "replace"))

@@ -33,7 +33,7 @@ def verify_signature(request: plugin.WebhookRequest, secrets: tuple[str, ...]) -
     """
     given = request.header(HEADER)
     if given is None:
-        raise plugin.InvalidSignature("the request has no ElevenLabs-Signature header")
+        raise plugin.NotSigned("the request has no ElevenLabs-Signature header")
     stamp, signatures = _read(given)
     age = request.received_at.timestamp() - int(stamp)
     if abs(age) > TOLERANCE.total_seconds():
@@ -61,7 +61,7 @@ def verify_account_key(request: plugin.WebhookRequest, keys: tuple[str, ...]) ->
     """
     given = request.header(ACCOUNT_HEADER)
     if given is None:
-        raise plugin.InvalidSignature("the request has no X-Account-Key header")
+        raise plugin.NotSigned("the request has no X-Account-Key header")
     if not keys:
         raise plugin.InvalidSignature("account_key is not set, so nothing can be checked with it")
     matches = False

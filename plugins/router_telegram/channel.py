@@ -60,7 +60,7 @@ class Telegram(plugin.Channel[TelegramConfig]):
         """Check that the update comes with our secret."""
         given = request.header(SECRET_HEADER)
         if given is None:
-            raise plugin.InvalidSignature(
+            raise plugin.NotSigned(
                 f"the request has no {SECRET_HEADER} header; give secret_token to setWebhook"
             )
         matches = False

@@ -50,7 +50,7 @@ class Signatures:
         """
         given = request.header(SIGNATURE)
         if given is None:
-            raise plugin.InvalidSignature("the request has no X-Twilio-Signature header")
+            raise plugin.NotSigned("the request has no X-Twilio-Signature header")
         secrets, digest = self._secrets(request.header(SETTINGS))
         fields = _signed_fields(request)
         joined, signature = _joined(fields), given.encode("utf-8", "replace")

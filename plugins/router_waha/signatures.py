@@ -21,7 +21,7 @@ def verify(request: plugin.WebhookRequest, keys: Sequence[str]) -> None:
     """
     given = request.header(HEADER)
     if given is None:
-        raise plugin.InvalidSignature(
+        raise plugin.NotSigned(
             f"the request has no {HEADER} header; give the webhook an hmac key in WAHA"
         )
     # Ours is the only algorithm there is; the header must not talk us out of it.

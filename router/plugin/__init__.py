@@ -39,6 +39,7 @@ from router.domain.message import (
 )
 from router.errors import (
     InvalidSignature,
+    NotSigned,
     OutcomeUnknown,
     PluginError,
     ProviderError,
@@ -97,6 +98,7 @@ __all__ = [
     "MessageEchoed",
     "MessageReceived",
     "NoConfig",
+    "NotSigned",
     "NoticeParams",
     "OutboundMessage",
     "OutcomeUnknown",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from router.clock import SystemClock
 from router.errors import (
     InvalidSignature,
+    NotSigned,
     OutcomeUnknown,
     ProviderError,
     Refused,
@@ -47,14 +48,15 @@ def verify_hmac_sha256(
 
     :param header: the header with the signature, in any case.
     :param prefix: what stands before the signature, such as ``sha256=``.
-    :raises InvalidSignature: saying whether the header is missing, malformed or wrong.
+    :raises NotSigned: if the header is missing.
+    :raises InvalidSignature: saying whether it is malformed or wrong.
 
     .. versionadded:: 1.0
     """
     given = request.header(header)
     if given is None:
         message = f"the request has no {header} header"
-        raise InvalidSignature(message)
+        raise NotSigned(message)
     if not given.startswith(prefix):
         message = f"the {header} header does not begin with {prefix!r}"
         raise InvalidSignature(message)
