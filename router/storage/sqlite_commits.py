@@ -7,7 +7,7 @@ from typing import Any
 from router.clock import to_micros
 from router.domain.conversation import Conversation
 from router.storage import codec
-from router.storage.sqlite_bulk import Bulk, Lookup
+from router.storage.sqlite_bulk import Bulk, Insert, Lookup
 from router.storage.store import Commit
 
 _FENCES = Lookup(
@@ -29,22 +29,14 @@ JOIN conversation v ON v.contact = c.id AND v.status != 'closed'
     2,
 )
 
-_NEW_CONTACT = Bulk(
-    """
-INSERT INTO contact (id, tenant, key, name, language, opted_out, tags, attributes, created_at)
-VALUES {rows}
-""",
-    9,
+_NEW_CONTACT = Insert(
+    "contact (id, tenant, key, name, language, opted_out, tags, attributes, created_at)"
 )
 
-_NEW_CONVERSATION = Bulk(
-    """
-INSERT INTO conversation (channel, address, category, risk, priority, language, bot_turns, tags,
-  attributes, pending_ask, turn_from, turn_generation, last_in_at, last_provider_id,
-  last_activity_at, epoch, id, status, owner, tenant, contact, source, created_at)
-VALUES {rows}
-""",
-    23,
+_NEW_CONVERSATION = Insert(
+    "conversation (channel, address, category, risk, priority, language, bot_turns, tags, "
+    "attributes, pending_ask, turn_from, turn_generation, last_in_at, last_provider_id, "
+    "last_activity_at, epoch, id, status, owner, tenant, contact, source, created_at)"
 )
 
 _CONVERSATION = Bulk(
@@ -65,21 +57,13 @@ _NEW_STATUS = "UPDATE conversation SET status = ? WHERE id = ?"
 
 _NEW_OWNER = "UPDATE conversation SET owner = ?, owner_since = ? WHERE id = ?"
 
-_MESSAGE = Bulk(
-    """
-INSERT INTO message (id, tenant, conversation, direction, author, text, attachments, channel,
-  address, event_lane, event_seq, provider_id, status, created_at)
-VALUES {rows}
-""",
-    14,
+_MESSAGE = Insert(
+    "message (id, tenant, conversation, direction, author, text, attachments, channel, address, "
+    "event_lane, event_seq, provider_id, status, created_at)"
 )
 
-_DECISION = Bulk(
-    """
-INSERT INTO decision (lane, seq, tenant, conversation, outcome, rule, body, trace, created_at)
-VALUES {rows}
-""",
-    9,
+_DECISION = Insert(
+    "decision (lane, seq, tenant, conversation, outcome, rule, body, trace, created_at)"
 )
 
 _OUTCOME = Bulk(

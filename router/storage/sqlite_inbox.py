@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from router.clock import to_micros
 from router.storage import codec, sqlite_lanes, sqlite_threads
-from router.storage.sqlite_bulk import Bulk, Lookup
+from router.storage.sqlite_bulk import Insert, Lookup
 from router.storage.store import IN, EventRef, NewEvent, Work
 
 _KNOWN = Lookup(
@@ -17,14 +17,7 @@ JOIN inbox_event ON source = k.column1 AND external_id = k.column2
     2,
 )
 
-_STORE = Bulk(
-    """
-INSERT INTO inbox_event
-  (lane, seq, tenant, source, external_id, type, payload, received_at)
-VALUES {rows}
-""",
-    8,
-)
+_STORE = Insert("inbox_event (lane, seq, tenant, source, external_id, type, payload, received_at)")
 
 _PERSON = "SELECT key FROM alias WHERE tenant = ? AND address = ?"
 

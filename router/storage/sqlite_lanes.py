@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from router.storage.sqlite_bulk import Bulk, Lookup
+from router.storage.sqlite_bulk import Bulk, Insert, Lookup
 
 # How lanes stand that are about to take numbers or to move. Read first, because what SQLite sets
 # to the value that it had costs as much as a change, in the table and in each of its indexes.
@@ -16,12 +16,7 @@ FROM lane WHERE kind = ? AND key IN (VALUES {rows})
     1,
 )
 
-_NEW = Bulk(
-    """
-INSERT INTO lane (kind, key, tenant, last_seq, ready_at, lease_owner) VALUES {rows}
-""",
-    6,
-)
+_NEW = Insert("lane (kind, key, tenant, last_seq, ready_at, lease_owner)")
 
 # Taking a number where the lane was idle, and its lease where there is room: the event goes
 # straight to a worker of this node, without a claim.

@@ -13,16 +13,12 @@ from router.domain.message import Author
 from router.domain.outbox import ItemKind, ItemState
 from router.storage import sqlite_lanes
 from router.storage.queued import Queued
-from router.storage.sqlite_bulk import Bulk
+from router.storage.sqlite_bulk import Insert
 from router.storage.store import OWN_LANE, EventRef, Item
 
-_INSERT = Bulk(
-    """
-INSERT INTO outbox (id, tenant, lane, seq, kind, conversation, decided_lane, decided_seq, author,
-  epoch, destination, body, state, attempt, created_at, not_before)
-VALUES {rows}
-""",
-    16,
+_INSERT = Insert(
+    "outbox (id, tenant, lane, seq, kind, conversation, decided_lane, decided_seq, author, epoch, "
+    "destination, body, state, attempt, created_at, not_before)"
 )
 
 _ITEM = """
