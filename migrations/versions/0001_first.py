@@ -24,6 +24,7 @@ def upgrade() -> None:
     _deliveries()
     _people()
     _api()
+    _erasures()
     _nodes()
     _knowledge()
     if op.get_bind().dialect.name == "sqlite":
@@ -547,6 +548,34 @@ def _api() -> None:
         sa.PrimaryKeyConstraint("tenant", "token", "route", "key", name="pk_api_answer"),
     )
     op.create_index("api_answer_created", "api_answer", ["created_at"])
+
+
+def _erasures() -> None:
+    op.create_table(
+        "erasure",
+        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("tenant", sa.Text, nullable=False),
+        sa.Column("digests", Json, nullable=False),
+        sa.Column("by", sa.Text, nullable=False),
+        sa.Column("opted_out", sa.Boolean, nullable=False),
+        sa.Column("counts", Json, nullable=False),
+        sa.Column("created_at", Moment, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_erasure"),
+    )
+    op.create_index("erasure_recent", "erasure", ["tenant", "created_at"])
+    op.create_table(
+        "erasure_salt",
+        sa.Column("tenant", sa.Text, nullable=False),
+        sa.Column("salt", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("tenant", name="pk_erasure_salt"),
+    )
+    op.create_table(
+        "erased_event",
+        sa.Column("digest", sa.Text, nullable=False),
+        sa.Column("tenant", sa.Text, nullable=False),
+        sa.Column("created_at", Moment, nullable=False),
+        sa.PrimaryKeyConstraint("digest", name="pk_erased_event"),
+    )
 
 
 def _nodes() -> None:

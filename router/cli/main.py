@@ -37,6 +37,7 @@ COMMANDS: Final = (
     "outbox",
     "drafts",
     "conversations",
+    "contacts",
     "calls",
     "escalations",
     "pollers",

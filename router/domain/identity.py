@@ -6,6 +6,9 @@ from dataclasses import dataclass
 #: The tenant of everything that stands at the top level of router.toml.
 MAIN_TENANT = "main"
 
+_NUMBER = re.compile(r"\+?([0-9]{3,15})")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -36,6 +39,20 @@ class Address:
             message = f"{text!r} is not an address; write scheme:value, such as tel:+573001234567"
             raise ValueError(message)
         return cls(scheme, value)
+
+    @classmethod
+    def as_typed(cls, text: str) -> "Address":
+        """Read a telephone number as people write it, or ``scheme:value``.
+
+        :raises ValueError: if it is neither.
+        """
+        if number := _NUMBER.fullmatch(re.sub(r"[ ().-]", "", text.removeprefix("tel:"))):
+            return cls("tel", f"+{number[1]}")
+        scheme, _, value = text.partition(":")
+        if not value or not _SCHEME.fullmatch(scheme.lower()):
+            message = f'"{text}" is neither a telephone number nor scheme:value'
+            raise ValueError(message)
+        return cls(scheme.lower(), value)
 
 
 # A mobile number that is dialled one way and reported another is still one person. Providers

@@ -1,7 +1,7 @@
 """Sweeping: files that nobody has sent for longer than ``[media] keep`` are removed."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -18,6 +18,8 @@ from router.storage.store import Store
 _PAUSE: Final = 3600.0
 #: Files of one batch; between two of them others have their turn at the database.
 _BATCH: Final = 200
+#: Whatever was last used before this was let go; see :func:`router.storage.media.release`.
+_RELEASED: Final = datetime(1970, 1, 2, tzinfo=UTC)
 
 
 class Sweeper:
@@ -48,10 +50,9 @@ class Sweeper:
         A file's row goes first: what a crash leaves behind then is bytes that nobody names, and
         never a name without bytes.
         """
-        keep = self._settings().media.keep
-        if keep is None:
-            return 0
-        before, removed = self._clock.now() - timedelta(seconds=keep), 0
+        keep, removed = self._settings().media.keep, 0
+        # Files that are kept for ever go, too, once they were those of somebody who was erased.
+        before = _RELEASED if keep is None else self._clock.now() - timedelta(seconds=keep)
         try:
             async with self._store.alone("media") as mine:
                 while mine and (batch := await self._batch(before)):

@@ -176,7 +176,7 @@ def find_meant(connection: "Connection", tenant: str, name: str) -> EventRef | s
         sa.select(inbox_event.c.lane, inbox_event.c.seq)
         .where(
             inbox_event.c.tenant == tenant,
-            inbox_event.c.source.in_(_sources(connection, tenant)),
+            inbox_event.c.source.in_(sources(connection, tenant)),
             inbox_event.c.external_id.in_(
                 [name, f"message:{name}", f"echo:{name}", f"call:{name}"]
             ),
@@ -194,7 +194,7 @@ def find_meant(connection: "Connection", tenant: str, name: str) -> EventRef | s
     return None if row is None else EventRef(row[0], row[1])
 
 
-def _sources(connection: "Connection", tenant: str) -> list[str]:
+def sources(connection: "Connection", tenant: str) -> list[str]:
     """Give the sources of a tenant's events, a jump through the index each."""
     found: list[str] = []
     column, last = inbox_event.c.source, ""

@@ -1,4 +1,4 @@
-"""How long the rows of each table are kept, in words: every table has its line."""
+"""What becomes of the rows of each table in time, and at an erasure: every table has its line."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -6,6 +6,7 @@ from typing import Final
 _CONVERSATION: Final = "goes with its conversation"
 _AGE: Final = "goes with its conversation; one of no conversation by its own age"
 _NOBODY: Final = "stays: it is about no customer"
+_PROOF: Final = "stays: it shows that somebody was erased, and names nobody"
 _SHORT: Final = "has a shorter life of its own"
 
 #: What becomes of the rows of every table that are older than ``[policy] keep``; config/README.md
@@ -38,7 +39,51 @@ LIFETIMES: Final[Mapping[str, str]] = {
     "api_key": _NOBODY,
     "api_token": _NOBODY,
     "api_answer": _SHORT,
+    "erasure": _PROOF,
+    "erasure_salt": _PROOF,
+    "erased_event": _PROOF,
     "node": _NOBODY,
     "article": _NOBODY,
     "passage": _NOBODY,
+}
+
+_DELETED: Final = "deleted"
+_KEPT: Final = "kept: it is about no customer"
+_DIGESTS: Final = "kept: it names nobody"
+
+#: What becomes of one person's rows when they are erased; config/README.md says the same.
+ERASED: Final[Mapping[str, str]] = {
+    "contact": "deleted; who wants no messages leaves a row with that and the address alone",
+    "alias": _DELETED,
+    "opt_in": _DELETED,
+    "conversation": _DELETED,
+    "message": _DELETED,
+    "call": _DELETED,
+    "first_message": _DELETED,
+    "draft": _DELETED,
+    "escalation": _DELETED,
+    "link": _DELETED,
+    "timer": _DELETED,
+    "decision": _DELETED,
+    "inbox_event": "deleted, and so are requests that could not be read and name them",
+    "outbox": "deleted; what is done for several, such as a batch of calls, loses this one",
+    "ticket": "deleted; the newest ticket of the business stays as a number, closed and blank",
+    "ticket_entry": _DELETED,
+    "usage": "kept without a word of whose conversation it was: costs stay what they were",
+    "lane": _DELETED,
+    "bucket": _DELETED,
+    "early_report": _DELETED,
+    "media": "goes, with the file, at the next sweep, unless somebody else sent the same file",
+    "api_answer": _DELETED,
+    "erasure": "one is written: the proof",
+    "erasure_salt": _DIGESTS,
+    "erased_event": "written: digests of what providers may send once more",
+    "breaker": _KEPT,
+    "poller": _KEPT,
+    "template_listing": _KEPT,
+    "api_key": _KEPT,
+    "api_token": _KEPT,
+    "node": _KEPT,
+    "article": _KEPT,
+    "passage": _KEPT,
 }

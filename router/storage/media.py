@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -16,6 +16,10 @@ from router.storage.tables import inbox_event, media, message
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+
+#: When a file was last used that nobody needs any more.
+RELEASED: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Kept(NamedTuple):
@@ -48,6 +52,16 @@ def use(
             .where(media.c.tenant == tenant, media.c.digest == digest)
             .values(used_at=now)
         )
+
+
+def release(connection: "Connection", tenant: str, digest: str) -> bool:
+    """Let a file go with the next sweep, however long files are kept; ``False``: it is not here."""
+    done = connection.execute(
+        sa.update(media)
+        .where(media.c.tenant == tenant, media.c.digest == digest)
+        .values(used_at=RELEASED)
+    )
+    return bool(done.rowcount)
 
 
 def unused(connection: "Connection", before: datetime, *, limit: int = 200) -> list[Kept]:

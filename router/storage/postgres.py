@@ -163,11 +163,19 @@ class PostgresStore(Store):
         self._aliases[tenant, address] = key
         self._node.notify({"alias": [tenant, address, key]})
 
+    def forget_aliases(self, tenant: str, addresses: Sequence[str]) -> None:
+        for address in addresses:
+            if self._aliases.pop((tenant, address), None) is not None:
+                self._node.notify({"alias": [tenant, address, None]})
+
     def _read_aliases(self, tx: Transaction) -> None:
         # The same object: others hold it.
-        self._aliases.update(
-            {(tenant, address): key for tenant, address, key in tx.rows(postgres_sql.ALIASES)}
-        )
+        known = set(self._aliases)
+        rows = tx.rows(postgres_sql.ALIASES)
+        self._aliases.update({(tenant, address): key for tenant, address, key in rows})
+        # Of people who were erased. One that was learnt meanwhile is found the next time.
+        for gone in known.difference((tenant, address) for tenant, address, _ in rows):
+            self._aliases.pop(gone, None)
 
     async def enqueue(self, events: Sequence[NewEvent]) -> list[Accepted]:
         lanes = [(IN, event.lane) for event in events]
@@ -371,7 +379,10 @@ class PostgresStore(Store):
         """Take a hint of another node."""
         if isinstance(what, dict):
             tenant, address, key = what["alias"]
-            self._aliases[tenant, address] = key
+            if key is None:  # the person was erased
+                self._aliases.pop((tenant, address), None)
+            else:
+                self._aliases[tenant, address] = key
         else:
             self._dispatch.hear(what)
 

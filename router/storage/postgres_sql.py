@@ -142,14 +142,27 @@ KNOWN: Final = """
 SELECT e.source, e.external_id, e.lane, e.seq
 FROM unnest($1::text[], $2::text[]) AS k (source, external_id)
 JOIN inbox_event e ON e.source = k.source AND e.external_id = k.external_id
+UNION ALL
+SELECT k.source, k.external_id, s.tenant || '/erased', 0
+FROM erasure_salt s
+CROSS JOIN unnest($1::text[], $2::text[]) AS k (source, external_id)
+JOIN erased_event d ON d.digest = encode(sha256(convert_to(
+  s.salt || E'\\n' || k.source || E'\\n' || k.external_id, 'UTF8')), 'hex')
+WHERE s.tenant = split_part(k.source, '/', 1)
 """
 
 # In the order of the unique key, so that two nodes that store the same events wait for each other
-# in one direction. What comes back was new; the rest was stored by somebody else just now.
+# in one direction. What comes back was new; the rest was stored by somebody else just now, or was
+# erased with the person whom it was about. That is asked as a scalar, so that the order stays.
 STORE: Final = """
 INSERT INTO inbox_event (lane, seq, tenant, source, external_id, type, payload, received_at)
 SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[],
   $7::text[], $8::timestamptz[])
+  AS k (lane, seq, tenant, source, external_id, type, payload, received_at)
+WHERE (SELECT 1 FROM erasure_salt s JOIN erased_event d
+  ON d.digest = encode(sha256(convert_to(
+    s.salt || E'\\n' || k.source || E'\\n' || k.external_id, 'UTF8')), 'hex')
+  WHERE s.tenant = split_part(k.source, '/', 1) LIMIT 1) IS NULL
 ON CONFLICT (source, external_id) DO NOTHING
 RETURNING source, external_id
 """

@@ -193,6 +193,10 @@ class SQLiteStore(Store):
         """Take up an alias that was committed."""
         self._aliases[tenant, address] = key
 
+    def forget_aliases(self, tenant: str, addresses: Sequence[str]) -> None:
+        for address in addresses:
+            self._aliases.pop((tenant, address), None)
+
     async def enqueue(self, events: Sequence[NewEvent]) -> list[Accepted]:
         sql = any(isinstance(item.event, MessageEchoed | ContactOptedOut) for item in events)
         # An echo is told from a person's message by what was stored of our own before it came.

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from router.clock import to_micros
 from router.storage import codec, sqlite_lanes, sqlite_threads
+from router.storage.erased import erased
 from router.storage.sqlite_bulk import Insert, Lookup
 from router.storage.store import IN, EventRef, NewEvent, Work
 
@@ -40,9 +41,10 @@ def identity(event: NewEvent) -> Identity:
 
 
 def known(raw: sqlite3.Connection, names: Sequence[Identity]) -> dict[Identity, EventRef]:
-    """Give those that are stored already."""
+    """Give those that are stored already, or were erased with the person whom they were about."""
     rows = _KNOWN.run(raw, names)
-    return {(source, external_id): EventRef(*ref) for source, external_id, *ref in rows}
+    stored = {(source, external_id): EventRef(*ref) for source, external_id, *ref in rows}
+    return erased(raw, names) | stored
 
 
 def store(

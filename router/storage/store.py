@@ -383,6 +383,10 @@ class Store(ABC):
         """Learnt addresses, in memory: (tenant, thread key) → the key it counts as."""
 
     @abstractmethod
+    def forget_aliases(self, tenant: str, addresses: Sequence[str]) -> None:
+        """Let addresses whose person was erased stand for nobody any more, in memory."""
+
+    @abstractmethod
     async def enqueue(self, events: Sequence[NewEvent]) -> list[Accepted]:
         """Store the events of one request: all of them, or none.
 

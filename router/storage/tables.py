@@ -583,6 +583,38 @@ api_answer = sa.Table(
 )
 sa.Index("api_answer_created", api_answer.c.created_at)
 
+# That a person's data was erased at their wish: when, by whom and how much. The digests are of
+# their addresses, and tell whoever asks about one whether it is it; they name nobody.
+erasure = sa.Table(
+    "erasure",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("digests", _json(), nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("opted_out", sa.Boolean, nullable=False),
+    sa.Column("counts", _json(), nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+)
+sa.Index("erasure_recent", erasure.c.tenant, erasure.c.created_at)
+
+# What the digests of a tenant's erasures are made with. No row: nobody was erased as yet.
+erasure_salt = sa.Table(
+    "erasure_salt",
+    metadata,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("salt", sa.Text, nullable=False),
+)
+
+# What was known of erased people, as digests: what their providers send once more is no news.
+erased_event = sa.Table(
+    "erased_event",
+    metadata,
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+)
+
 usage = sa.Table(
     "usage",
     metadata,

@@ -11,8 +11,17 @@ from typing import Any, Final
 import anyio
 from pydantic import ValidationError
 
+from router.domain.identity import MAIN_TENANT
 from router.errors import ActRefused, NotFound
-from router.pipeline.acts import calls, conversations, drafts, duties, events, tokens
+from router.pipeline.acts import (
+    calls,
+    contacts,
+    conversations,
+    drafts,
+    duties,
+    events,
+    tokens,
+)
 from router.pipeline.acts.table import Act, Acts
 from router.pipeline.surroundings import Surroundings
 from router.storage import outbox
@@ -30,6 +39,7 @@ ACTS: Final[Acts] = {
     **conversations.ACTS,
     **duties.ACTS,
     **calls.ACTS,
+    **contacts.ACTS,
     **tokens.ACTS,
 }
 
@@ -45,13 +55,20 @@ async def perform(
     """Do one act, and give what came of it as values for JSON.
 
     A takeover answers once nothing of the bot's is on its way any more, or after ``patience``
-    seconds; ``under_way`` then names the messages that could not be called back.
+    seconds; ``under_way`` then names the messages that could not be called back. An erasure
+    waits longer, and is refused then.
 
     :raises NotFound: if there is no such act, or nothing of the id.
     :raises ActRefused: if an argument is wrong, or things do not stand so; nothing was changed.
     :raises StorageUnavailable: if the database is away.
     """
-    result = await store.write(bound(name, arguments, surroundings))
+    act = bound(name, arguments, surroundings)
+    if name == contacts.ERASE:
+        tenant = str(arguments.get("tenant", MAIN_TENANT))
+        return await contacts.erased(
+            store, act, tenant, patience=contacts.PATIENCE if patience else 0.0
+        )
+    result = await store.write(act)
     return await landed(store, result, patience=patience)
 
 

@@ -39,6 +39,7 @@ from typing import Final
 #: The modules of this package that have endpoints, in the order of the document.
 RESOURCES: Final = (
     "conversations",
+    "contacts",
     "drafts",
     "tickets",
     "escalations",

@@ -110,6 +110,10 @@ class Routes:
         """Declare a change of some fields."""
         return self._declare("PATCH", path, scope or f"{self.tag}:write", 200)
 
+    def delete(self, path: str, *, scope: str = "") -> Callable[[Declared], Declared]:
+        """Declare that something goes. It takes no body: what else it needs is in the query."""
+        return self._declare("DELETE", path, scope or f"{self.tag}:write", 200)
+
     def _declare(
         self, method: str, path: str, scope: str | None, status: int, *, open_here: bool = False
     ) -> Callable[[Declared], Declared]:

@@ -10,7 +10,7 @@ from router.errors import NotFound
 from router.pipeline.shelf import Shelf
 from router.plugin.testing import RecordingLog
 from router.schedule.sweeping import Sweeper
-from router.storage.media import use
+from router.storage.media import release, use
 from router.storage.tables import media
 from tests.integration.engine.harness import DATABASES
 from tests.integration.engine.pipeline import Pipeline, running
@@ -52,3 +52,30 @@ async def test_only_what_was_last_sent_long_ago_is_removed(name: str, tmp_path: 
             await shelf.objects.get("main", old)
         assert await shelf.objects.get("main", again) == b"otra vez"
         assert [row.digest for row in await pipeline.engine.rows(media)] == [again]
+
+
+@pytest.mark.parametrize("name", list(DATABASES))
+async def test_what_an_erasure_let_go_is_removed_however_long_files_are_kept(
+    name: str, tmp_path: Path
+) -> None:
+    tables = TABLES.replace("90d", "never")
+    async with running(name, tmp_path, tables=tables) as pipeline:
+        shelf, clock = Shelf(lambda: pipeline.configuration), pipeline.engine.clock
+        settings = pipeline.configuration.settings
+        store = pipeline.engine.store
+        sweeper = Sweeper(store, lambda: settings, shelf, clock, RecordingLog())
+        gone = await _keep(pipeline, shelf, b"de quien fue borrado")
+        sent_again = await _keep(pipeline, shelf, b"de otra persona")
+        kept = await _keep(pipeline, shelf, b"vieja")
+        assert await store.write(lambda tx: release(tx.connection, "main", gone))
+        assert await store.write(lambda tx: release(tx.connection, "main", sent_again))
+        assert not await store.write(lambda tx: release(tx.connection, "clinica", gone))
+        await _keep(pipeline, shelf, b"de otra persona")
+        clock.advance(timedelta(days=4000))
+
+        assert await sweeper.sweep() == 1
+
+        with pytest.raises(NotFound):
+            await shelf.objects.get("main", gone)
+        left = {row.digest for row in await pipeline.engine.rows(media)}
+        assert left == {sent_again, kept}

@@ -40,6 +40,7 @@ class Things:
     item: str = ""
     call: str = ""
     batch: str = ""
+    erasure: str = ""
 
 
 @dataclass
@@ -99,6 +100,12 @@ class Site:
         """Let nobody know whether an outbox item was sent."""
         statement = sa.update(outbox).where(outbox.c.id == item).values(state="unknown")
         await self.write(lambda tx: tx.connection.execute(statement))
+
+    async def erase(self, things: Things, tenant: str = "main") -> None:
+        """Let a customer be erased."""
+        async with self.client(tenant) as client:
+            answer = await client.delete(f"contacts/{things.address}")
+            things.erasure = answer.raise_for_status().json()["erasure"]["id"]
 
     async def opt_out(self, address: str, tenant: str) -> None:
         """Let a customer want no more messages."""

@@ -72,6 +72,9 @@ CASES = {
     ("POST", "/conversations/{id}/opt-in"): Case(
         of("conversations/{address}/opt-in"), body={"because": "asked for it"}, before="opt_out"
     ),
+    ("GET", "/contacts/{address}/export"): Case(of("contacts/{address}/export")),
+    ("DELETE", "/contacts/{address}"): Case(of("contacts/{address}"), other=None),
+    ("GET", "/erasures"): Case(of("erasures"), before="erase", by_name=False),
     ("GET", "/drafts"): Case(of("drafts?conversation={conversation}"), by_name=False),
     ("GET", "/drafts/{id}"): Case(of("drafts/{draft}")),
     ("POST", "/drafts/{id}/approve"): Case(of("drafts/{draft}/approve"), body={"text": "No."}),
@@ -134,6 +137,8 @@ async def prepared(site: Site, case: Case, tenant: str = "clinica") -> Things:
         await site.called(things, tenant)
     elif case.before == "dial":
         await site.dialled(things, tenant)
+    elif case.before == "erase":
+        await site.erase(things, tenant)
     elif case.before == "opt_out":
         await site.opt_out(things.address, tenant)
     elif case.before == "give_up":

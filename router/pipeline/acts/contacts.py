@@ -1,0 +1,85 @@
+"""What a person may do about a customer's data: have it erased."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import anyio
+
+from router.domain.conversation import BOT, NOBODY
+from router.domain.identity import Address
+from router.errors import ActRefused, NotFound
+from router.pipeline.acts.arguments import Signed
+from router.pipeline.acts.table import Act, Acts
+from router.pipeline.surroundings import Surroundings
+from router.storage import erasing
+from router.storage.store import Store, Tx
+from router.storage.subjects import count_of
+from router.storage.views import as_values
+
+#: The act that :func:`done` sees through.
+ERASE: Final = "contacts.erase"
+_LOOK_AGAIN: Final = 0.1
+#: How long an erasure waits, at most, for what is just being worked, in seconds.
+PATIENCE: Final = 20.0
+
+
+class _Erase(Signed):
+    forget_opt_out: bool = False
+
+
+def _erase(tx: Tx, given: _Erase, around: Surroundings) -> dict[str, Any]:
+    """Erase a customer, or leave them alone and say what is just being worked.
+
+    ``erasure`` of what is given is ``None`` then: the same act again, a moment later, goes on.
+    """
+    if given.by in (BOT, NOBODY):
+        raise ActRefused(f'"{given.by}" is not a person. Say who erases')
+    nobody = NotFound(f'there is no data of "{given.id}"')
+    try:
+        name = str(Address.from_text(given.id))
+    except ValueError:
+        raise nobody from None
+    subject, loose = erasing.found(tx.connection, given.tenant, name)
+    if not count_of(tx.connection, subject) and not loose.items and not loose.unparsed:
+        raise nobody
+    erasing.quiet(tx.connection, subject, by=given.by, now=tx.now)
+    if busy := erasing.under_way(tx.connection, subject, loose):
+        return {"erasure": None, "under_way": busy}
+    made = erasing.erase(
+        tx.connection,
+        subject,
+        loose,
+        by=given.by,
+        forget_opt_out=given.forget_opt_out,
+        now=tx.now,
+    )
+    return {"erasure": as_values(made), "keys": subject.keys}
+
+
+async def erased(
+    store: Store, erase: Callable[[Tx], dict[str, Any]], tenant: str, *, patience: float
+) -> dict[str, Any]:
+    """See an erasure through: it is done once nothing of the customer is being worked.
+
+    :param erase: the act, as :func:`router.pipeline.acts.bound` gives it.
+    :raises ActRefused: if something still is after ``patience`` seconds, such as a message whose
+        provider has not answered. Nothing was deleted then; what waited to be sent to them is
+        withdrawn, and whoever erases has their conversation.
+    """
+    result = await store.write(erase)
+    with anyio.move_on_after(patience):
+        while result.get("under_way"):
+            await anyio.sleep(_LOOK_AGAIN)
+            # Begun again only while there is time: what is begun is not left in the middle.
+            with anyio.CancelScope(shield=True):
+                result = await store.write(erase)
+    if busy := result.get("under_way"):
+        raise ActRefused(
+            f"nothing was deleted: {'; '.join(busy)}. What waited to be sent to them is withdrawn, "
+            "and the bot says nothing more. Try again in a minute"
+        )
+    store.forget_aliases(tenant, result.pop("keys"))
+    return result
+
+
+ACTS: Final[Acts] = {ERASE: Act(_Erase, _erase)}

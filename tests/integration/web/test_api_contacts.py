@@ -1,0 +1,72 @@
+"""One person's data over the API: given to whoever may have it, and erased once."""
+
+import pytest
+
+from router.storage.store import Tx
+from router.storage.tables import api_answer
+from tests.integration.web.api_site import DRAFT, REPLY, TICKET, Site
+
+
+async def test_a_person_is_exported_and_erased(site: Site) -> None:
+    things = await site.said(REPLY, DRAFT, TICKET)
+    other = await site.said(REPLY)
+    async with site.client() as client:
+        before = await client.get(f"contacts/{things.address}/export")
+        listed = (await client.get("conversations")).json()["items"]
+
+        erased = await client.delete(f"contacts/{things.address}?by=eva")
+
+        after = await client.get(f"contacts/{things.address}/export")
+        again = await client.delete(f"contacts/{things.address}")
+        left = (await client.get("conversations")).json()["items"]
+        made = (await client.get("erasures")).json()["items"]
+        theirs = await client.get(f"contacts/{other.address}/export")
+
+    assert before.is_success, before.text
+    document = before.json()
+    assert document["address"] == things.address
+    assert [it["id"] for it in document["conversations"]] == [things.conversation]
+    assert {it["author"] for it in document["messages"]} == {"customer", "rule"}
+    assert erased.is_success, erased.text
+    assert [after.status_code, again.status_code] == [404, 404]
+    assert len(listed) == len(left) + 1
+    assert made == [erased.json()["erasure"]]
+    assert made[0]["by"] == "eva"
+    assert made[0]["counts"]["conversation"] == 1
+    assert things.address not in str(made)
+    assert theirs.is_success
+
+
+async def test_an_erasure_with_a_key_is_done_once_and_its_answer_names_nobody(site: Site) -> None:
+    things = await site.said(REPLY)
+    key = {"Idempotency-Key": "crm-1"}
+    async with site.client() as client:
+        path = f"contacts/{things.address}"
+        first = await client.delete(path, headers=key)
+        again = await client.delete(path, headers=key)
+        other = await client.delete("contacts/tel:+573000000009", headers=key)
+        fresh = await client.delete(path, headers={"Idempotency-Key": "crm-2"})
+
+    assert first.is_success, first.text
+    assert again.json() == first.json()
+    assert again.headers["idempotency-replayed"] == "true"
+    assert [other.status_code, fresh.status_code] == [422, 404]
+
+    def kept(tx: Tx) -> list[str]:
+        return [str(tuple(row)) for row in tx.connection.execute(api_answer.select())]
+
+    (answer,) = await site.daemon.router.store.write(kept)
+    assert things.address[5:] not in answer
+
+
+@pytest.mark.parametrize("address", ["Ana", "+", "tel:"])
+async def test_an_address_that_is_none_is_refused(site: Site, address: str) -> None:
+    async with site.client() as client:
+        answers = [
+            await client.get(f"contacts/{address}/export"),
+            await client.delete(f"contacts/{address}"),
+        ]
+
+    for answer in answers:
+        assert answer.status_code == 400
+        assert answer.json()["errors"][0]["parameter"] == "address"
