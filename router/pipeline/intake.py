@@ -23,12 +23,16 @@ from router.pipeline.storable import LONGEST_ADDRESS, storable, storable_id
 from router.plugin.channel import WebhookAnswer, WebhookRequest
 from router.plugin.context import Log
 from router.storage.store import Accepted, NewEvent, Store
+from router.storage.unstorable import is_about_values, is_writable
 
 #: Seconds after which a provider should try again while the database is away.
 _STORAGE_PATIENCE = 5
 
 #: The most that is said about why a request could not be parsed, in characters.
 _LONGEST_REASON = 200
+
+#: So many places are named of an error of ours, the innermost last.
+_PLACES = 8
 
 #: Headers of an unparsed request that are kept: what its channel may need to read it later.
 _KEPT_HEADERS = ("content-type", "content-encoding")
@@ -50,7 +54,8 @@ class Intake:
     """Takes webhooks in.
 
     A signed request is stored before it is acknowledged, even if it cannot be parsed. One request
-    is one transaction: all its events are stored, or none.
+    is one transaction: all its events are stored, or none. What cannot be stored for any other
+    reason than its values is not acknowledged, so that its provider sends it again.
 
     :param rush: is told of what is being stored.
     :param respond: answers for the endpoints that a channel declares in ``capabilities.responds``;
@@ -103,6 +108,14 @@ class Intake:
                 except StorageUnavailable as error:
                     self._log.error("webhook not stored", channel=channel.label, error=str(error))
                     return IntakeResult(503, retry_after=_STORAGE_PATIENCE)
+                except Exception as error:  # noqa: BLE001 - a mistake of ours must not hide in a 200
+                    self._log.error(
+                        "webhook not stored",
+                        channel=channel.label,
+                        error=type(error).__name__,  # its words may quote the customer's
+                        where=_where(error),
+                    )
+                    return IntakeResult(500)
                 reach("intake.stored")
                 for each in accepted:
                     if not each.new:
@@ -112,11 +125,18 @@ class Intake:
     async def _keep(
         self, channel: LiveChannel, request: WebhookRequest, events: Sequence[NewEvent]
     ) -> list[Accepted]:
+        """Store events, or the request as it came where one of them can never be stored.
+
+        Nothing but the values counts for that: what goes wrong around them may have been a
+        person's word that was to silence the bot, and only a provider that sends it again mends it.
+        """
         try:
             return await self._store.enqueue(events)
         except StorageUnavailable:
             raise
-        except Exception as error:  # noqa: BLE001 - a plugin's values, of a kind that no column has
+        except Exception as error:
+            if not is_about_values(error) and all(is_writable(item.event) for item in events):
+                raise
             return await self._store.enqueue([self._unread(channel, request, error)])
 
     def _events(self, channel: LiveChannel, request: WebhookRequest) -> list[NewEvent]:
@@ -208,6 +228,12 @@ def told(error: Exception) -> str:
             f"{name} in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else name
         )
     return storable(reason)[:_LONGEST_REASON]
+
+
+def _where(error: BaseException) -> str:
+    """Give the place of an error of ours for whoever mends it: what called, and what failed."""
+    frames = extract_tb(error.__traceback__)
+    return " > ".join(f"{Path(it.filename).name}:{it.lineno} {it.name}" for it in frames[-_PLACES:])
 
 
 def _unparsed(channel: LiveChannel, source: str, request: WebhookRequest, reason: str) -> NewEvent:

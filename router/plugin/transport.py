@@ -5,8 +5,11 @@ Import it late: it brings aiohttp and httpx with it.
 
 import re
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
 from functools import cache, lru_cache
+from itertools import chain
+from time import perf_counter
 from typing import Any, Final, cast
 
 import aiohttp
@@ -65,13 +68,48 @@ class _Cookies(httpx.Cookies):
 class _Client(httpx.AsyncClient):
     """httpx's client, without what costs each message time and serves none."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, transport: "TruthfulTransport", **options: Any) -> None:
+        super().__init__(transport=transport, **options)
         self._cookies = _Cookies()
+        self._truthful = transport
 
     def build_request(self, method: str, url: httpx.URL | str, **options: Any) -> httpx.Request:
         """Build a request; an address that was used before is not parsed again."""
         return super().build_request(method, _parsed(url) if type(url) is str else url, **options)
+
+    async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Send a request; where nothing but its answer is asked for, without any detour.
+
+        httpx leads each request through three layers, for passwords, redirects and hooks, and each
+        answer through five iterators. That is half of what a message costs that has none of them.
+        """
+        if not self._is_plain(request, options):
+            return await super().send(request, **options)
+        began = perf_counter()
+        response = await self._truthful.fetch(request)
+        response.elapsed = timedelta(seconds=perf_counter() - began)
+        response.default_encoding = self._default_encoding
+        response.history = []
+        if response.has_redirect_location:
+            response.next_request = self._build_redirect_request(request, response)
+        return response
+
+    def _is_plain(self, request: httpx.Request, options: Mapping[str, Any]) -> bool:
+        """Tell whether httpx has nothing to do for a request but to send it."""
+        return not (
+            options.get("stream")
+            or options.get("auth", httpx.USE_CLIENT_DEFAULT) is not httpx.USE_CLIENT_DEFAULT
+            or options.get("follow_redirects", httpx.USE_CLIENT_DEFAULT)
+            is not httpx.USE_CLIENT_DEFAULT
+            or self.is_closed
+            or self.auth
+            or self.follow_redirects
+            or self._mounts
+            or any(self.event_hooks.values())
+            or request.url.userinfo
+            or "timeout" not in request.extensions
+            or not isinstance(request.stream, httpx.ByteStream)
+        )
 
 
 class TruthfulTransport(AiohttpTransport):
@@ -108,14 +146,35 @@ class TruthfulTransport(AiohttpTransport):
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Make a request.
+        """Make a request."""
+        response = await self._ask(request)
+        return _answer(request, response, _TruthfulStream(request, response))
+
+    async def fetch(self, request: httpx.Request) -> httpx.Response:
+        """Make a request and read its answer to the end."""
+        response = await self._ask(request)
+        try:
+            content = await response.content.read()
+        except aiohttp.ClientError as error:
+            raise _true_error(error, request) from error
+        finally:
+            if not response.closed:  # it is, once all of it was read
+                await _TruthfulStream(request, response).aclose()
+        answer = _answer(request, response, httpx.ByteStream(content))
+        answer.read()
+        return answer
+
+    async def _ask(self, request: httpx.Request) -> aiohttp.ClientResponse:
+        """Send a request and wait for the answer to begin.
 
         What the base class does, for half of the time: every message that leaves passes here.
         """
         _check(request)
         if not isinstance(self.client, aiohttp.ClientSession):
             self.client = self._open_session()
-        extensions = request.extensions
+        extensions, url = request.extensions, request.url
+        if url.userinfo:
+            url = url.copy_with(userinfo=b"")  # httpx has made a header of it
         headers = _headers(request)
         data: bytes | httpx.AsyncByteStream | None
         try:
@@ -124,9 +183,9 @@ class TruthfulTransport(AiohttpTransport):
             data = cast("httpx.AsyncByteStream", request.stream)
             headers.popall("transfer-encoding", None)  # aiohttp writes it
         try:
-            response = await self.client.request(
+            return await self.client.request(
                 request.method,
-                str(request.url),
+                str(url),
                 headers=headers,
                 data=data,
                 allow_redirects=False,
@@ -138,16 +197,21 @@ class TruthfulTransport(AiohttpTransport):
             )
         except aiohttp.ClientError as error:
             raise _true_error(error, request) from error
-        more = {"http_version": b"HTTP/1.1"}
-        if response.reason:
-            more["reason_phrase"] = response.reason.encode()
-        return httpx.Response(
-            response.status,
-            headers=response.raw_headers,
-            stream=_TruthfulStream(request, response),
-            request=request,
-            extensions=more,
-        )
+
+
+def _answer(
+    request: httpx.Request, response: aiohttp.ClientResponse, stream: httpx.AsyncByteStream
+) -> httpx.Response:
+    more = {"http_version": b"HTTP/1.1"}
+    if response.reason:
+        more["reason_phrase"] = response.reason.encode()
+    return httpx.Response(
+        response.status,
+        headers=response.raw_headers,
+        stream=stream,
+        request=request,
+        extensions=more,
+    )
 
 
 class _TruthfulStream(httpx.AsyncByteStream):
@@ -215,22 +279,25 @@ def _check(request: httpx.Request) -> None:
     if request.url.scheme not in {"http", "https"} or not request.url.host:
         message = "the address must begin with http:// or https:// and name a host"
         raise httpx.UnsupportedProtocol(message, request=request)
-    for name, value in request.headers.raw:
-        if _BREAK.search(name) or _BREAK.search(value):
-            message = f"the header {name!r} holds a line break"
-            raise httpx.LocalProtocolError(message, request=request)
+    raw = request.headers.raw
+    if not _BREAK.search(b"".join(chain.from_iterable(raw))):
+        return
+    name = next(name for name, value in raw if _BREAK.search(name) or _BREAK.search(value))
+    message = f"the header {name!r} holds a line break"
+    raise httpx.LocalProtocolError(message, request=request)
 
 
 def _headers(request: httpx.Request) -> CIMultiDict[str]:
     """Give the headers as aiohttp takes them."""
-    found: CIMultiDict[str] = CIMultiDict()
-    for name, value in request.headers.raw:
-        try:
-            text = value.decode()
-        except UnicodeDecodeError:
-            text = value.decode("latin-1")
-        found.add(name.decode("ascii").lower(), text)
-    return found
+    raw = request.headers.raw
+    return CIMultiDict([(name.decode("ascii").lower(), _text(value)) for name, value in raw])
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 @lru_cache(maxsize=64)

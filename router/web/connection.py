@@ -1,8 +1,9 @@
 """One connection to hypercorn's protocols: what comes in, what goes out, and when it ends.
 
 hypercorn's own connection makes and cancels two tasks and a timer each time it falls idle, which
-costs a webhook more than being read and answered. Its protocols are used as they are; what is
-theirs to ask for (tasks, a place to send to) is given here for less.
+costs a webhook more than being read and answered. Its protocols are used as they are, but for what
+:mod:`router.web.plain` says; what is theirs to ask for (tasks, a place to send to) is given here
+for less.
 """
 
 import asyncio
@@ -18,6 +19,8 @@ from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol import ProtocolWrapper
 from hypercorn.typing import ConnectionState
+
+from router.web.plain import PlainProtocol
 
 if TYPE_CHECKING:
     from router.web.asgi import ASGIApp
@@ -102,17 +105,19 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
-        self._protocol = ProtocolWrapper(
+        arguments: Any = (
             self._all.app,
             self._all.config,
             self._all.context,
-            self,  # type: ignore[arg-type]
+            self,
             ConnectionState({}),
             False,
             _address(transport.get_extra_info("peername")),
             _address(transport.get_extra_info("sockname")),
             self.send,
         )
+        self._protocol = ProtocolWrapper(*arguments)
+        self._protocol.protocol = PlainProtocol(*arguments)
         self._idle_since = self._loop.time()
         self._timer = self._loop.call_later(self._all.keep_alive, self._look)
         self._all.open.add(self)
@@ -217,7 +222,7 @@ class Connection(asyncio.Protocol):
         self, app: Any, config: Config, scope: Any, send: Any
     ) -> Callable[[Any], Awaitable[None]]:
         """Let the application answer a request; give where its messages go."""
-        inbox: asyncio.Queue[Any] = asyncio.Queue(config.max_app_queue_size)
+        inbox = _Inbox(config.max_app_queue_size)
         self.spawn(_handle, app, config, scope, inbox.get, send, None, None)
         return inbox.put
 
@@ -249,6 +254,45 @@ class Connection(asyncio.Protocol):
             if transport.can_write_eof():
                 transport.write_eof()
             transport.close()
+
+
+class _Inbox:
+    """What an application is still to be told of its request: a queue that one task reads.
+
+    asyncio's has locks for what nobody does here, and is made anew for each request.
+    """
+
+    __slots__ = ("_messages", "_most", "_waiting")
+
+    def __init__(self, most: int) -> None:
+        self._messages: deque[Any] = deque()
+        self._most = most
+        #: Whoever waits for a message, or for room: never both, while there is some of each.
+        self._waiting: list[asyncio.Future[None]] = []
+
+    async def put(self, message: Any) -> None:
+        while len(self._messages) >= self._most:
+            await self._wait()
+        self._messages.append(message)
+        self._wake()
+
+    async def get(self) -> Any:
+        while not self._messages:
+            await self._wait()
+        message = self._messages.popleft()
+        self._wake()
+        return message
+
+    async def _wait(self) -> None:
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        await future
+
+    def _wake(self) -> None:
+        for future in self._waiting:
+            if not future.done():
+                future.set_result(None)
+        self._waiting.clear()
 
 
 def _address(name: Any) -> tuple[str, int] | None:

@@ -5,7 +5,9 @@ repeated; whatever happened after the request left may not, or a customer gets a
 """
 
 import asyncio
+import base64
 import contextlib
+import gzip
 import socket
 import ssl
 import struct
@@ -434,3 +436,143 @@ async def test_an_error_names_the_host_and_never_the_path() -> None:
                 await client.post(url, content=b"{}")
 
             assert "token" not in str(classify(caught.value))
+
+
+@pytest.fixture
+async def keeping() -> AsyncIterator[tuple[Server, list[bytes]]]:
+    """Give a server that answers everything alike, and the requests that it read, bodies too."""
+    heads: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            heads.append(await read_request(reader))
+            body, more = "¡hola!".encode(), b""
+            if b"x-packed" in heads[-1].lower():
+                body, more = gzip.compress(body), b"Content-Encoding: gzip\r\n"
+            writer.write(
+                b"HTTP/1.1 302 See There\r\nLocation: /elsewhere\r\nX-Two: a\r\nX-Two: b\r\n"
+                b"Content-Type: text/plain\r\n%sContent-Length: %d\r\n\r\n%s"
+                % (more, len(body), body)
+            )
+
+    async with serving(answer) as server:
+        yield server, heads
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["as it is", "packed"])
+async def test_an_answer_says_what_it_says_in_plain_httpx(
+    open_either: OpenClient, keeping: tuple[Server, list[bytes]], *, packed: bool
+) -> None:
+    server, _ = keeping
+    async with open_either(None) as client:
+        headers = {"X-Packed": "yes"} if packed else {}
+        answer = await client.post(server.url, json={"a": 1}, headers=headers)
+
+    assert (answer.status_code, answer.reason_phrase) == (302, "See There")
+    assert (answer.http_version, answer.url) == ("HTTP/1.1", httpx.URL(server.url))
+    assert (answer.text, answer.encoding) == ("¡hola!", "utf-8")
+    assert answer.headers.get_list("x-two") == ["a", "b"]
+    assert answer.headers.get("content-encoding") == ("gzip" if packed else None)
+    assert answer.num_bytes_downloaded == int(answer.headers["content-length"])
+    assert b"".join(answer.iter_bytes()) == answer.content
+    assert answer.request.content == b'{"a":1}'
+    assert answer.history == []
+    assert answer.next_request is not None
+    assert answer.next_request.url.path == "/elsewhere"
+    assert answer.elapsed.total_seconds() > 0
+    assert (answer.is_closed, answer.is_stream_consumed) == (True, True)
+    assert await answer.aread() == answer.read() == "¡hola!".encode()
+
+
+@pytest.mark.parametrize("size", [0, 1, 32 * 1024, 32 * 1024 + 1, 300_000])
+@pytest.mark.parametrize("method", ["POST", "PUT", "GET"])
+async def test_a_body_of_any_size_arrives_whole(
+    keeping: tuple[Server, list[bytes]], method: str, size: int
+) -> None:
+    server, heads = keeping
+    async with open_ours() as client:
+        for _ in range(2):
+            await client.request(method, server.url, content=b"x" * size)
+
+    assert [head.partition(b"\r\n\r\n")[2] for head in heads] == [b"x" * size] * 2
+    assert all(head.lower().count(b"content-length") <= 1 for head in heads)
+    assert len({head.partition(b" ")[0] for head in heads}) == 1
+
+
+async def test_a_small_request_leaves_in_one_piece() -> None:
+    pieces: list[bytes] = []
+
+    async def read_piece(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        pieces.append(await reader.read(1_000_000))
+        writer.write(OK)
+
+    async with serving(read_piece) as server, open_ours() as client:
+        assert (await client.post(server.url, content=b"x" * 1000)).text == "ok"
+
+    assert pieces[0].endswith(b"\r\n\r\n" + b"x" * 1000)
+
+
+async def test_a_body_that_is_announced_and_asked_for_waits_to_be_called() -> None:
+    heads: list[bytes] = []
+
+    async def call(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.read(100_000))
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        heads.append(await reader.readexactly(2))
+        writer.write(OK)
+
+    async with serving(call) as server, open_ours() as client:
+        answer = await client.post(server.url, content=b"{}", headers={"Expect": "100-continue"})
+
+    assert answer.status_code == 200
+    assert heads[0].endswith(b"\r\n\r\n")
+    assert heads[1] == b"{}"
+
+
+async def test_what_a_plugin_asks_httpx_for_besides_is_done(
+    open_either: OpenClient, keeping: tuple[Server, list[bytes]]
+) -> None:
+    server, heads = keeping
+    seen: list[str] = []
+
+    async def note(response: httpx.Response) -> None:
+        seen.append(response.reason_phrase)
+
+    async with open_either(None) as client:
+        await client.post(server.url, auth=("ana", "secret"))
+        await client.post(server.url.replace("//", "//ana:secret@"))
+        with pytest.raises(httpx.TooManyRedirects):
+            await client.get(server.url, follow_redirects=True)
+        before = len(heads)
+        client.event_hooks = {"response": [note]}
+        await client.post(server.url)
+
+    allowed = b"authorization: basic " + base64.b64encode(b"ana:secret").lower()
+    assert [head.lower().count(allowed) for head in heads[:2]] == [1, 1]
+    assert before > 3
+    assert seen == ["See There"]
+    with pytest.raises(RuntimeError, match="closed"):
+        await client.post(server.url)
+
+
+async def test_a_call_that_is_cancelled_while_its_answer_comes_leaves_no_connection() -> None:
+    closed = asyncio.Event()
+    begun = asyncio.Event()
+
+    async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+        begun.set()
+        assert await reader.read() == b""
+        closed.set()
+
+    async with serving(half) as server, open_client(30.0) as client:
+        task = asyncio.create_task(client.post(server.url, content=b"{}"))
+        await begun.wait()
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+        async with asyncio.timeout(30):
+            await closed.wait()

@@ -1,7 +1,9 @@
 """Intake: verified, stored once, acknowledged; whatever a plugin does and a provider sends."""
 
 import base64
+import hashlib
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any, cast
 import pytest
 from pydantic import BaseModel
 
-from router.domain.event import InboundEvent, MessageReceived
+from router.domain.event import InboundEvent, MessageEchoed, MessageReceived
 from router.domain.identity import Address
 from router.errors import StorageUnavailable
 from router.metrics import Metrics
@@ -19,7 +21,8 @@ from router.pipeline.intake import Intake, IntakeResult
 from router.pipeline.rush import Rush
 from router.plugin.channel import WebhookAnswer, WebhookRequest
 from router.plugin.testing import RecordingLog
-from router.storage.store import NewEvent
+from router.storage.sqlite import SQLiteStore
+from router.storage.store import Accepted, NewEvent, Store
 from router.storage.tables import inbox_event
 from tests.integration.engine.harness import ANA, DATABASES
 from tests.integration.engine.pipeline import Ledger, Pipeline, running
@@ -194,6 +197,60 @@ async def test_a_request_with_an_event_that_cannot_be_stored_is_kept_whole_as_un
     assert [row.type for row in await pipeline.engine.rows(inbox_event)] == ["unparsed"]
     await pipeline.settle()
     assert await pipeline.engine.outcomes() == ["unparsed"]
+
+
+async def test_what_the_database_never_takes_is_kept_whole_as_unparsed(pipeline: Pipeline) -> None:
+    # Too long for PostgreSQL's index, however it is packed; SQLite takes it.
+    scheme = "".join(hashlib.sha256(bytes([number])).hexdigest() for number in range(200))
+    live = _channel(pipeline, _Odd)
+    cast("_Odd", live.plugin).event = MessageReceived("A1", Address(scheme, "1"))
+
+    result = await _receive(pipeline, _request(pipeline))
+
+    assert result.status == 200
+    taken = ["message", "message"] if isinstance(pipeline.engine.store, SQLiteStore) else None
+    kept = [row.type for row in await pipeline.engine.rows(inbox_event)]
+    assert kept == (taken or ["unparsed"])
+
+
+class _Mistaken:
+    """A store that fails at first, as a mistake of ours in its functions would."""
+
+    def __init__(self, store: Store) -> None:
+        self.aliases = store.aliases
+        self._store = store
+        self._sound = False
+
+    async def enqueue(self, events: Sequence[NewEvent]) -> list[Accepted]:
+        if not self._sound:
+            self._sound = True
+            raise KeyError("hush")  # the customer's word, which no log is to quote
+        return await self._store.enqueue(events)
+
+
+async def test_a_request_that_we_fail_at_is_not_acknowledged_and_is_taken_when_it_comes_again(
+    pipeline: Pipeline,
+) -> None:
+    echo = MessageEchoed("E1", ANA, "yo me encargo")
+    live = _channel(pipeline, _Odd)
+    cast("_Odd", live.plugin).event = echo
+    log = RecordingLog()
+    intake = Intake(cast("Any", _Mistaken(pipeline.engine.store)), log, Metrics(), Rush())
+
+    failed = await intake.receive(live, _request(pipeline))
+
+    assert failed == IntakeResult(500)
+    assert await pipeline.engine.rows(inbox_event) == []
+    (told,) = log.entries
+    assert (told.level, told.event) == ("error", "webhook not stored")
+    assert told.values["error"] == "KeyError"
+    assert re.search(r"test_intake\.py:\d+ enqueue$", told.values["where"])
+    assert "hush" not in str(told.values)
+
+    again = await intake.receive(live, _request(pipeline))
+
+    assert again.status == 200
+    assert [row.type for row in await pipeline.engine.rows(inbox_event)] == ["message", "echo"]
 
 
 @pytest.mark.parametrize("text", ["\ud800", "a\x00b", "ñ" * 100_000, "🏴󠁧󠁢󠁷󠁬󠁳󠁿"])

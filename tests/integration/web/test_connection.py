@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import itertools
 from collections.abc import AsyncIterator
 
@@ -272,3 +273,30 @@ async def test_every_answer_says_when_it_was_made() -> None:
         writer.close()
 
     assert all(date.endswith(b"GMT") for date in dates)
+
+
+async def test_a_body_that_comes_faster_than_it_is_read_arrives_whole() -> None:
+    body = bytes(range(256)) * 4096
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        taken = hashlib.sha256()
+        while True:
+            message = await receive()
+            taken.update(message.get("body", b""))
+            if not message.get("more_body"):
+                break
+            await asyncio.sleep(0)
+        await answer(send, 200, taken.hexdigest().encode())
+
+    async with serving(slow) as server:
+        reader, writer = await server.connect()
+        head = b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: %d\r\n\r\n"
+        writer.write(head % len(body))
+        for start in range(0, len(body), 1000):
+            writer.write(body[start : start + 1000])
+        await writer.drain()
+        await reader.readuntil(b"\r\n\r\n")
+        told = await reader.readexactly(64)
+        writer.close()
+
+    assert told.decode() == hashlib.sha256(body).hexdigest()
