@@ -105,7 +105,9 @@ class PostgresStore(Store):
         # Two, so that who offers an event does not wait for what others have decided. What comes
         # in locks nothing but lanes, in their order; so the two never wait for each other in turn.
         self._flusher: Flusher = flusher(name="work")
-        self._intake: Flusher = flusher(name="intake", behind=self._flusher)
+        self._intake: Flusher = flusher(
+            name="intake", behind=self._flusher, single=self._inbox.accept
+        )
 
     @classmethod
     async def open(

@@ -1,8 +1,8 @@
 """Reaching PostgreSQL: engines, what an address may say, and the server's errors in words."""
 
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
@@ -90,17 +90,24 @@ async def raw_of(connection: AsyncConnection) -> "Raw[Any]":
     return cast("Raw[Any]", pooled.driver_connection)
 
 
-_TEXTS = re.compile(r"\$(\d+)::text\[\]")
+_ARRAYS = re.compile(r"\$(\d+)::(text|bigint|int)\[\]")
 
 
 @cache
-def _sent(statement: str) -> tuple[str, tuple[int, ...]]:
-    """Give a statement as it is sent, and which of its values are arrays of texts.
+def _sent(statement: str) -> tuple[str, tuple[tuple[int, bool], ...]]:
+    """Give a statement as it is sent, and which of its values are arrays, and whether of texts.
 
     They go as one text each: the driver takes three times as long to write an array down.
     """
-    places = {int(number) - 1 for number in _TEXTS.findall(statement)}
-    return _TEXTS.sub(r"$\1::text::text[]", statement), tuple(sorted(places))
+    places = {int(number) - 1: type_ == "text" for number, type_ in _ARRAYS.findall(statement)}
+    return _ARRAYS.sub(r"$\1::text::\2[]", statement), tuple(sorted(places.items()))
+
+
+def number_array(numbers: Sequence[int | None]) -> str:
+    """Write an array of whole numbers as the server reads it."""
+    if None in numbers:
+        return f"{{{','.join('NULL' if it is None else str(it) for it in numbers)}}}"
+    return f"{{{','.join(map(str, numbers))}}}"
 
 
 def text_array(texts: Sequence[str | None]) -> str:
@@ -118,36 +125,66 @@ def _quoted(text: str | None) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+class MovedOn(Exception):
+    """A thread has changed under what was decided on it; to be done again, carefully."""
+
+
 class Transaction:
     """What an operation works with: one transaction, synchronous inside SQLAlchemy's greenlet.
 
     :ivar sql: the connection for functions that are written once. It neither begins nor commits.
     :ivar me: this node's number, while it may lease; else ``None``.
+    :ivar single: each statement is committed by itself; only the first may be one that has to
+        happen, and whatever it leases is given up if one fails after it.
+    :ivar careful: everything is locked before anything is changed.
+    :ivar answered: how many statements were.
     :ivar published: what to hand out once the transaction is committed.
     """
 
-    def __init__(self, raw: "Raw[Any]", sql: sa.Connection, me: int | None = None) -> None:
+    def __init__(
+        self,
+        raw: "Raw[Any]",
+        sql: sa.Connection,
+        me: int | None = None,
+        *,
+        single: bool = False,
+        careful: bool = False,
+    ) -> None:
         self.raw = raw
         self.sql = sql
         self.me = me
+        self.single = single
+        self.careful = careful
+        self.answered = 0
         self.published: list[Any] = []
 
     def rows(self, statement: str, *values: Any) -> "list[asyncpg.Record]":
         """Run a statement and give what it returns.
 
-        :param values: a list or a tuple for each ``text[]``.
+        :param values: a list or a tuple for each array.
         """
         statement, places = _sent(statement)
         if places:
             sent = list(values)
-            for place in places:
-                sent[place] = text_array(values[place])
+            for place, texts in places:
+                sent[place] = (text_array if texts else number_array)(values[place])
             values = tuple(sent)
         try:
-            return await_only(self.raw.fetch(statement, *values))
+            rows: list[asyncpg.Record] = await_only(self.raw.fetch(statement, *values))
         except asyncpg.DataError as error:
             # The driver's own name for what Python says better: a text that is none, for one.
             raise error.__cause__ or error from None
+        self.answered += 1
+        return rows
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Let statements be one transaction where each would be one by itself."""
+        if self.single:
+            await_only(self.raw.execute("BEGIN"))
+        yield
+        if self.single:
+            await_only(self.raw.execute("COMMIT"))
 
 
 _ENDINGS = ("commit", "rollback", "begin", "begin_nested", "close")
@@ -268,6 +305,17 @@ def _is_the_servers(error: BaseException) -> bool:
     if isinstance(error, sa.exc.DBAPIError):
         return error.statement is None
     return not isinstance(error, asyncpg.PostgresError)
+
+
+def was_refused(error: BaseException, raw: "Raw[Any]") -> bool:
+    """Tell whether a statement certainly did nothing.
+
+    The server said so, and goes on; or it was never sent.
+    """
+    cause = cause_of(error)
+    if isinstance(cause, asyncpg.PostgresError):
+        return cause.severity_en == "ERROR" and not raw.is_closed()
+    return isinstance(error, Exception) and not is_away(error) and not raw.is_closed()
 
 
 def may_go_well(error: BaseException) -> bool:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any, NamedTuple
 
 from router.storage import codec, postgres_lanes, postgres_sql, postgres_threads
 from router.storage.conflicts import number_of
 from router.storage.postgres_engine import Transaction
-from router.storage.postgres_lanes import Number, columns
+from router.storage.postgres_lanes import columns
 from router.storage.postgres_threads import Cursor
 from router.storage.store import IN, EventRef, NewEvent, Work
 
@@ -20,27 +21,45 @@ def identity(event: NewEvent) -> Identity:
 
 
 def known(tx: Transaction, names: Iterable[Identity]) -> dict[Identity, EventRef]:
-    """Give those that are stored already."""
-    rows = tx.rows(postgres_sql.KNOWN, *columns(names, 2))
+    """Give those that are stored already, or were erased with the person whom they were about."""
+    rows = sorted(tx.rows(postgres_sql.KNOWN, *columns(names, 2)), key=lambda row: row[3])
     return {(source, external_id): EventRef(*ref) for source, external_id, *ref in rows}
 
 
-def store(
-    tx: Transaction, events: Sequence[NewEvent], *, me: int | None, now: datetime
-) -> tuple[list[EventRef | None], list[Work]]:
-    """Store events that are not known; give their names, and the work of lanes now ours.
+class Stored(NamedTuple):
+    """What came of storing events.
 
-    The name is ``None`` where another node has stored the same just now. The number that it took
-    is burnt: no event will ever have it.
+    :ivar refs: the name of each; ``None`` where another node has stored the same just now. The
+        number that it took is burnt: no event will ever have it.
+    :ivar works: of lanes that are now ours.
+    :ivar left: there is work that nobody leases.
     """
+
+    refs: list[EventRef | None]
+    works: list[Work]
+    left: bool
+
+
+def store(tx: Transaction, events: Sequence[NewEvent], *, me: int | None, now: datetime) -> Stored:
+    """Store events that are not known."""
     if not events:
-        return [], []
-    lanes = [(event.lane, event.tenant) for event in events]
-    numbers = postgres_lanes.extend(tx, IN, lanes, me=me, now=now)
+        return Stored([], [], left=False)
+    tenants: dict[str, str] = {}
+    many: dict[str, int] = {}
+    firsts = []
+    for event in events:
+        lane = event.lane
+        before = many.get(lane, 0)
+        many[lane] = before + 1
+        tenants[lane] = event.tenant
+        firsts.append(before)
+    lanes = sorted(many)
+    places = {lane: place for place, lane in enumerate(lanes, 1)}
     rows = [
         (
             event.lane,
-            number.seq,
+            places[event.lane],
+            many[event.lane] - 1 - before,
             event.tenant,
             event.source,
             event.external_id,
@@ -48,38 +67,103 @@ def store(
             codec.encode(event.event),
             event.received_at,
         )
-        for event, number in zip(events, numbers, strict=True)
+        for event, before in zip(events, firsts, strict=True)
     ]
-    rows.sort(key=lambda row: (row[3], row[4]))
-    new = {(row[0], row[1]) for row in tx.rows(postgres_sql.STORE, *columns(rows, 8))}
-    refs = [
-        EventRef(event.lane, number.seq) if identity(event) in new else None
-        for event, number in zip(events, numbers, strict=True)
-    ]
-    return refs, _works(tx, events, numbers, new, me)
+    rows.sort(key=_by_identity)
+    taken: dict[str, tuple[int, int, int | None]] = {}
+    new: set[tuple[str, int]] = set()
+    numbers = [many[lane] for lane in lanes], me, now
+    owners = [tenants[lane] for lane in lanes]
+    erasing: set[str] = set()
+    for lane, seq, done, owner in tx.rows(
+        postgres_sql.ENQUEUE, lanes, owners, *numbers, *columns(rows, 9)
+    ):
+        if seq is None:
+            erasing.add(lane)
+        elif done is None:
+            new.add((lane, seq))
+        else:
+            taken[lane] = (seq - many[lane] + 1, done, owner)
+    gone: set[str] = set()
+    if erasing:
+        made = [
+            (event, EventRef(event.lane, 1 + before))
+            for event, before in zip(events, firsts, strict=True)
+            if event.tenant in erasing and taken[event.lane][0] == 1
+        ]
+        gone = _take_back(tx, made, new)
+    refs: list[EventRef | None] = []
+    fresh, burnt, left = [], [], False
+    for event, before in zip(events, firsts, strict=True):
+        first, done, owner = taken[event.lane]
+        ref = EventRef(event.lane, first + before)
+        is_new = ref in new
+        refs.append(ref if is_new else None)
+        if before or first != done + 1 or event.lane in gone:
+            continue
+        # Nothing before it is undone: the lane was idle until this very statement, if it is ours.
+        if owner is None:
+            left = True
+        elif owner != me:
+            continue
+        elif is_new:
+            fresh.append((event, ref))
+        else:
+            burnt.append(ref)
+    works = [] if me is None else _works(tx, fresh, burnt, me)
+    return Stored(refs, works, left)
+
+
+def _take_back(
+    tx: Transaction, made: Sequence[tuple[NewEvent, EventRef]], new: set[tuple[str, int]]
+) -> set[str]:
+    """Take back what was known of people who were erased; give the lanes that were made for it.
+
+    Their lanes went with them, so that nobody else holds these. It is asked after the events were
+    stored: that had to wait for whoever was just erasing, and did not see what they left.
+
+    :param made: the events of lanes that were not there before.
+    :param new: the events that were stored; what is taken back is taken out.
+    """
+    names = {identity(event): ref for event, ref in made}
+    if not names:
+        return set()
+    found = tx.rows(postgres_sql.ERASED, *columns(names, 2))
+    erased = [names[source, external_id] for source, external_id, *_ in found]
+    if not erased:
+        return set()
+    lanes = sorted({ref.lane for ref in erased})
+    with tx.together():
+        postgres_lanes.lock(tx, [(IN, lane) for lane in lanes])
+        tx.rows(postgres_sql.UNSTORE, *columns(erased, 2))
+        gone = {lane for (lane,) in tx.rows(postgres_sql.FORGET_EMPTY, lanes)}
+    new.difference_update(erased)
+    return gone
+
+
+def _by_identity(row: tuple[Any, ...]) -> tuple[str, str]:
+    return row[4], row[5]
 
 
 def _works(
     tx: Transaction,
-    events: Sequence[NewEvent],
-    numbers: Sequence[Number],
-    new: set[Identity],
-    me: int | None,
+    fresh: Sequence[tuple[NewEvent, EventRef]],
+    burnt: Sequence[EventRef],
+    me: int,
 ) -> list[Work]:
-    """Give the work of events just stored, with their threads, without reading them back."""
-    handed = [it for it in zip(events, numbers, strict=True) if it[1].handed]
-    if me is None or not handed:
-        return []
-    fresh = [it for it in handed if identity(it[0]) in new]
+    """Give the work of events just stored, with their threads, without reading them back.
+
+    :param burnt: the numbers that lanes which are now ours go on with, and no event has.
+    """
     threads = postgres_threads.read_threads(
-        tx, [(event.tenant, event.lane, number.seq) for event, number in fresh]
+        tx, [(event.tenant, event.lane, ref.seq) for event, ref in fresh]
     )
     works = []
-    for event, number in fresh:
+    for event, ref in fresh:
         contact, conversation = threads[event.lane]
         works.append(
             Work(
-                ref=EventRef(event.lane, number.seq),
+                ref=ref,
                 tenant=event.tenant,
                 source=event.source,
                 event=event.event,
@@ -90,10 +174,17 @@ def _works(
                 known=postgres_threads.known_of(tx, event.tenant, event.lane, event.event),
             )
         )
-    burnt = [
-        Cursor(event.lane, number.seq, me) for event, number in handed if identity(event) not in new
-    ]
-    return works + following(tx, burnt, me=me)
+    if burnt:
+        with tx.together():
+            # A lane is at rest, or goes on, under its lock alone; and only while it is ours.
+            stands = postgres_lanes.lock(tx, [(IN, ref.lane) for ref in burnt])
+            cursors = []
+            for ref in burnt:
+                stand = stands.get((IN, ref.lane))
+                if stand is not None and stand.held(me, ref.seq):
+                    cursors.append(Cursor(*ref, me))
+            works += following(tx, cursors, me=me)
+    return works
 
 
 def following(tx: Transaction, cursors: Sequence[Cursor], *, me: int) -> list[Work]:

@@ -95,7 +95,7 @@ def extend(
     statement = postgres_sql.EXTEND_FOR_PERSON if person else postgres_sql.EXTEND_FOR_BOT
     rows = [(kind, key, tenant, number) for (key, tenant), number in sorted(many.items())]
     taken = {}
-    for _, key, last_seq, done_seq, owner in tx.rows(statement, *columns(rows, 4), now, me):
+    for key, last_seq, done_seq, owner in tx.rows(statement, *columns(rows, 4), now, me):
         taken[key] = (last_seq, done_seq, owner)
     given: dict[str, int] = {}
     numbers = []
@@ -123,7 +123,7 @@ def advance(tx: Transaction, cursors: Sequence[tuple[str, int, int]]) -> dict[st
     """
     if not cursors:
         return {}
-    rows = [(IN, *cursor) for cursor in cursors]
+    rows = [(IN, *cursor) for cursor in sorted(cursors)]
     return dict(tx.rows(postgres_sql.ADVANCE, *columns(rows, 4)))
 
 

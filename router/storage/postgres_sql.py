@@ -32,29 +32,35 @@ JOIN lane l ON l.kind = k.kind AND l.key = k.key
 ORDER BY l.kind COLLATE "C", l.key COLLATE "C" FOR UPDATE OF l
 """
 
-# Numbers are taken only here, under the row's lock, which is held until the commit: numbers of a
-# lane are in the order of commits. Where a lane was idle its lease is taken as well, and the work
-# goes straight to a worker of this node. Every expression on the right sees the newest version of
-# the row: if it was just completed by somebody, ready_at and lease_owner are null and the work is
-# handed over; if not, whoever completes it will see the new last_seq. Either way nothing is left
-# that nobody knows of. ``excluded.last_seq`` carries how many numbers are taken.
-_EXTEND: Final = """
-INSERT INTO lane AS l (kind, key, tenant, last_seq, done_seq, ready_at, lease_owner)
-SELECT u.kind, u.key, u.tenant, u.many, 0, $5::timestamptz, $6::bigint
-FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS u (kind, key, tenant, many)
-ORDER BY u.kind COLLATE "C", u.key COLLATE "C"
+# Numbers are taken only here and where events are stored, under the row's lock, which is held
+# until the commit: numbers of a lane are in the order of commits. Where a lane was idle its lease
+# is taken as well, and the work goes straight to a worker of this node. Every expression on the
+# right sees the newest version of the row: if it was just completed by somebody, ready_at and
+# lease_owner are null and the work is handed over; if not, whoever completes it will see the new
+# last_seq. Either way nothing is left that nobody knows of. ``excluded.last_seq`` carries how many
+# are taken.
+_TAKEN: Final = """
 ON CONFLICT (kind, key) DO UPDATE SET
   last_seq = l.last_seq + excluded.last_seq,
   lease_owner = CASE WHEN l.ready_at IS NULL AND l.lease_owner IS NULL AND NOT l.parked
                      THEN excluded.lease_owner ELSE l.lease_owner END,
   {parked}
-RETURNING l.kind, l.key, l.last_seq, l.done_seq, l.lease_owner
+RETURNING l.key, l.last_seq, l.done_seq, l.lease_owner
 """
-# A parked lane stays parked for the bot and its rules, and wakes for a person.
-EXTEND_FOR_BOT: Final = _EXTEND.format(
-    parked="ready_at = CASE WHEN l.parked THEN l.ready_at"
-    " ELSE coalesce(l.ready_at, excluded.ready_at) END"
+_EXTEND: Final = (
+    """
+INSERT INTO lane AS l (kind, key, tenant, last_seq, done_seq, ready_at, lease_owner)
+SELECT u.kind, u.key, u.tenant, u.many, 0, $5::timestamptz, $6::bigint
+FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS u (kind, key, tenant, many)
+ORDER BY u.kind COLLATE "C", u.key COLLATE "C"
+"""
+    + _TAKEN
 )
+# A parked lane stays parked for the bot and its rules, and wakes for a person.
+_FOR_BOT: Final = (
+    "ready_at = CASE WHEN l.parked THEN l.ready_at ELSE coalesce(l.ready_at, excluded.ready_at) END"
+)
+EXTEND_FOR_BOT: Final = _EXTEND.format(parked=_FOR_BOT)
 EXTEND_FOR_PERSON: Final = _EXTEND.format(
     parked="ready_at = coalesce(l.ready_at, excluded.ready_at), parked = false"
 )
@@ -73,8 +79,9 @@ RETURNING l.key, l.done_seq, l.attempts, l.crashes, l.ready_at
 """
 
 # The cursor moves only under the lease and only forwards: what a stale worker brings matches no
-# row. The lanes are locked already. The test is on the lane's own columns: a look into inbox_event
-# here would use the snapshot, miss what was committed since, and lose its wake-up.
+# row. The lanes are locked by it one by one, in the order of the array, which is theirs, where they
+# are not locked already. The test is on the lane's own columns: a look into inbox_event here would
+# use the snapshot, miss what was committed since, and lose its wake-up.
 ADVANCE: Final = """
 UPDATE lane l SET done_seq = u.seq, attempts = 0, crashes = 0, last_error = NULL,
   lease_owner = CASE WHEN l.last_seq > u.seq THEN l.lease_owner END,
@@ -138,11 +145,9 @@ WHERE kind = $1 AND ready_at IS NOT NULL AND lease_owner IS NULL AND NOT parked
 
 # --- events
 
-KNOWN: Final = """
-SELECT e.source, e.external_id, e.lane, e.seq
-FROM unnest($1::text[], $2::text[]) AS k (source, external_id)
-JOIN inbox_event e ON e.source = k.source AND e.external_id = k.external_id
-UNION ALL
+# Of people who were erased there are only digests; see router/storage/erased.py. Most tenants have
+# no salt, and nothing more is asked for them.
+ERASED: Final = """
 SELECT k.source, k.external_id, s.tenant || '/erased', 0
 FROM erasure_salt s
 CROSS JOIN unnest($1::text[], $2::text[]) AS k (source, external_id)
@@ -151,21 +156,59 @@ JOIN erased_event d ON d.digest = encode(sha256(convert_to(
 WHERE s.tenant = split_part(k.source, '/', 1)
 """
 
-# In the order of the unique key, so that two nodes that store the same events wait for each other
-# in one direction. What comes back was new; the rest was stored by somebody else just now, or was
-# erased with the person whom it was about. That is asked as a scalar, so that the order stays.
-STORE: Final = """
-INSERT INTO inbox_event (lane, seq, tenant, source, external_id, type, payload, received_at)
-SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[],
-  $7::text[], $8::timestamptz[])
-  AS k (lane, seq, tenant, source, external_id, type, payload, received_at)
-WHERE (SELECT 1 FROM erasure_salt s JOIN erased_event d
-  ON d.digest = encode(sha256(convert_to(
-    s.salt || E'\\n' || k.source || E'\\n' || k.external_id, 'UTF8')), 'hex')
-  WHERE s.tenant = split_part(k.source, '/', 1) LIMIT 1) IS NULL
-ON CONFLICT (source, external_id) DO NOTHING
-RETURNING source, external_id
+KNOWN: Final = (
+    """
+SELECT e.source, e.external_id, e.lane, e.seq
+FROM unnest($1::text[], $2::text[]) AS k (source, external_id)
+JOIN inbox_event e ON e.source = k.source AND e.external_id = k.external_id
+UNION ALL"""
+    + ERASED
+)
+
+UNSTORE: Final = """
+DELETE FROM inbox_event e USING unnest($1::text[], $2::bigint[]) AS k (lane, seq)
+WHERE e.lane = k.lane AND e.seq = k.seq
 """
+
+FORGET_EMPTY: Final = """
+DELETE FROM lane l WHERE l.kind = 'in' AND l.key = ANY ($1::text[])
+  AND NOT EXISTS (SELECT 1 FROM inbox_event e WHERE e.lane = l.key)
+RETURNING l.key
+"""
+
+# Numbers and events in one statement, which may be a transaction of its own: who offers an event
+# waits for one answer. It asks itself whether this node still counts, and leases nothing if not.
+# Lanes are locked in their order, all of them before the first event is inserted, because each
+# event's number is its lane's place among the sorted ones. Events come in the order of their unique
+# key, so that two nodes that store the same ones wait for each other in one direction. A row with a
+# done_seq is a lane; one without is an event that was new, and whose row is missing was stored by
+# somebody else before; one without a number is a tenant in which people were erased.
+ENQUEUE: Final = (
+    """
+WITH me AS MATERIALIZED (
+  SELECT id FROM node WHERE id = $4 AND expires_at > clock_timestamp() FOR KEY SHARE),
+taken AS (
+INSERT INTO lane AS l (kind, key, tenant, last_seq, done_seq, ready_at, lease_owner)
+SELECT 'in', u.key, u.tenant, u.many, 0, $5::timestamptz, (SELECT id FROM me)
+FROM unnest($1::text[], $2::text[], $3::bigint[]) AS u (key, tenant, many)
+ORDER BY u.key COLLATE "C"
+"""
+    + _TAKEN.format(parked=_FOR_BOT)
+    + """),
+stored AS (
+INSERT INTO inbox_event (lane, seq, tenant, source, external_id, type, payload, received_at)
+SELECT u.lane, (SELECT array_agg(last_seq ORDER BY key COLLATE "C") FROM taken)[u.place] - u.back,
+  u.tenant, u.source, u.external_id, u.type, u.payload, u.received_at
+FROM unnest($6::text[], $7::int[], $8::bigint[], $9::text[], $10::text[], $11::text[], $12::text[],
+  $13::text[], $14::timestamptz[])
+  AS u (lane, place, back, tenant, source, external_id, type, payload, received_at)
+ON CONFLICT (source, external_id) DO NOTHING
+RETURNING lane, seq)
+SELECT key, last_seq, done_seq, lease_owner FROM taken
+UNION ALL SELECT lane, seq, NULL, NULL FROM stored
+UNION ALL SELECT s.tenant, NULL, NULL, NULL FROM erasure_salt s WHERE s.tenant = ANY ($2::text[])
+"""
+)
 
 NEXT: Final = """
 SELECT e.lane, e.seq, e.tenant, e.source, e.type, e.payload, e.received_at

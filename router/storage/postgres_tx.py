@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 #: Takes an alias up in memory: tenant, address, key.
 Mirror = Callable[[str, str, str], None]
+_FENCED = (MessageEchoed, ContactOptedOut)
 
 
 def has_echo(events: Iterable[NewEvent]) -> bool:
     """Tell whether storing these events may take a conversation over, or silence the bot in it."""
-    return any(isinstance(event.event, MessageEchoed | ContactOptedOut) for event in events)
+    return any(isinstance(event.event, _FENCED) for event in events)
 
 
 class Writing:
@@ -51,11 +52,11 @@ class Writing:
             if name not in known and name not in fresh:
                 fresh[name] = self._fence(tx, item)
         now = self.clock.now()
-        refs, works = postgres_inbox.store(tx, list(fresh.values()), me=me, now=now)
-        tx.published.extend(works)
-        if me is None:
+        stored = postgres_inbox.store(tx, list(fresh.values()), me=me, now=now)
+        tx.published.extend(stored.works)
+        if stored.left or me is None:
             tx.published.append(self.dispatch.inbox)
-        for name, ref in zip(tuple(fresh), refs, strict=True):
+        for name, ref in zip(tuple(fresh), stored.refs, strict=True):
             if ref is None:
                 del fresh[name]
             else:
@@ -81,7 +82,7 @@ class Writing:
         if not has_echo(events):
             return {}
         postgres_lanes.lock(tx, [(IN, event.lane) for event in events])
-        fenced = [it for it in events if isinstance(it.event, MessageEchoed | ContactOptedOut)]
+        fenced = [it for it in events if isinstance(it.event, _FENCED)]
         held = [identity(event) for event in fenced]
         postgres_inbox.hold(tx, held)
         return postgres_inbox.known(tx, names)
@@ -89,7 +90,7 @@ class Writing:
     def _fence(self, tx: Transaction, item: NewEvent) -> NewEvent:
         """Let a person's word or an opt-out take effect with its acceptance, not in its turn."""
         event = item.event
-        if not isinstance(event, MessageEchoed | ContactOptedOut):
+        if not isinstance(event, _FENCED):
             return item
         from router.storage import fence, refusals
 

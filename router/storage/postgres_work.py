@@ -1,13 +1,14 @@
 """Working events on PostgreSQL: what comes in, what is claimed, what working it changed."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import islice
 from typing import Any
 
 from router.domain.host_event import TimerFired
+from router.domain.message import Author
 from router.storage import (
     postgres_commits,
     postgres_inbox,
@@ -15,7 +16,7 @@ from router.storage import (
     postgres_sql,
     postgres_threads,
 )
-from router.storage.postgres_engine import Transaction
+from router.storage.postgres_engine import MovedOn, Transaction
 from router.storage.postgres_threads import Cursor
 from router.storage.postgres_tx import Writing
 from router.storage.queued import Queued
@@ -61,7 +62,43 @@ class InboxWork:
             for commit in commits:
                 self.settle(tx, [commit])
             return [None] * len(commits)
-        stands = postgres_lanes.lock(tx, lanes_of(commits))
+        held, waiting = (self._move_carefully if _has_to_wait(tx, commits) else self._move)(
+            tx, by_lane
+        )
+        postgres_commits.write(tx, held, self._clock.now())
+        if self._writing.take_effect(tx, [effect for commit in held for effect in commit.effects]):
+            # A delivery report settles what was unknown, and what waited behind it may leave.
+            tx.published.append(self._dispatch.items[OUT])
+        self._go_on(tx, [commit.work for commit in held if commit.work.ref.lane in waiting])
+        for commit in held:
+            for timer in commit.timers:
+                if timer.due_at is not None:
+                    tx.published.append(partial(self._dispatch.alarm.notice, timer.due_at))
+            if commit.conversation is not None:
+                tx.published.append(Change(commit.work.tenant, commit.conversation.id))
+        return [None] * len(commits)
+
+    def _move(
+        self, tx: Transaction, by_lane: Mapping[str, Commit]
+    ) -> tuple[list[Commit], set[str]]:
+        """Move the cursors of lanes, and put items into theirs; give what stands, and what goes on.
+
+        To move a cursor is to lock its lane. A thread that has changed is found when that is done
+        already, and then everything is done again, carefully.
+        """
+        waiting = postgres_lanes.advance(tx, _cursors(by_lane.values()))
+        held = [commit for lane, commit in by_lane.items() if lane in waiting]
+        # Their lanes as well are locked before any conversation is.
+        self._put(tx, held)
+        if postgres_commits.moved_on(tx, held):
+            raise MovedOn
+        return held, {lane for lane, more in waiting.items() if more}
+
+    def _move_carefully(
+        self, tx: Transaction, by_lane: Mapping[str, Commit]
+    ) -> tuple[list[Commit], set[str]]:
+        """As :meth:`_move`, with all locked that has to be before anything is changed."""
+        stands = postgres_lanes.lock(tx, lanes_of(tuple(by_lane.values())))
         mine = []
         for lane, commit in by_lane.items():
             stand = stands.get((IN, lane))
@@ -70,22 +107,13 @@ class InboxWork:
         moved = postgres_commits.moved_on(tx, mine)
         held = [commit for commit in mine if commit.work.ref.lane not in moved]
         self._offer_again(tx, [commit.work for commit in mine if commit.work.ref.lane in moved])
-        cursors = [(*commit.work.ref, commit.work.lease) for commit in held]
-        waiting = postgres_lanes.advance(tx, cursors)
-        postgres_commits.write(tx, held, self._clock.now())
-        queued = [one for commit in held for one in _queued(commit)]
+        waiting = postgres_lanes.advance(tx, _cursors(held))
+        self._put(tx, held)
+        return held, {lane for lane, more in waiting.items() if more}
+
+    def _put(self, tx: Transaction, commits: Sequence[Commit]) -> None:
+        queued = [one for commit in commits for one in _queued(commit)]
         self._writing.put_items(tx, queued, me=tx.me)
-        if self._writing.take_effect(tx, [effect for commit in held for effect in commit.effects]):
-            # A delivery report settles what was unknown, and what waited behind it may leave.
-            tx.published.append(self._dispatch.items[OUT])
-        self._go_on(tx, [commit.work for commit in held if waiting[commit.work.ref.lane]])
-        for commit in held:
-            for timer in commit.timers:
-                if timer.due_at is not None:
-                    tx.published.append(partial(self._dispatch.alarm.notice, timer.due_at))
-            if commit.conversation is not None:
-                tx.published.append(Change(commit.work.tenant, commit.conversation.id))
-        return [None] * len(commits)
 
     @staticmethod
     def _offer_again(tx: Transaction, works: Sequence[Work]) -> None:
@@ -125,6 +153,20 @@ def lanes_of(commits: Sequence[Commit]) -> list[tuple[str, str]]:
     lanes = [(IN, commit.work.ref.lane) for commit in commits]
     items = [item for commit in commits for item in commit.items]
     return lanes + [(it.lane_kind, it.lane) for it in items if not it.lane.startswith(OWN_LANE)]
+
+
+def _has_to_wait(tx: Transaction, commits: Sequence[Commit]) -> bool:
+    """Tell whether all lanes have to be locked first.
+
+    A person's items and others' take their numbers one after the other, out of the lanes' order.
+    """
+    return tx.careful or any(
+        item.author is Author.PERSON for commit in commits for item in commit.items
+    )
+
+
+def _cursors(commits: Iterable[Commit]) -> list[tuple[str, int, int]]:
+    return [(*commit.work.ref, commit.work.lease) for commit in commits]
 
 
 def _fired(row: Sequence[Any], now: datetime) -> NewEvent:

@@ -17,15 +17,17 @@ from router.errors import StorageUnavailable
 from router.failpoints import reach
 from router.storage import postgres_sql
 from router.storage.postgres_engine import (
+    MovedOn,
     Transaction,
     guard,
     in_words,
     is_away,
     may_go_well,
     raw_of,
-    settings,
+    was_refused,
 )
 from router.storage.postgres_queue import Batch, Operation, Part, Queue
+from router.storage.postgres_session import beginnings
 
 if TYPE_CHECKING:
     from asyncpg.connection import Connection as Raw
@@ -34,24 +36,6 @@ Result = TypeVar("Result")
 
 #: How often what others were in the way of is tried at once.
 _TRIES = 8
-
-# Every hot statement goes from an array to an index, row by row. Left to its statistics, which know
-# nothing of a table that was empty a minute ago, the planner reads whole tables or half an index
-# instead, once for each row of the array, and keeps that plan. There is one right plan for each,
-# so that it is made once.
-_PLANS = {
-    "enable_seqscan": "off",
-    "enable_bitmapscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "enable_material": "off",
-    "plan_cache_mode": "force_generic_plan",
-}
-# "On disk" is what a caller is told; a server that is set up for less is not believed.
-_DURABLE = (
-    "SELECT set_config('synchronous_commit', 'on', {local}) "
-    "WHERE current_setting('synchronous_commit') = 'off'"
-)
 
 
 def _call(tx: Transaction, functions: list[Callable[[Transaction], Any]]) -> list[Any]:
@@ -72,6 +56,8 @@ class Flusher:
         is just being written there stands back, and everything else goes on.
     :param patience: seconds after which the server ends a session that holds a transaction open
         and says nothing, so that a process that froze holds nobody up.
+    :param single: a batch whose first statement does everything that has to be done together: it
+        is a transaction by itself, without those that would begin and end it.
     """
 
     def __init__(
@@ -86,6 +72,7 @@ class Flusher:
         patience: float,
         name: str,
         behind: "Flusher | None" = None,
+        single: Batch | None = None,
     ) -> None:
         self._engine = engine
         self._node = node
@@ -96,6 +83,8 @@ class Flusher:
         self._wake = asyncio.Event()
         self._closed = False
         self._behind = behind
+        # Behind a pooler each transaction says anew how it is to be planned and committed.
+        self._single = None if pooled else single
         self._before: list[asyncio.Event] = []
         #: The lanes of the group under way.
         self._lanes: set[tuple[str, str]] = set()
@@ -103,11 +92,7 @@ class Flusher:
             behind._before.append(self._wake)  # noqa: SLF001 - of the same class
         self._connection: AsyncConnection | None = None
         self._raw: Raw[Any] | None = None
-        milliseconds = max(1, int(patience * 1000))
-        values = {**_PLANS, "idle_in_transaction_session_timeout": f"{milliseconds}ms"}
-        durable = _DURABLE.format(local="true" if pooled else "false")
-        self._session = "" if pooled else f"{settings(values, local=False)}; {durable}"
-        self._begin = f"BEGIN; {settings(values, local=True)}; {durable}" if pooled else "BEGIN"
+        self._begin = beginnings(pooled=pooled, patience=patience)
         self._task = asyncio.create_task(self._run(), name=f"postgres-{name}")
 
     async def run(
@@ -188,21 +173,24 @@ class Flusher:
                     wake.set()
         await self._disconnect()
 
-    async def _work(self, group: list[Part], tries: int = _TRIES) -> None:
+    async def _work(self, group: list[Part], tries: int = _TRIES, *, careful: bool = False) -> None:
         """Commit a group, or each of its parts that can be."""
         try:
-            results, published = await self._together(group)
+            results, published = await self._together(group, careful=careful)
+        except MovedOn:
+            await self._work(group, tries, careful=True)
+            return
         except Exception as error:  # noqa: BLE001 - whatever it was, each caller gets its own answer
-            if is_away(error):
+            if isinstance(error, StorageUnavailable) or is_away(error):
                 await self._disconnect()
-                failure: BaseException = in_words(error)
+                failure = error if isinstance(error, StorageUnavailable) else in_words(error)
                 self._report(str(failure))
                 for part in group:
                     self._settle(part, error=failure)
             elif may_go_well(error) and tries:
                 # Whoever was in the way has committed, and is seen now.
                 await asyncio.sleep(0.002 * (_TRIES - tries))
-                await self._work(group, tries - 1)
+                await self._work(group, tries - 1, careful=careful)
             elif len(group) == 1:
                 self._settle(group[0], error=error)
             else:
@@ -217,20 +205,23 @@ class Flusher:
         for part, result in zip(group, results, strict=True):
             self._settle(part, result)
 
-    async def _together(self, group: list[Part]) -> tuple[list[Any], list[Any]]:
+    async def _together(self, group: list[Part], *, careful: bool) -> tuple[list[Any], list[Any]]:
         raw, connection = await self._connect()
         node = self._node()
+        if all(part.operation.batch == self._single for part in group):
+            return await self._at_once(group, raw, connection, node)
         alive = False
-        begin = self._begin
+        begin = self._begin.transaction
         if node is not None:
-            begin = f"{begin}; {postgres_sql.ALIVE.format(node=node)}"
+            begin = f"{begin}; {self._begin.alive.format(node=node)}"
         try:
             # One round trip: the transaction begins, and it is seen that this node still counts.
             tag = await raw.execute(begin)
             alive = tag == "SELECT 1"
             reach("writer.begun")
+            me = node if alive else None
             results, published = await connection.run_sync(
-                self._batches, group, raw, node if alive else None
+                self._in_order, group, raw, me, careful=careful
             )
             reach("writer.committing")
         except BaseException:
@@ -248,26 +239,63 @@ class Flusher:
         reach("writer.committed")
         return results, published
 
-    def _batches(
-        self, sql: sa.Connection, group: list[Part], raw: "Raw[Any]", me: int | None
+    async def _at_once(
+        self, group: list[Part], raw: "Raw[Any]", connection: AsyncConnection, node: int | None
     ) -> tuple[list[Any], list[Any]]:
-        tx = Transaction(raw, sql, me)
+        """Let a batch do its work without a transaction around it."""
+        tx: Transaction | None = None
+
+        def work(sql: sa.Connection) -> list[Any]:
+            nonlocal tx
+            tx = Transaction(raw, sql, node, single=True)
+            return self._batches(tx, group)
+
+        reach("writer.begun")
+        reach("writer.committing")
+        try:
+            results = await connection.run_sync(work)
+        except BaseException as error:
+            kept = tx is not None and tx.answered
+            if kept or not was_refused(error, raw):
+                # As after a commit without an answer; or what it leased cannot be handed out.
+                self._lost()
+            if kept and isinstance(error, Exception):
+                # It must not be done again as if nothing had been.
+                raise in_words(error) from error
+            raise
+        reach("writer.committed")
+        assert tx is not None  # noqa: S101 - for the type checker
+        return results, tx.published
+
+    def _in_order(
+        self,
+        sql: sa.Connection,
+        group: list[Part],
+        raw: "Raw[Any]",
+        me: int | None,
+        *,
+        careful: bool,
+    ) -> tuple[list[Any], list[Any]]:
+        tx = Transaction(raw, sql, me, careful=careful)
+        return self._batches(tx, group), tx.published
+
+    @staticmethod
+    def _batches(tx: Transaction, group: list[Part]) -> list[Any]:
         batches: dict[Batch, list[int]] = {}
         for place, part in enumerate(group):
             batches.setdefault(part.operation.batch, []).append(place)
-        lanes = {
-            lane for operation in {part.operation for part in group} for lane in operation.lanes
-        }
-        if lanes and len(batches) > 1:
+        if len(batches) > 1:
             # Before anything else, and in their order, whatever each batch locks by itself later.
-            kinds, keys = zip(*sorted(lanes), strict=True)
-            tx.rows(postgres_sql.LOCK_LANES, kinds, keys)
+            lanes = {lane for part in group for lane in part.operation.lanes}
+            if lanes:
+                kinds, keys = zip(*sorted(lanes), strict=True)
+                tx.rows(postgres_sql.LOCK_LANES, kinds, keys)
         results: list[Any] = [None] * len(group)
         for batch, places in batches.items():
             parts = [group[place].operation.parts[group[place].number] for place in places]
             for place, result in zip(places, batch(tx, parts), strict=True):
                 results[place] = result
-        return results, tx.published
+        return results
 
     @staticmethod
     def _settle(part: Part, result: Any = None, error: BaseException | None = None) -> None:
@@ -289,8 +317,8 @@ class Flusher:
             connection = await self._engine.connect()
             try:
                 raw = await raw_of(connection)
-                if self._session:
-                    await raw.execute(self._session)
+                if self._begin.session:
+                    await raw.execute(self._begin.session)
                 await connection.run_sync(guard)
             except BaseException:
                 await connection.invalidate()

@@ -12,6 +12,7 @@ from router.pipeline.acts.arguments import Signed
 from router.pipeline.acts.table import Act, Acts
 from router.pipeline.surroundings import Surroundings
 from router.storage import erasing
+from router.storage.erasures import salt_of
 from router.storage.store import Store, Tx
 from router.storage.subjects import count_of
 from router.storage.views import as_values
@@ -66,6 +67,8 @@ async def erased(
         provider has not answered. Nothing was deleted then; what waited to be sent to them is
         withdrawn, and whoever erases has their conversation.
     """
+    # By itself, and before: whoever stores an event meanwhile has to know that people are erased.
+    await store.write(lambda tx: salt_of(tx.connection, tenant))
     result = await store.write(erase)
     with anyio.move_on_after(patience):
         while result.get("under_way"):
