@@ -121,6 +121,11 @@ class Metrics:
             "Webhooks by what they were answered; no channel: the path means none.",
             *("tenant", "channel", "status"),
         )
+        self.unsigned = Counter(
+            "router_webhooks_unsigned",
+            "Webhooks that were refused because they carry no signature at all.",
+            *("tenant", "channel"),
+        )
         self.intake_seconds = Histogram(
             "router_intake_seconds",
             "From a webhook's last byte to its verdict, the commit in between.",

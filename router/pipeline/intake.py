@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from router.domain.event import InboundEvent, MessageReceived
 from router.domain.host_event import Unparsed
 from router.domain.identity import thread_key
-from router.errors import InvalidSignature, StorageUnavailable
+from router.errors import InvalidSignature, NotSigned, StorageUnavailable
 from router.failpoints import reach
 from router.metrics import Metrics
 from router.pipeline.instances import LiveChannel
@@ -87,6 +87,8 @@ class Intake:
             plugin.verify(request)
         except InvalidSignature as error:
             self._log.warning("webhook refused", channel=channel.label, reason=str(error))
+            if isinstance(error, NotSigned):
+                self._metrics.unsigned.count(channel.tenant, channel.name)
             return IntakeResult(403)
         except Exception as error:  # noqa: BLE001 - a plugin's call; it fails closed
             self._log.error("verify broke", channel=channel.label, error=repr(error))

@@ -112,14 +112,23 @@ class SelfTest:
 
     def _webhooks_so_far(self, live: "LiveChannel") -> Finding:
         """Say whether webhooks came since the start, and whether they were signed."""
-        statuses = {
-            labels[2]
-            for labels in self._host.metrics.webhooks.values
-            if labels[:2] == (live.tenant, live.name)
+        metrics, mine = self._host.metrics, (live.tenant, live.name)
+        counts = {
+            labels[2]: count
+            for labels, count in metrics.webhooks.values.items()
+            if labels[:2] == mine
         }
-        if any(status.startswith("2") for status in statuses):
+        if any(status.startswith("2") for status in counts):
             return Finding("webhooks", ok=True, says="A webhook was accepted since the start.")
-        if "403" in statuses:
+        refused, unsigned = counts.get("403", 0), metrics.unsigned.values.get(mine, 0)
+        if refused and refused <= unsigned:
+            says = (
+                "Requests came since the start, and none carried a signature. They may be "
+                "strangers'. If they are the provider's, it was not told to sign, or not to send "
+                "its key."
+            )
+            return Finding("webhooks", ok=None, says=says)
+        if refused:
             says = (
                 "Webhooks came since the start, and none was signed as it should be. The provider "
                 "signs the exact address that it was given: it must begin with [router] public_url "

@@ -85,6 +85,7 @@ def test_names_are_a_promise() -> None:
         "router_polls": ("tenant", "channel", "poller", "outcome"),
         "router_responses": ("tenant", "channel", "outcome"),
         "router_webhooks_limited": ("tenant", "channel", "limit"),
+        "router_webhooks_unsigned": ("tenant", "channel"),
         "router_ai_calls": ("tenant", "backend", "state"),
         "router_ai_seconds": ("tenant", "backend"),
         "router_ai_tokens": ("tenant", "backend", "direction"),

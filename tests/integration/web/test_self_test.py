@@ -278,14 +278,18 @@ async def test_webhooks_that_nobody_signed_are_named(
     body = b"{}"
     signature = hmac.digest(SECRET.encode(), body, "sha256").hex()
     async with world(tmp_path, httpserver.url_for("")) as daemon, daemon.client() as client:
-        refused = await client.post("/hooks/acme", content=body)
+        strangers = await client.post("/hooks/acme", content=body)
+        unsigned = await findings(client)
+        refused = await client.post("/hooks/acme", content=body, headers={"X-Signature": "00"})
         before = await findings(client)
         accepted = await client.post(
             "/hooks/acme", content=body, headers={"X-Signature": signature}
         )
         after = await findings(client)
 
-    assert (refused.status_code, accepted.status_code) == (403, 200)
+    assert [it.status_code for it in (strangers, refused, accepted)] == [403, 403, 200]
+    assert unsigned["webhooks"]["ok"] is None
+    assert "none carried a signature" in unsigned["webhooks"]["says"]
     assert before["webhooks"]["ok"] is False
     assert after["webhooks"]["ok"] is True
 
