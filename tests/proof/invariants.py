@@ -155,11 +155,14 @@ def _nothing_is_lost(it: Evidence) -> Iterator[str]:
 
 
 def _every_event_ends(it: Evidence) -> Iterator[str]:
+    errors = {(event.lane, event.seq): event.dead_error for event in it.events}
     for event in it.events:
         if event.outcome not in _FINAL:
             yield f"{event.lane}#{event.seq} ({event.sort}) has the outcome {event.outcome}"
-        if event.outcome == "dead" and event.dead_error != BLAMED:
-            yield f"{event.lane}#{event.seq} died of {event.dead_error!r}"
+        # With a message that is given up ends the turn in which it stood.
+        error = errors.get((event.lane, event.settled_seq or event.seq))
+        if event.outcome == "dead" and error != BLAMED:
+            yield f"{event.lane}#{event.seq} died of {error!r}"
 
 
 def _each_message_has_its_answer(it: Evidence) -> Iterator[str]:

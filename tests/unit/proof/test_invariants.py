@@ -115,6 +115,14 @@ GOOD = {
         items=(A,),
         arrivals=[arrival("a", 0)],
     ),
+    "given up, and its turn with it": evidence(
+        events=[
+            event(0, outcome="dead", settled_seq=2),
+            event(1, outcome="dead", dead_error=BLAMED),
+        ],
+        items=(),
+        arrivals=[],
+    ),
     "unknown, and what waits behind it": evidence(
         items=(replace(A, state="unknown"), replace(B, state="waiting"), CRM),
         arrivals=[arrival("a", 0), TOLD],
@@ -142,6 +150,10 @@ BAD = {
     "dead of something else": (
         evidence(events=[event(0), event(1, outcome="dead", dead_error="KeyError")]),
         "died of 'KeyError'",
+    ),
+    "dead with its turn, of something else": (
+        evidence(events=[event(0, outcome="dead", settled_seq=2), event(1)]),
+        "died of None",
     ),
     "answered twice": (
         evidence(
