@@ -11,7 +11,7 @@ from traceback import extract_tb
 
 from pydantic import ValidationError
 
-from router.domain.event import InboundEvent, MessageReceived
+from router.domain.event import InboundEvent, MessageEchoed, MessageReceived
 from router.domain.host_event import Unparsed
 from router.domain.identity import thread_key
 from router.errors import InvalidSignature, NotSigned, StorageUnavailable
@@ -206,11 +206,18 @@ def _source(channel: LiveChannel, request: WebhookRequest) -> str:
 
 
 def _check(event: InboundEvent) -> None:
-    """Make sure that addresses can be read again: whoever cannot be read cannot be answered."""
+    """Make sure that addresses can be read again: whoever cannot be read cannot be answered.
+
+    And that what an echo is compared by is text: that is done where it is stored.
+    """
     aliases = event.aliases if isinstance(event, MessageReceived) else ()
     for address in (event.address, *aliases):
         if not address.scheme or not address.value or ":" in address.scheme:
             raise ValueError(f"{str(address)!r} is no address")
+    if isinstance(event, MessageEchoed):
+        texts = (event.id, event.text, event.provider_id or "")
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("an echo's id, text or provider_id is no text")
 
 
 def told(error: Exception) -> str:

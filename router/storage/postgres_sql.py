@@ -182,7 +182,8 @@ RETURNING l.key
 # event's number is its lane's place among the sorted ones. Events come in the order of their unique
 # key, so that two nodes that store the same ones wait for each other in one direction. A row with a
 # done_seq is a lane; one without is an event that was new, and whose row is missing was stored by
-# somebody else before; one without a number is a tenant in which people were erased.
+# somebody else before, or was erased with the person whom it was about (asked as a scalar, so that
+# the order stays); one without a number is a tenant in which people were erased.
 ENQUEUE: Final = (
     """
 WITH me AS MATERIALIZED (
@@ -202,6 +203,10 @@ SELECT u.lane, (SELECT array_agg(last_seq ORDER BY key COLLATE "C") FROM taken)[
 FROM unnest($6::text[], $7::int[], $8::bigint[], $9::text[], $10::text[], $11::text[], $12::text[],
   $13::text[], $14::timestamptz[])
   AS u (lane, place, back, tenant, source, external_id, type, payload, received_at)
+WHERE (SELECT 1 FROM erasure_salt s JOIN erased_event d
+  ON d.digest = encode(sha256(convert_to(
+    s.salt || E'\\n' || u.source || E'\\n' || u.external_id, 'UTF8')), 'hex')
+  WHERE s.tenant = u.tenant LIMIT 1) IS NULL
 ON CONFLICT (source, external_id) DO NOTHING
 RETURNING lane, seq)
 SELECT key, last_seq, done_seq, lease_owner FROM taken

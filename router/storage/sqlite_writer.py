@@ -158,6 +158,9 @@ def _prepared(raw: sqlite3.Connection) -> sqlite3.Connection:
     # So that there is a log.
     raw.execute("BEGIN IMMEDIATE")
     raw.execute("COMMIT")
+    # What an earlier process has written may stand in the system's memory alone, if the disk failed
+    # it. In the database file it is on disk, and the log begins anew.
+    raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
     return raw
 
 
@@ -183,18 +186,26 @@ class Writer:
         self._failed = failed
         self._queue: SimpleQueue[_Operation | None] = SimpleQueue()
         self._transaction = Transaction(connect(path))
-        self._syncer: Syncer[_Operation] = Syncer(path, self._synced, sync)
+        try:
+            self._syncer: Syncer[_Operation] = Syncer(path, self._synced, sync)
+        except OSError as error:
+            self._transaction.raw.close()
+            raise StorageUnavailable(f"SQLite: {error.filename}: {error.strerror}") from error
         #: What goes into the next transaction, and what goes as far as there is room.
         self._first: list[_Operation] = []
         self._later: deque[_Operation] = deque()
         #: What was committed and not handed out yet, and the operations that wait for no more.
         self._committed: deque[tuple[list[Any], list[_Operation]]] = deque()
         self._closed = False
-        #: Why the last group could not be committed; ``None`` once one could.
-        self.error: str | None = None
+        self._error: str | None = None
         self._lost: StorageUnavailable | None = None
         self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
         self._thread.start()
+
+    @property
+    def error(self) -> str | None:
+        """Why the last group could not be committed; ``None`` once one could."""
+        return self._error if self._lost is None else str(self._lost)
 
     async def run(
         self,
@@ -289,7 +300,7 @@ class Writer:
             if sql:
                 self._open_sql()
             self._together(group)
-            self.error = None
+            self._error = None
         except BaseException:  # noqa: BLE001 - whatever it was, each operation gets its own answer
             self._rollback()
             transaction.published = []
@@ -334,15 +345,15 @@ class Writer:
                 for part in operation.parts:
                     self._alone(operation, part)
             raw.execute("COMMIT")
-            self.error = _away(group)
+            self._error = _away(group)
         except BaseException as error:  # noqa: BLE001 - a failed COMMIT fails every waiter
             self._rollback()
             transaction.published = []
             # What went wrong first says more: on a full disk SQLite rolls back by itself.
-            self.error = _away(group) or f"SQLite: {error}"
+            self._error = _away(group) or f"SQLite: {error}"
             for operation in group:
                 # No fault of theirs: the same call may work later.
-                operation.error = operation.error or StorageUnavailable(self.error)
+                operation.error = operation.error or StorageUnavailable(self._error)
 
     def _alone(self, operation: _Operation, part: Any) -> None:
         transaction, raw = self._transaction, self._transaction.raw
@@ -367,24 +378,28 @@ class Writer:
     def _hand_out(self) -> None:
         while self._committed:
             published, operations = self._committed.popleft()
-            if published:
-                self._publish(published)
-            for operation in operations:
-                operation.settle(None)
+            try:
+                if published:
+                    self._publish(published)
+            finally:
+                for operation in operations:
+                    operation.settle(None)
 
     def _synced(self, operations: list[_Operation], error: OSError | None) -> None:
         self._loop.call_soon_threadsafe(self._settle, operations, error)
 
     def _settle(self, operations: list[_Operation], error: OSError | None) -> None:
-        # Whoever awaits may look at what its operation set in motion.
-        self._hand_out()
         if error is not None and self._lost is None:
-            self.error = f"SQLite: the disk did not keep what was written: {error.strerror}"
-            self._lost = StorageUnavailable(self.error)
+            message = f"SQLite: the disk did not keep what was written: {error.strerror}"
+            self._lost = StorageUnavailable(message)
             self._failed(self._lost)
-        for operation in operations:
-            # What a disk says after it has failed is worth nothing.
-            operation.settle(self._lost)
+        try:
+            # Whoever awaits may look at what its operation set in motion.
+            self._hand_out()
+        finally:
+            for operation in operations:
+                # What a disk says after it has failed is worth nothing.
+                operation.settle(self._lost)
 
 
 def _away(group: list[_Operation]) -> str | None:

@@ -31,6 +31,7 @@ def is_about_values(error: BaseException) -> bool:
     that must be unique, or that refers to another, is refused for what else is stored.
     """
     cause = getattr(error, "orig", None) or error  # below what SQLAlchemy made of it
-    if isinstance(cause, sqlite3.DataError):
+    # The drivers' own words for a number or a text that their database has no form for.
+    if isinstance(cause, sqlite3.DataError | OverflowError | UnicodeError):
         return True
     return str(getattr(cause, "sqlstate", None) or "").startswith(_ABOUT_VALUES)

@@ -183,6 +183,12 @@ class _Odd(Ledger):
             MessageReceived("A1", ANA, metadata={"x": cast("str", object())}), id="no JSON"
         ),
         pytest.param(MessageReceived(cast("str", None), cast("Address", None)), id="no event"),
+        # What would be refused, too, each time that it comes again.
+        pytest.param(MessageEchoed("E1", ANA, cast("str", None)), id="an echo of no text"),
+        pytest.param(MessageEchoed(cast("str", 2**70), ANA, "yo"), id="an echo with a number"),
+        pytest.param(
+            MessageEchoed("E1", ANA, "yo", provider_id=cast("str", ["p"])), id="an echo of several"
+        ),
     ],
 )
 async def test_a_request_with_an_event_that_cannot_be_stored_is_kept_whole_as_unparsed(

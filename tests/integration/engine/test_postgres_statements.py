@@ -281,6 +281,25 @@ async def test_a_repeat_that_waited_for_an_erasure_is_taken_back(one: Engine, mo
         assert (await one.claim_one()).ref == accepted[1].ref
 
 
+async def test_a_repeat_is_no_news_although_who_was_erased_has_written_again(one: Engine) -> None:
+    event = one.said("hola")
+    raw = await asyncpg.connect(place_dsn(one))
+    try:
+        await raw.execute("INSERT INTO erasure_salt VALUES ('main', 'salt')")
+        digest = event_digest("salt", event.source, event.external_id)
+        await raw.execute("INSERT INTO erased_event VALUES ($1, 'main', now())", digest)
+    finally:
+        await raw.close()
+    again = one.said("hola otra vez")
+    await one.complete(one.commit(await _accepted(one, again)))
+
+    accepted = await one.accept(event, one.said("y otra"))
+
+    assert [it.new for it in accepted] == [False, True]
+    assert event.external_id not in {row.external_id for row in await one.rows(inbox_event)}
+    assert (await one.claim_one()).ref == accepted[1].ref
+
+
 async def _accepted(one: Engine, event: NewEvent) -> Work:
     await one.accept(event)
     return await one.claim_one()

@@ -3,6 +3,7 @@
 The disk is real. A test only decides when it is asked to keep what was written, and whether it can.
 """
 
+import asyncio
 import os
 import shutil
 import sqlite3
@@ -26,6 +27,7 @@ from router.plugin.loading import load_plugins
 from router.plugin.testing import FakeClock
 from router.settings.loading import load_settings
 from router.storage.sqlite import SQLiteStore
+from router.storage.sqlite_writer import Transaction, Writer
 from router.storage.store import AttemptResult, Start
 from router.storage.tables import inbox_event
 from tests.databases import empty_sqlite
@@ -292,3 +294,31 @@ async def test_the_router_ends_when_its_disk_fails(tmp_path: Path, disk: Disk) -
             await live()
     finally:
         await store.close()
+
+
+async def test_whoever_waits_is_answered_even_if_what_was_published_cannot_be_handed_out(
+    tmp_path: Path,
+) -> None:
+    path, told = tmp_path / "router.db", list[dict[str, Any]]()
+    empty_sqlite(path)
+
+    def publish(_: list[Any]) -> None:
+        message = "broken"
+        raise LookupError(message)
+
+    def work(tx: Transaction) -> str:
+        tx.published.append("something")
+        return "done"
+
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: told.append(context))
+    writer = Writer(path, publish, lambda _: None)
+    try:
+        with anyio.fail_after(30):
+            assert await writer.run(work) == "done"
+            assert await writer.run(work, kept=False) == "done"
+    finally:
+        await writer.close()
+        loop.set_exception_handler(None)
+
+    assert [str(context["exception"]) for context in told] == ["broken"] * 2

@@ -32,6 +32,8 @@ def _wrapped(error: Exception) -> sa.exc.DBAPIError:
         (asyncpg.ForeignKeyViolationError("no such row"), False),
         (asyncpg.UndefinedColumnError("no such column"), False),
         (_wrapped(asyncpg.NotNullViolationError("null value")), False),
+        (OverflowError("Python int too large to convert to SQLite INTEGER"), True),
+        (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"), True),
         (KeyError("22"), False),
         (TypeError("22"), False),
         (sa.exc.NoResultFound(), False),
