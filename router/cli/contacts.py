@@ -113,6 +113,14 @@ def erase(
             "again then.",
         ),
     ] = False,
+    with_unread: Annotated[
+        bool,
+        typer.Option(
+            "--with-unread",
+            help="Also requests that could not be read and name them, whoever else these are "
+            "about. Without it they are in the way.",
+        ),
+    ] = False,
     by: Person = None,
     as_json: AsJson = False,
 ) -> None:
@@ -135,7 +143,12 @@ def erase(
         print(f"Of {name}, tenant {owner}, there are: {_words(counts)}.", flush=True)
         typer.confirm("Delete all of it for good?", abort=True)
     result = project.act(
-        "contacts.erase", tenant=owner, id=name, by=person(by), forget_opt_out=forget_opt_out
+        "contacts.erase",
+        tenant=owner,
+        id=name,
+        by=person(by),
+        forget_opt_out=forget_opt_out,
+        with_unread=with_unread,
     )
     if as_json:
         print_json(result)
@@ -146,8 +159,8 @@ def erase(
         print("The running router removes the files within the hour.")
     if made["opted_out"]:
         print(
-            f"That {name} wants no messages is kept, with nothing but the address, so that nobody "
-            "writes to them. --forget-opt-out deletes that, too."
+            f"That {name} wants no messages is kept, with nothing but their addresses, so that "
+            "nobody writes to any of them. --forget-opt-out deletes that, too."
         )
     print(f"`router contacts verify {name}` looks whether anything is left.")
 
@@ -193,7 +206,10 @@ def verify(
         print(f"{key} was not found in any table of {', '.join(tenants)}.")
         return 0
     if any(it.opted_out for it in erasures):
-        print("A contact that is found may be all that is kept: that they want no messages.")
+        print(
+            "A contact and aliases that are found may be all that is kept: that they want no "
+            "messages, at any of their addresses."
+        )
     print_table(
         ("TENANT", "TABLE", "COLUMNS", "ROW"),
         [(owner, it.table, ", ".join(it.columns), it.row) for owner, it in found],

@@ -43,9 +43,12 @@ class Bearer:
     scopes: frozenset[str]
     expires_at: datetime
 
-    def may(self, scope: str) -> bool:
-        """Say whether the token is good for a scope: it has it, or all of its kind."""
-        return scope in self.scopes or scope.rpartition(":")[2] in self.scopes
+    def may(self, scope: str, *, named: bool = False) -> bool:
+        """Say whether the token is good for a scope: it has it, or all of its kind.
+
+        :param named: all of its kind is not enough.
+        """
+        return scope in self.scopes or (not named and scope.rpartition(":")[2] in self.scopes)
 
 
 def give_out(

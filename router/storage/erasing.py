@@ -8,7 +8,8 @@ stores an event of theirs at that moment waits, and its repeat then finds that i
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +30,7 @@ from router.storage.retention import UNSETTLED
 from router.storage.store import IN, JOB, OUT
 from router.storage.subjects import Subject, find_subject
 from router.storage.tables import (
+    alias,
     call,
     contact,
     conversation,
@@ -53,10 +55,13 @@ _STATUSES: Final = ("queued", "sent", "delivered", "read", "failed")
 _OWN: Final = ("timer", "answer", "file", "transcript", "conversation")
 
 
-def hold(connection: "Connection", subject: Subject) -> None:
-    """Let nobody store or work anything of a person until this transaction ends."""
+def hold(connection: "Connection", subject: Subject) -> bool:
+    """Let nobody store or work anything of a person until this transaction ends.
+
+    :returns: whether others could until now.
+    """
     if connection.dialect.name != "postgresql":
-        return  # there is one writer, which this is
+        return False  # there is one writer, which this is
     pairs = [
         *((IN, key) for key in subject.lanes),
         *((JOB, key) for key in (*subject.conversations, *subject.items)),
@@ -65,13 +70,17 @@ def hold(connection: "Connection", subject: Subject) -> None:
     connection.execute(
         sa.select(lane.c.key)
         .where(sa.tuple_(lane.c.kind, lane.c.key).in_(pairs))
-        .order_by(lane.c.kind, lane.c.key)
+        .order_by(lane.c.kind.collate("C"), lane.c.key.collate("C"))  # as everybody else
         .with_for_update()
     )
     for table, ids in ((contact, subject.contacts), (conversation, subject.conversations)):
         connection.execute(
-            sa.select(table.c.id).where(table.c.id.in_(ids)).order_by(table.c.id).with_for_update()
+            sa.select(table.c.id)
+            .where(table.c.id.in_(ids))
+            .order_by(table.c.id.collate("C"))
+            .with_for_update()
         )
+    return True
 
 
 def quiet(connection: "Connection", subject: Subject, *, by: str, now: datetime) -> None:
@@ -106,8 +115,27 @@ def quiet(connection: "Connection", subject: Subject, *, by: str, now: datetime)
     connection.execute(sa.delete(timer).where(subject.belongings[timer]))
 
 
-def under_way(connection: "Connection", subject: Subject, loose: Loose) -> list[str]:
-    """Name what is being worked of a person just now, in words.
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """What is being worked of a person just now.
+
+    :param lanes: in which it stands, by kind and key.
+    """
+
+    lanes: tuple[tuple[str, str], ...]
+
+    @property
+    def words(self) -> list[str]:
+        words = {
+            IN: "something that they wrote is being worked",
+            OUT: "a message to them is just leaving",
+            JOB: "a file of theirs, or a batch of calls that they are in, is under way",
+        }
+        return sorted({words[kind] for kind, _ in self.lanes})
+
+
+def under_way(connection: "Connection", subject: Subject, loose: Loose) -> UnderWay:
+    """Give what is being worked of a person just now.
 
     A model's answer that is still awaited is none of it: it will find nobody to be said to.
     """
@@ -131,12 +159,14 @@ def under_way(connection: "Connection", subject: Subject, loose: Loose) -> list[
             ),
         )
     ).all()
-    words = {
-        IN: "something that they wrote is being worked",
-        OUT: "a message to them is just leaving",
-        JOB: "a file of theirs, or a batch of calls that they are in, is under way",
-    }
-    return sorted({words[row.kind] for row in rows})
+    return UnderWay(tuple((row.kind, row.key) for row in rows))
+
+
+def is_leased(connection: "Connection", lanes: Sequence[tuple[str, str]]) -> bool:
+    """Say whether anything of some lanes, by kind and key, is still being worked."""
+    some = sa.or_(*(sa.and_(lane.c.kind == kind, lane.c.key == key) for kind, key in lanes))
+    statement = sa.select(lane.c.key).where(some, lane.c.lease_owner.is_not(None)).limit(1)
+    return connection.scalar(statement) is not None
 
 
 def erase(
@@ -150,7 +180,8 @@ def erase(
 ) -> Erasure:
     """Delete a person, and keep that it was done. Nothing of theirs may be under way.
 
-    :param forget_opt_out: also that they want no messages; else their address is kept for that.
+    :param forget_opt_out: also that they want no messages; else their addresses are kept for that,
+        each with what leads from it to the one that stands for them all.
     """
     tenant = subject.tenant
     counts: dict[str, int] = {}
@@ -159,8 +190,10 @@ def erase(
     secure = _overwriting(connection)
     digests = _files_of(connection, subject)
     counts["api_answer"] = forget_answers(connection, subject)
-    out = _opted_out(connection, subject)
+    out = _opted_out(connection, subject) and not forget_opt_out
     belongings = dict(subject.belongings)
+    if out:
+        del belongings[alias]
     if newest := _newest_ticket(connection, subject):
         belongings[ticket] = sa.and_(belongings[ticket], ticket.c.id != newest)
         counts[ticket.name] = 1
@@ -180,7 +213,7 @@ def erase(
     counts[outbox.name] += blank_items(connection, subject, loose, now)
     delete_events(connection, [(row.lane, row.seq) for row in loose.unparsed])
     counts[inbox_event.name] += len(loose.unparsed)
-    if out and not forget_opt_out:
+    if out:
         values = {"id": new_id(), "tenant": tenant, "key": subject.key, "opted_out": True}
         connection.execute(
             sa.insert(contact).values(**values, tags=[], attributes={}, created_at=now)
@@ -190,7 +223,7 @@ def erase(
         tenant=tenant,
         at=now,
         by=by,
-        opted_out=out and not forget_opt_out,
+        opted_out=out,
         counts={name: number for name, number in sorted(counts.items()) if number},
     )
     connection.execute(
@@ -211,9 +244,10 @@ def erase(
 
 def found(connection: "Connection", tenant: str, name: str) -> tuple[Subject, Loose]:
     """Find a person, and what else names them, while nobody may change it."""
-    hold(connection, find_subject(connection, tenant, name))
-    # What was committed before the locks were there.
     subject = find_subject(connection, tenant, name)
+    if hold(connection, subject):
+        # What was committed before the locks were there.
+        subject = find_subject(connection, tenant, name)
     return subject, loose_rows(connection, subject)
 
 

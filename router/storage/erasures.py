@@ -32,7 +32,7 @@ class Erasure:
     """That a person was erased.
 
     :param by: who did it.
-    :param opted_out: their address is kept, and nothing else, because they want no messages.
+    :param opted_out: their addresses are kept, and nothing else, because they want no messages.
     :param counts: how many rows of which table were deleted, or blanked.
     """
 

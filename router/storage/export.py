@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from router.rules.trace import unpacked
 from router.storage.erasing import files_in
-from router.storage.mentions import Loose, loose_rows
+from router.storage.mentions import Loose, is_theirs, loose_rows, recipients_of
 from router.storage.subjects import Subject, find_subject
 from router.storage.tables import (
     alias,
@@ -121,22 +121,28 @@ def _trace(data: bytes) -> Any:
         return base64.b64encode(data).decode()
 
 
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
 def _named(loose: Loose, subject: Subject) -> list[dict[str, Any]]:
     """Give what names the person beside others: only what is about them."""
     found: list[dict[str, Any]] = []
     for row in loose.items:
-        params = json.loads(row.body).get("params") or {}
-        people = params.get("recipients") if isinstance(params, dict) else None
-        mine = [
-            it
-            for it in (people if isinstance(people, list) else [params])
-            if subject.mention.search(json.dumps(it, ensure_ascii=False))
-        ]
+        body = json.loads(row.body)
+        people = recipients_of(body)
+        if people is None:
+            mine = [body.get("params") or {}]
+            mine = [it for it in mine if subject.mention.search(_text(it))]
+        else:
+            mine = [it for it in people if is_theirs(subject, it)]
         at, what = row.created_at.isoformat(), {"kind": "outbox", "id": row.id}
         found.append({**what, "destination": row.destination, "created_at": at, "params": mine})
     for row in loose.unparsed:
-        event = f"{row.lane}#{row.seq}"
-        found.append({"kind": "event", "id": event, "payload": json.loads(row.payload)})
+        # Nobody has read it: what else it holds may be about others.
+        what = {"kind": "event", "id": f"{row.lane}#{row.seq}"}
+        channel, at = row.source.split("/")[1], row.received_at.isoformat()
+        found.append({**what, "channel": channel, "received_at": at})
     return found
 
 

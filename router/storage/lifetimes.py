@@ -53,8 +53,8 @@ _DIGESTS: Final = "kept: it names nobody"
 
 #: What becomes of one person's rows when they are erased; config/README.md says the same.
 ERASED: Final[Mapping[str, str]] = {
-    "contact": "deleted; who wants no messages leaves a row with that and the address alone",
-    "alias": _DELETED,
+    "contact": "deleted; who wants no messages leaves a row with that and an address alone",
+    "alias": "deleted; those of who wants no messages stay, and lead to that row",
     "opt_in": _DELETED,
     "conversation": _DELETED,
     "message": _DELETED,
@@ -65,7 +65,7 @@ ERASED: Final[Mapping[str, str]] = {
     "link": _DELETED,
     "timer": _DELETED,
     "decision": _DELETED,
-    "inbox_event": "deleted, and so are requests that could not be read and name them",
+    "inbox_event": "deleted; requests that could not be read and name them, only where asked for",
     "outbox": "deleted; what is done for several, such as a batch of calls, loses this one",
     "ticket": "deleted; the newest ticket of the business stays as a number, closed and blank",
     "ticket_entry": _DELETED,

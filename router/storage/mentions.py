@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from router.domain.outbox import ItemState
 from router.storage.erasures import raw_text
+from router.storage.events import RETRIED
 from router.storage.subjects import Subject
 from router.storage.tables import api_answer, inbox_event, outbox, ticket
 
@@ -37,6 +38,11 @@ class Loose:
     def lanes(self) -> list[str]:
         return [row.lane for row in self.items]
 
+    @property
+    def unread(self) -> list[str]:
+        """Names of requests that nobody has read yet: what others wrote may be in them, too."""
+        return [f"{row.lane}#{row.seq}" for row in self.unparsed if row.outcome != RETRIED]
+
 
 def loose_rows(connection: "Connection", subject: Subject) -> Loose:
     """Find what names a person and belongs to no conversation: batches of calls, raw requests."""
@@ -50,6 +56,7 @@ def loose_rows(connection: "Connection", subject: Subject) -> Loose:
     raw = connection.execute(
         sa.select(inbox_event.c.lane, inbox_event.c.seq, inbox_event.c.source)
         .add_columns(inbox_event.c.external_id, inbox_event.c.payload)
+        .add_columns(inbox_event.c.outcome, inbox_event.c.received_at)
         .where(
             inbox_event.c.tenant == subject.tenant,
             sa.text(f"inbox_event.type = '{_UNPARSED}'"),  # as its index has it
@@ -72,9 +79,9 @@ def blank_items(connection: "Connection", subject: Subject, loose: Loose, now: d
     for row in loose.items:
         body = json.loads(row.body)
         values: dict[str, Any] = {}
-        people = _recipients(body)
+        people = recipients_of(body)
         if people is not None:
-            people[:] = [it for it in people if not subject.mention.search(json.dumps(it))]
+            people[:] = [it for it in people if not is_theirs(subject, it)]
         if row.state == ItemState.WAITING and not people:
             values = {"state": ItemState.WITHDRAWN, "finished_at": now}
         values["body"] = json.dumps(_blanked(body, subject.mention), ensure_ascii=False)
@@ -84,7 +91,17 @@ def blank_items(connection: "Connection", subject: Subject, loose: Loose, now: d
     return len(loose.items)
 
 
-def _recipients(body: Any) -> list[Any] | None:
+def is_theirs(subject: Subject, recipient: Any) -> bool:
+    """Say whether one of several that something is done for is this person, by the number."""
+    number = recipient.get("phone_number") if isinstance(recipient, dict) else recipient
+    if not isinstance(number, str):
+        return False
+    written = number.strip().removeprefix("tel:").removeprefix("+")
+    return number in subject.addresses or subject.mention.fullmatch(written) is not None
+
+
+def recipients_of(body: Any) -> list[Any] | None:
+    """Give those for whom something is done, such as the people of a batch of calls."""
     params = body.get("params") if isinstance(body, dict) else None
     found = params.get("recipients") if isinstance(params, dict) else None
     return found if isinstance(found, list) else None

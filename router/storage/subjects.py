@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 import sqlalchemy as sa
 
 from router.domain.identity import Address, thread_key
+from router.domain.outbox import ItemKind
+from router.storage.events import sources
 from router.storage.store import IN, JOB, OUT
 from router.storage.tables import (
     alias,
@@ -82,8 +84,11 @@ class Subject:
 
     @cached_property
     def mention(self) -> re.Pattern[str]:
-        """What finds their addresses in a text, however a number is written."""
-        return mention_of(self.addresses)
+        """What finds their addresses in a text, however a number is written.
+
+        What it finds is deleted: an id in another case may be somebody else's.
+        """
+        return mention_of(self.addresses, exact=True)
 
     @cached_property
     def belongings(self) -> Mapping[sa.Table, sa.ColumnElement[bool]]:
@@ -172,13 +177,13 @@ def find_subject(connection: "Connection", tenant: str, name: str) -> Subject:
         sa.select(contact.c.id).where(contact.c.tenant == tenant, contact.c.key.in_(keys))
     ).all()
     rows = connection.execute(
-        sa.select(conversation.c.id, conversation.c.address).where(
+        sa.select(conversation.c.id, conversation.c.address, conversation.c.channel).where(
             conversation.c.tenant == tenant, conversation.c.contact.in_(contacts)
         )
     ).all()
     threads = [row.id for row in rows]
     told = connection.execute(
-        sa.select(message.c.event_lane, message.c.address)
+        sa.select(message.c.event_lane, message.c.address, message.c.channel)
         .where(message.c.tenant == tenant, message.c.conversation.in_(threads))
         .distinct()
     ).all()
@@ -192,9 +197,10 @@ def find_subject(connection: "Connection", tenant: str, name: str) -> Subject:
         .distinct()
     ).all()
     shared = {row.event_lane for row in told} | {row.decided_lane for row in left}
-    ends = [lane.c.key.endswith(f"/{each}", autoescape=True) for each in addresses]
+    channels = {*_channels(connection, tenant), *(row.channel for row in (*rows, *told))}
+    ends = [f"{tenant}/{channel}/{each}" for channel in sorted(channels) for each in addresses]
     outs = connection.scalars(
-        sa.select(lane.c.key).where(lane.c.kind == OUT, lane.c.tenant == tenant, sa.or_(*ends))
+        sa.select(lane.c.key).where(lane.c.kind == OUT, lane.c.key.in_(ends))
     ).all()
     return Subject(
         tenant=tenant,
@@ -208,6 +214,21 @@ def find_subject(connection: "Connection", tenant: str, name: str) -> Subject:
         outs=_unique([*outs, *(row.lane for row in left if row.kind == "message")]),
         items=_unique(row.lane for row in left if row.kind != "message"),
     )
+
+
+def _channels(connection: "Connection", tenant: str) -> set[str]:
+    """Give the channels that a tenant is known to have had, without a look at every lane."""
+    came = {source.split("/")[1] for source in sources(connection, tenant)}
+    left = connection.scalars(
+        sa.select(outbox.c.destination)
+        .where(
+            outbox.c.tenant == tenant,
+            outbox.c.conversation.is_(None),
+            outbox.c.kind == ItemKind.MESSAGE,
+        )
+        .distinct()
+    )
+    return {*came, *left}
 
 
 def _parties(
@@ -238,12 +259,15 @@ def known_as(connection: "Connection", subject: Subject) -> list[str]:
     return [*names, *subject.contacts, *subject.conversations]
 
 
-def mention_of(addresses: Iterable[str], *names: str, national: bool = False) -> re.Pattern[str]:
+def mention_of(
+    addresses: Iterable[str], *names: str, national: bool = False, exact: bool = False
+) -> re.Pattern[str]:
     """Give what finds addresses in a text, and names as whole words, in whatever case.
 
     Of a telephone number its digits count, and the signs between them do not.
 
     :param national: telephone numbers count without their country codes, too.
+    :param exact: only in the case in which they are written here.
     """
     ways = set()
     addresses = list(addresses)
@@ -258,7 +282,7 @@ def mention_of(addresses: Iterable[str], *names: str, national: bool = False) ->
             known = value if len(value) >= _TELLING else text
             ways.add(rf"(?<!\w){re.escape(known)}(?!\w)")
     ways |= {rf"(?<!\w){re.escape(name)}(?!\w)" for name in names if name.strip()}
-    return re.compile("|".join(sorted(ways)), re.IGNORECASE)
+    return re.compile("|".join(sorted(ways)), re.NOFLAG if exact else re.IGNORECASE)
 
 
 def _national(address: str) -> str | None:

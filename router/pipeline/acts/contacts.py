@@ -1,6 +1,8 @@
 """What a person may do about a customer's data: have it erased."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import anyio
@@ -20,12 +22,15 @@ from router.storage.views import as_values
 #: The act that :func:`done` sees through.
 ERASE: Final = "contacts.erase"
 _LOOK_AGAIN: Final = 0.1
+#: How many events one refusal names.
+_NAMED: Final = 20
 #: How long an erasure waits, at most, for what is just being worked, in seconds.
 PATIENCE: Final = 20.0
 
 
 class _Erase(Signed):
     forget_opt_out: bool = False
+    with_unread: bool = False
 
 
 def _erase(tx: Tx, given: _Erase, around: Surroundings) -> dict[str, Any]:
@@ -43,9 +48,12 @@ def _erase(tx: Tx, given: _Erase, around: Surroundings) -> dict[str, Any]:
     subject, loose = erasing.found(tx.connection, given.tenant, name)
     if not count_of(tx.connection, subject) and not loose.items and not loose.unparsed:
         raise nobody
+    if loose.unread and not given.with_unread:
+        raise ActRefused(_unread(loose.unread))
     erasing.quiet(tx.connection, subject, by=given.by, now=tx.now)
-    if busy := erasing.under_way(tx.connection, subject, loose):
-        return {"erasure": None, "under_way": busy}
+    busy = erasing.under_way(tx.connection, subject, loose)
+    if busy.lanes:
+        return {"erasure": None, "under_way": busy.words, "lanes": busy.lanes}
     made = erasing.erase(
         tx.connection,
         subject,
@@ -54,7 +62,20 @@ def _erase(tx: Tx, given: _Erase, around: Surroundings) -> dict[str, Any]:
         forget_opt_out=given.forget_opt_out,
         now=tx.now,
     )
-    return {"erasure": as_values(made), "keys": subject.keys}
+    # Where an opt-out is kept, what leads to it is, too.
+    return {"erasure": as_values(made), "keys": () if made.opted_out else subject.keys}
+
+
+def _unread(events: Sequence[str]) -> str:
+    named = ", ".join(events[:_NAMED])
+    if len(events) > _NAMED:
+        named += f" and {len(events) - _NAMED} more"
+    return (
+        "nothing was deleted: requests that could not be read name this person, and may hold what "
+        f"others wrote: {named}. Once their channel can read them, try each again (`router events "
+        "retry ID`); or have them deleted, whoever else they are about: --with-unread, over the "
+        "API with_unread=true"
+    )
 
 
 async def erased(
@@ -69,20 +90,36 @@ async def erased(
     """
     # By itself, and before: whoever stores an event meanwhile has to know that people are erased.
     await store.write(lambda tx: salt_of(tx.connection, tenant))
-    result = await store.write(erase)
+    result = await _tried(store, erase, tenant)
     with anyio.move_on_after(patience):
         while result.get("under_way"):
             await anyio.sleep(_LOOK_AGAIN)
+            if await store.read(partial(erasing.is_leased, lanes=result["lanes"])):
+                continue
             # Begun again only while there is time: what is begun is not left in the middle.
             with anyio.CancelScope(shield=True):
-                result = await store.write(erase)
+                result = await _tried(store, erase, tenant)
     if busy := result.get("under_way"):
         raise ActRefused(
             f"nothing was deleted: {'; '.join(busy)}. What waited to be sent to them is withdrawn, "
             "and the bot says nothing more. Try again in a minute"
         )
-    store.forget_aliases(tenant, result.pop("keys"))
     return result
+
+
+async def _tried(
+    store: Store, erase: Callable[[Tx], dict[str, Any]], tenant: str
+) -> dict[str, Any]:
+    """Try an erasure once, and forget what was kept in memory, whatever becomes of the caller."""
+
+    async def both() -> dict[str, Any]:
+        result = await store.write(erase)
+        if not result.get("under_way"):
+            store.forget_aliases(tenant, result.pop("keys"))
+        return result
+
+    # A task of its own: a caller that is cancelled while it commits leaves the second half to it.
+    return await asyncio.shield(asyncio.create_task(both()))
 
 
 ACTS: Final[Acts] = {ERASE: Act(_Erase, _erase)}

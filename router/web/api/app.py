@@ -148,7 +148,7 @@ class Api:
             raise _unknown(str(error)) from None
         if bearer.tenant not in self._host.settings.tenants:
             raise _unknown("the token's tenant is not in router.toml any more")
-        if endpoint.scope is not None and not bearer.may(endpoint.scope):
+        if endpoint.scope is not None and not bearer.may(endpoint.scope, named=endpoint.named):
             challenge = f'Bearer error="insufficient_scope", scope="{endpoint.scope}"'
             raise Mistake(
                 403,

@@ -25,7 +25,12 @@ from router.web.api.models import Input, Name, Output, Page
 from router.web.api.pages import Order, PageQuery, page
 from router.web.api.problems import Mistake, Wrong
 
-routes: Final = Routes("contacts", "One person's data: to give it to them, and to erase it.")
+routes: Final = Routes(
+    "contacts",
+    "One person's data: to give it to them, and to erase it. A token has to have been given these "
+    "scopes by name: `read` and `write` are not enough.",
+    named=True,
+)
 
 _NEWEST: Final = Order("erasures", (datetime, str), lambda it: (it.at, it.id))
 _Rows: TypeAlias = list[dict[str, Any]]
@@ -55,8 +60,8 @@ class PersonalData(Output):
     first_messages: _Rows
     timers: _Rows
     named_in: _Rows = Field(
-        description="Batches of calls, actions and unread requests that name them beside others: "
-        "what is about them."
+        description="Batches of calls and actions that name them beside others: what is about "
+        "them. Of requests that could not be read, only which these are: others may be in them."
     )
     files: _Rows = Field(description="Files that are kept, by the digests that messages name.")
 
@@ -66,7 +71,13 @@ class EraseQuery(Input):
 
     by: Name | None = Field(None, description="Who does it. Default: the name of the token.")
     forget_opt_out: bool = Field(
-        False, description="Also that they want no messages; else their address is kept for that."
+        False,
+        description="Also that they want no messages; else their addresses are kept for that.",
+    )
+    with_unread: bool = Field(
+        False,
+        description="Also requests that could not be read and name them, whoever else these are "
+        "about; else it is refused while there are any.",
     )
 
 
@@ -77,7 +88,7 @@ class ErasureMade(Output):
     at: datetime
     by: str
     opted_out: bool = Field(
-        description="Their address is kept, and nothing else, because they want no messages."
+        description="Their addresses are kept, and nothing else, because they want no messages."
     )
     counts: dict[str, int] = Field(description="How many rows of each table were erased.")
 
@@ -107,13 +118,13 @@ async def erase_contact(call: Call, address: str, query: EraseQuery) -> Erased:
 
     What waits to be sent to them is withdrawn. Where a message is just leaving, or an event of
     theirs is being worked, it waits for that, some seconds; then it is refused with 409, and the
-    request is to be sent again. Backups keep what they have.
+    request is to be sent again. It is refused, too, while there are requests that could not be
+    read and name them: what others wrote may be in these. Backups keep what they have.
     """
     given = {"id": _name(address), "by": query.by or call.bearer.name}
     given |= {"tenant": call.tenant}
-    erase = acts.bound(
-        contacts.ERASE, {**given, "forget_opt_out": query.forget_opt_out}, call.host.surroundings
-    )
+    wishes = {"forget_opt_out": query.forget_opt_out, "with_unread": query.with_unread}
+    erase = acts.bound(contacts.ERASE, {**given, **wishes}, call.host.surroundings)
     if call.key is not None:
         key = await anyio.to_thread.run_sync(_unreadable, call.key)
         erase = _once(call, key, erase)

@@ -25,6 +25,7 @@ class Endpoint:
     :param path: below the API's prefix, with ``{name}`` for what differs, or ``{name:path}`` for
         what may hold slashes.
     :param scope: what a token must be good for; ``None``: any token.
+    :param named: a token that is good for all of a kind is not enough: it has to have this one.
     :param names: what stands in the path.
     :param open_here: from the router's own machine no token is needed.
     """
@@ -40,6 +41,7 @@ class Endpoint:
     body: type[BaseModel] | None
     answer: type[BaseModel]
     open_here: bool = False
+    named: bool = False
 
     @property
     def template(self) -> str:
@@ -79,11 +81,13 @@ class Routes:
 
     :param tag: its name, and the first word of its scopes.
     :param words: what it is, a sentence.
+    :param named: its scopes have to be given by name, ``read`` and ``write`` are not enough.
     """
 
-    def __init__(self, tag: str, words: str) -> None:
+    def __init__(self, tag: str, words: str, *, named: bool = False) -> None:
         self.tag = tag
         self.words = words
+        self.named = named
         self.endpoints: list[Endpoint] = []
 
     def get(
@@ -133,6 +137,7 @@ class Routes:
                     body=body,
                     answer=answer,
                     open_here=open_here,
+                    named=self.named,
                 )
             )
             return function

@@ -1,5 +1,6 @@
 """``router contacts``: what is stored of somebody, and how they are erased."""
 
+import base64
 import io
 import json
 import re
@@ -12,7 +13,15 @@ import pytest
 
 from router.cli.main import main
 from router.storage.objects import Objects
-from router.storage.tables import contact, conversation, lane, media, message
+from router.storage.tables import (
+    alias,
+    contact,
+    conversation,
+    inbox_event,
+    lane,
+    media,
+    message,
+)
 from tests.databases import Database, empty_sqlite
 
 ANA, LUIS = "tel:+573001234567", "tel:+573009876543"
@@ -148,6 +157,49 @@ def test_what_is_erased_is_written_over_in_the_file(folder: Path) -> None:
     data = b"".join(path.read_bytes() for path in folder.glob("router.db*") if path.is_file())
     assert f"{MARK}-0".encode() not in data
     assert f"{MARK}-1".encode() in data
+
+
+def test_a_request_that_nobody_read_is_deleted_only_if_that_is_asked_for(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = base64.b64encode(f"De {ANA[4:]} y de {LUIS[4:]}".encode()).decode()
+    row: dict[str, Any] = {"lane": "main/raw:phone", "seq": 1, "tenant": "main", "type": "unparsed"}
+    row |= {"source": "main/phone", "external_id": "raw:1", "outcome": "unparsed"}
+    row |= {"payload": json.dumps({"body": body}), "received_at": datetime.now(UTC)}
+    with Database(f"sqlite+aiosqlite:///{folder / 'router.db'}") as database:
+        database.insert(inbox_event, row)
+
+    assert run(folder, "erase", ANA, "--yes") == 1
+    err = capsys.readouterr().err
+    assert "main/raw:phone#1" in err
+    assert "`router events retry ID`" in err
+    assert run(folder, "export", ANA) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [it["id"] for it in document["named_in"]] == ["main/raw:phone#1"]
+    assert body not in json.dumps(document)
+
+    assert run(folder, "erase", ANA, "--yes", "--with-unread") == 0
+    assert run(folder, "verify", ANA) == 0
+
+
+def test_an_opt_out_that_is_kept_is_told_with_all_that_leads_to_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {"tenant": "main", "address": "bsuid:CO.998877", "key": ANA}
+    with Database(f"sqlite+aiosqlite:///{folder / 'router.db'}") as database:
+        database.insert(alias, row | {"created_at": datetime.now(UTC)})
+        wish = contact.update().where(contact.c.key == ANA).values(opted_out=True)
+        database.run(lambda connection: connection.execute(wish))
+
+    assert run(folder, "erase", ANA, "--yes") == 0
+    assert "is kept, with nothing but their addresses, so that nobody" in capsys.readouterr().out
+    assert run(folder, "verify", ANA) == 1
+    out = capsys.readouterr().out
+    assert "A contact and aliases that are found may be all that is kept" in out
+    assert re.findall(r"^main +(\w+) ", out, re.MULTILINE) == ["alias", "contact"]
+
+    assert run(folder, "erase", ANA, "--yes", "--forget-opt-out") == 0
+    assert run(folder, "verify", ANA) == 0
 
 
 @pytest.mark.parametrize("command", ["export", "erase"])

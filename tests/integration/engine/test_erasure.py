@@ -1,5 +1,7 @@
 """One person is erased while the router works, and comes back only by writing again."""
 
+import asyncio
+import base64
 import json
 from collections.abc import Sequence
 from datetime import timedelta
@@ -10,16 +12,19 @@ import anyio
 import pytest
 
 from router.domain.event import CallEnded, ContactOptedOut
+from router.domain.host_event import Unparsed
 from router.domain.identity import Address
 from router.domain.outbox import ItemState
 from router.errors import ActRefused, NotFound
-from router.pipeline.acts import perform
+from router.pipeline.acts import bound, perform
+from router.pipeline.acts.contacts import erased
 from router.pipeline.surroundings import Configured
 from router.storage.contacts import learn_address
 from router.storage.erasures import _text_of
 from router.storage.health import damage
 from router.storage.store import AttemptResult, NewEvent, Tx
 from router.storage.tables import (
+    alias,
     contact,
     conversation,
     erasure,
@@ -258,6 +263,119 @@ then.reply = { text = "Gracias por su llamada." }
 
         assert not (await erase(pipeline, forget_opt_out=True))["opted_out"]
         assert await engine.rows(contact) == []
+
+
+async def test_an_opt_out_holds_for_every_address_after_an_erasure(
+    name: str, tmp_path: Path
+) -> None:
+    async with running(name, tmp_path) as pipeline:
+        engine = pipeline.engine
+        await say(pipeline, who=BSUID)
+
+        def learn(tx: Tx) -> None:
+            learn_address(tx, "main", str(ANA), str(BSUID))
+
+        await engine.store.write(learn)
+        await engine.accept(engine.event(ContactOptedOut(id="1", contact=BSUID)))
+        await pipeline.settle()
+
+        assert (await erase(pipeline))["opted_out"]
+        assert engine.store.aliases == {("main", str(ANA)): str(BSUID)}
+        around = Configured(lambda: pipeline.configuration)
+
+        async def call(id: str) -> None:
+            given = {"phone_number": ANA.value, "conversation_id": id, "call_summary": "campaña"}
+            await perform(engine.store, "calls.report", given, around)
+            await pipeline.settle()
+
+        await call("conv-9")
+
+        (person,) = await engine.rows(contact)
+        assert (person.key, person.opted_out) == (str(BSUID), True)
+
+        await erase(pipeline, forget_opt_out=True)
+        assert engine.store.aliases == {}
+        for table in (contact, alias):
+            assert await engine.rows(table) == []
+        await call("conv-10")
+        (person,) = await engine.rows(contact)
+        assert (person.key, person.opted_out) == (str(ANA), False)
+
+
+async def test_a_request_that_nobody_read_is_in_the_way_until_somebody_says_so(
+    name: str, tmp_path: Path
+) -> None:
+    async with running(name, tmp_path) as pipeline:
+        engine = pipeline.engine
+        await say(pipeline)
+        body = base64.b64encode(b"De +573001234567 y de +573009876543").decode()
+        raw = Unparsed(channel="phone", endpoint="", body=body, headers={}, error="no")
+        place: dict[str, Any] = {"lane": "main/raw:phone", "tenant": "main"}
+        place |= {"source": "main/phone", "external_id": "raw:1"}
+        await engine.accept(NewEvent(**place, event=raw, received_at=engine.clock.now()))
+        (stored,) = await engine.rows(inbox_event, type="unparsed")
+
+        with pytest.raises(ActRefused, match="requests that could not be read") as refused:
+            await erase(pipeline)
+
+        assert f"{stored.lane}#{stored.seq}" in str(refused.value)
+        (row,) = await engine.rows(conversation)
+        assert row.owner == "bot"  # nothing was changed
+
+        made = await erase(pipeline, with_unread=True)
+
+        assert made["counts"]["inbox_event"] == 2
+        assert await engine.rows(inbox_event) == []
+
+
+async def test_a_caller_who_is_cancelled_leaves_no_learnt_address_behind(
+    name: str, tmp_path: Path
+) -> None:
+    async with running(name, tmp_path) as pipeline:
+        engine = pipeline.engine
+        await say(pipeline)
+
+        def learn(tx: Tx) -> None:
+            learn_address(tx, "main", str(BSUID), str(ANA))
+
+        await engine.store.write(learn)
+        around = Configured(lambda: pipeline.configuration)
+        act = bound("contacts.erase", {"id": str(ANA), "by": "eva"}, around)
+        loop = asyncio.get_running_loop()
+
+        def cancelling(tx: Tx) -> dict[str, Any]:
+            loop.call_soon_threadsafe(task.cancel)
+            return act(tx)
+
+        task = asyncio.create_task(erased(engine.store, cancelling, "main", patience=0.0))
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+        with anyio.fail_after(30):
+            while await engine.rows(contact) or engine.store.aliases:  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+
+
+async def test_while_something_is_under_way_the_writer_is_left_to_others(
+    name: str, tmp_path: Path
+) -> None:
+    async with running(name, tmp_path) as pipeline:
+        engine = pipeline.engine
+        await engine.answer("hola", "uno")
+        item = await engine.claim_item()
+        assert await engine.store.start_attempt(item)
+        around = Configured(lambda: pipeline.configuration)
+        act = bound("contacts.erase", {"id": str(ANA), "by": "eva"}, around)
+        tries = []
+
+        def counted(tx: Tx) -> dict[str, Any]:
+            tries.append(act(tx))
+            return tries[-1]
+
+        with pytest.raises(ActRefused, match="just leaving"):
+            await erased(engine.store, counted, "main", patience=1.0)
+
+        assert len(tries) == 1
 
 
 async def test_a_learnt_address_stands_for_nobody_any_more(name: str, tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import anyio
 import httpx
 import sqlalchemy as sa
 
+from router.domain.outbox import ItemState
 from router.pipeline.acts import perform
 from router.storage.store import Tx
 from router.storage.tables import contact, inbox_event, outbox
@@ -43,6 +44,10 @@ class Things:
     erasure: str = ""
 
 
+#: Scopes that are good for everything.
+EVERYTHING: Final = ["read", "write", "contacts:read", "contacts:write"]
+
+
 @dataclass
 class Site:
     """The router, and ways to it."""
@@ -52,7 +57,7 @@ class Site:
 
     async def token(self, tenant: str = "main", *scopes: str, name: str = "crm") -> str:
         """Make a token; without scopes it is good for everything."""
-        given: dict[str, Any] = {"scopes": list(scopes) or ["read", "write"], "expires": 3600.0}
+        given: dict[str, Any] = {"scopes": list(scopes) or EVERYTHING, "expires": 3600.0}
         given |= {"tenant": tenant, "name": name, "by": "eva"}
         router = self.daemon.router
         made = await perform(router.store, "tokens.create", given, router.surroundings)
@@ -98,6 +103,14 @@ class Site:
 
     async def lose(self, item: str) -> None:
         """Let nobody know whether an outbox item was sent."""
+        under_way = sa.select(outbox.c.id).where(
+            outbox.c.id == item, outbox.c.state.in_([ItemState.WAITING, ItemState.STARTED])
+        )
+        read = self.daemon.router.store.read
+        with anyio.fail_after(30):
+            # Else its delivery, which is just ending, knows better.
+            while await read(lambda it: it.scalar(under_way)):  # noqa: ASYNC110
+                await anyio.sleep(0.01)
         statement = sa.update(outbox).where(outbox.c.id == item).values(state="unknown")
         await self.write(lambda tx: tx.connection.execute(statement))
 

@@ -1,9 +1,12 @@
 """One person's data over the API: given to whoever may have it, and erased once."""
 
+import base64
+import json
+
 import pytest
 
 from router.storage.store import Tx
-from router.storage.tables import api_answer
+from router.storage.tables import api_answer, inbox_event
 from tests.integration.web.api_site import DRAFT, REPLY, TICKET, Site
 
 
@@ -57,6 +60,52 @@ async def test_an_erasure_with_a_key_is_done_once_and_its_answer_names_nobody(si
 
     (answer,) = await site.daemon.router.store.write(kept)
     assert things.address[5:] not in answer
+
+
+@pytest.mark.parametrize("scopes", [("read", "write"), ("conversations:read", "write")])
+async def test_these_scopes_are_given_by_name(site: Site, scopes: tuple[str, ...]) -> None:
+    things = await site.said(REPLY)
+    async with site.client("main", *scopes) as client:
+        refused = [
+            await client.get(f"contacts/{things.address}/export"),
+            await client.delete(f"contacts/{things.address}"),
+            await client.get("erasures"),
+        ]
+    async with site.client("main", "contacts:read") as client:
+        given = [
+            await client.get(f"contacts/{things.address}/export"),
+            await client.get("erasures"),
+        ]
+
+    assert [it.status_code for it in refused] == [403] * 3
+    assert "contacts:write" in refused[1].json()["detail"]
+    assert [it.status_code for it in given] == [200, 200]
+
+
+async def test_a_request_that_nobody_read_is_deleted_only_if_that_is_asked_for(
+    site: Site,
+) -> None:
+    things = await site.said(REPLY)
+    text = f"De {things.address[4:]} y de otros".encode()
+    payload = json.dumps({"body": base64.b64encode(text).decode(), "error": "no"})
+    row = {"lane": "main/raw:phone", "seq": 7000, "tenant": "main", "source": "main/phone"}
+    row |= {"external_id": "raw:7000", "type": "unparsed", "payload": payload}
+    row |= {"outcome": "unparsed"}
+
+    def put(tx: Tx) -> None:
+        tx.connection.execute(inbox_event.insert().values(**row, received_at=tx.now))
+
+    await site.daemon.router.store.write(put)
+    async with site.client() as client:
+        path = f"contacts/{things.address}"
+        document = (await client.get(f"{path}/export")).json()
+        refused = await client.delete(path)
+        erased = await client.delete(f"{path}?with_unread=true")
+
+    assert [it["id"] for it in document["named_in"]] == ["main/raw:phone#7000"]
+    assert refused.status_code == 409
+    assert "main/raw:phone#7000" in refused.json()["detail"]
+    assert erased.is_success, erased.text
 
 
 @pytest.mark.parametrize("address", ["Ana", "+", "tel:"])

@@ -16,6 +16,7 @@ from schemathesis.generation import GenerationMode
 from router.pipeline.acts import perform
 from router.web.api.app import resources
 from router.web.api.openapi import KEY_FORM, document
+from tests.integration.web.api_site import EVERYTHING
 from tests.integration.web.daemon import running
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             portal.call(lambda: _async(running(folder, engine="hypercorn")))
         ) as daemon,
     ):
-        given: dict[str, Any] = {"name": "s", "scopes": ["read", "write"], "expires": 3600.0}
+        given: dict[str, Any] = {"name": "s", "scopes": EVERYTHING, "expires": 3600.0}
         router = daemon.router
         made = portal.call(
             perform, router.store, "tokens.create", {**given, "by": "eva"}, router.surroundings

@@ -254,7 +254,7 @@ class Business:
         def do(connection: sa.Connection) -> erasures.Erasure:
             subject, loose = erasing.found(connection, "main", name)
             erasing.quiet(connection, subject, by="eva", now=NOW)
-            assert not erasing.under_way(connection, subject, loose)
+            assert not erasing.under_way(connection, subject, loose).words
             options: dict[str, Any] = {"by": "eva", "forget_opt_out": False, "now": NOW} | more
             return erasing.erase(connection, subject, loose, **options)
 
@@ -375,7 +375,7 @@ def test_who_wants_no_messages_leaves_the_address_alone(business: Business) -> N
     change = sa.update(contact).where(contact.c.key == ANA).values(opted_out=True)
     business.database.run(lambda it: it.execute(change))
 
-    made = business.erase()
+    made = business.erase(BSUID)
 
     assert made.opted_out
     (left,) = business.database.rows(contact, key=ANA)
@@ -384,11 +384,17 @@ def test_who_wants_no_messages_leaves_the_address_alone(business: Business) -> N
     assert "MARKANA" not in business.dump()
     wanted = mention_of([ANA, BSUID], "MARKANA", national=True)
     traces = business.database.do(traces_of, "main", wanted)
-    assert [(it.table, it.columns) for it in traces] == [("contact", ("key",))]
+    assert [(it.table, it.columns) for it in traces] == [
+        ("alias", ("address", "key")),
+        ("contact", ("key",)),
+    ]
+    (led,) = business.database.rows(alias)
+    assert (led.address, led.key) == (BSUID, left.key)
 
     assert not business.erase(forget_opt_out=True).opted_out
 
     assert business.database.rows(contact, key=ANA) == []
+    assert business.database.rows(alias) == []
 
 
 def test_an_erasure_is_known_by_its_address_and_names_nobody(business: Business) -> None:
@@ -477,11 +483,132 @@ def test_what_is_being_worked_is_told(business: Business, kind: str, key: str, b
     leased = sa.update(lane).where(lane.c.kind == kind, lane.c.key == key).values(lease_owner=7)
     business.database.run(lambda it: it.execute(leased))
 
-    def look(connection: sa.Connection) -> list[str]:
+    def look(connection: sa.Connection) -> erasing.UnderWay:
         subject, loose = erasing.found(connection, "main", ANA)
         return erasing.under_way(connection, subject, loose)
 
-    assert bool(business.database.run(look)) is busy
+    found = business.database.run(look)
+    assert bool(found.words) is busy
+    assert found.lanes == (((kind, key),) if busy else ())
+    if busy:
+        assert business.database.do(erasing.is_leased, found.lanes)
+        released = sa.update(lane).values(lease_owner=None)
+        business.database.run(lambda it: it.execute(released))
+        assert not business.database.do(erasing.is_leased, found.lanes)
+
+
+def test_lanes_are_locked_in_the_order_in_which_everybody_locks_them(business: Business) -> None:
+    statements: list[str] = []
+
+    def look(connection: sa.Connection) -> bool:
+        def note(_: Any, __: Any, statement: str, *___: Any) -> None:
+            statements.append(statement)
+
+        sa.event.listen(connection, "before_cursor_execute", note)
+        return erasing.hold(connection, find_subject(connection, "main", ANA))
+
+    locks = business.database.run(look)
+
+    assert locks is (business.database.kind == "postgresql")
+    locking = [it.split("ORDER BY")[1] for it in statements if "FOR UPDATE" in it]
+    assert [it.count('COLLATE "C"') for it in locking] == ([2, 1, 1] if locks else [])
+
+
+WEB = "web:abcdef12"
+OTHERS = "web:AbCdEf12"
+
+
+def test_an_id_in_another_case_is_somebody_else(business: Business) -> None:
+    shop = business.shop
+    fill(shop, WEB, "MARKLOW", number=20)
+    thread = fill(shop, OTHERS, "MARKHIGH", number=30)
+    for key in (WEB, OTHERS):
+        # Channels that only events, and only the outbox, know of.
+        for channel in ("chat", "mail"):
+            shop.lane(kind="out", key=f"main/{channel}/{key}", last_seq=1)
+    shop.event(9, key=OTHERS, source="main/chat/status")
+    shop.item(lane="main/mail/tel:+571", destination="mail")
+    waiting = shop.item(lane=f"main/phone/{OTHERS}", conversation=thread)
+    told = shop.item(
+        kind="action",
+        lane="item/e",
+        destination="crm",
+        state="done",
+        body=json.dumps({"params": {"text": OTHERS}}),
+    )
+    raw: dict[str, Any] = {"key": "raw:phone", "type": "unparsed", "outcome": "unparsed"}
+    body = base64.b64encode(f"From={OTHERS}".encode()).decode()
+    shop.event(5, **raw, external_id="raw:5", payload=json.dumps({"body": body}))
+    subject = business.database.do(find_subject, "main", OTHERS)
+    counts = business.database.do(count_of, subject)
+
+    assert set(business.database.do(find_subject, "main", WEB).outs) == {
+        f"main/{channel}/{WEB}" for channel in ("phone", "chat", "mail")
+    }
+    business.erase(WEB)
+
+    assert "MARKLOW" not in business.dump()
+    assert business.database.do(count_of, subject) == counts
+    for channel in ("phone", "chat", "mail"):
+        assert business.database.rows(lane, key=f"main/{channel}/{OTHERS}")
+        assert not business.database.rows(lane, key=f"main/{channel}/{WEB}")
+    assert business.database.rows(bucket, key=f"main/phone/{OTHERS}")
+    assert business.database.rows(outbox, id=waiting)
+    assert business.database.rows(inbox_event, external_id="raw:5")
+    (row,) = business.database.rows(outbox, id=told)
+    assert OTHERS in row.body
+    (trace,) = (
+        it for it in business.database.do(traces_of, "main", mention_of([WEB])) if it.row == told
+    )
+    assert trace.table == "outbox"  # whoever only looks is told of either
+
+
+def test_whoever_is_named_in_what_another_is_called_about_is_not_called(
+    business: Business,
+) -> None:
+    people = [
+        {"phone_number": "+573009876543", "variables": {"about": "su hija, +57 300 123 4567"}},
+        {"phone_number": "+573001234567", "variables": {"about": "MARKANA"}},
+    ]
+    params = {"params": {"recipients": people, "name": "Diciembre"}}
+    batch = business.shop.item(
+        kind="action", destination="dial", lane="item/z", body=json.dumps(params)
+    )
+    document = business.database.do(export, "main", ANA, now=NOW)
+    (mine,) = (it for it in document["named_in"] if it["id"] == batch)
+    assert mine["params"] == people[1:]
+
+    business.erase()
+
+    (row,) = business.database.rows(outbox, id=batch)
+    assert row.state == "waiting"
+    assert json.loads(row.body)["params"]["recipients"] == [
+        {"phone_number": "+573009876543", "variables": {"about": "su hija, +erased"}}
+    ]
+
+
+def test_of_a_request_that_nobody_could_read_the_export_says_only_which_it_is(
+    business: Business,
+) -> None:
+    document = business.database.do(export, "main", ANA, now=NOW)
+
+    (raw,) = (it for it in document["named_in"] if it["kind"] == "event")
+    assert raw == {
+        "kind": "event",
+        "id": "main/raw:phone#1",
+        "channel": "phone",
+        "received_at": NOW.isoformat(),
+    }
+
+
+def test_a_request_that_was_read_at_last_is_not_unread(business: Business) -> None:
+    def unread(connection: sa.Connection) -> list[str]:
+        return erasing.found(connection, "main", ANA)[1].unread
+
+    assert business.database.run(unread) == ["main/raw:phone#1"]
+    tried = sa.update(inbox_event).where(inbox_event.c.external_id == "raw:0")
+    business.database.run(lambda it: it.execute(tried.values(outcome="retried")))
+    assert business.database.run(unread) == []
 
 
 def test_what_waits_is_withdrawn_and_the_conversation_is_taken_over(business: Business) -> None:
