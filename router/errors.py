@@ -21,6 +21,11 @@ RouterError
 
 from collections.abc import Sequence
 from enum import StrEnum
+from pathlib import Path
+from traceback import extract_tb
+
+#: So many places are named of an error of ours, the innermost last.
+_PLACES = 8
 
 
 class RouterError(Exception):
@@ -158,3 +163,9 @@ class SocketClosed(OutcomeUnknown):
         super().__init__(f"{who} {ending}{f': {said}' if said else ''}", code=str(close_code))
         self.close_code = close_code
         self.said = said
+
+
+def place_of(error: BaseException) -> str:
+    """Give the place of an error of ours for whoever mends it: what called, and what failed."""
+    frames = extract_tb(error.__traceback__)
+    return " > ".join(f"{Path(it.filename).name}:{it.lineno} {it.name}" for it in frames[-_PLACES:])

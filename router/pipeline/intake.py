@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from router.domain.event import InboundEvent, MessageEchoed, MessageReceived
 from router.domain.host_event import Unparsed
 from router.domain.identity import thread_key
-from router.errors import InvalidSignature, NotSigned, StorageUnavailable
+from router.errors import InvalidSignature, NotSigned, StorageUnavailable, place_of
 from router.failpoints import reach
 from router.metrics import Metrics
 from router.pipeline.instances import LiveChannel
@@ -30,9 +30,6 @@ _STORAGE_PATIENCE = 5
 
 #: The most that is said about why a request could not be parsed, in characters.
 _LONGEST_REASON = 200
-
-#: So many places are named of an error of ours, the innermost last.
-_PLACES = 8
 
 #: Headers of an unparsed request that are kept: what its channel may need to read it later.
 _KEPT_HEADERS = ("content-type", "content-encoding")
@@ -115,7 +112,7 @@ class Intake:
                         "webhook not stored",
                         channel=channel.label,
                         error=type(error).__name__,  # its words may quote the customer's
-                        where=_where(error),
+                        where=place_of(error),
                     )
                     return IntakeResult(500)
                 reach("intake.stored")
@@ -237,12 +234,6 @@ def told(error: Exception) -> str:
             f"{name} in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else name
         )
     return storable(reason)[:_LONGEST_REASON]
-
-
-def _where(error: BaseException) -> str:
-    """Give the place of an error of ours for whoever mends it: what called, and what failed."""
-    frames = extract_tb(error.__traceback__)
-    return " > ".join(f"{Path(it.filename).name}:{it.lineno} {it.name}" for it in frames[-_PLACES:])
 
 
 def _unparsed(channel: LiveChannel, source: str, request: WebhookRequest, reason: str) -> NewEvent:

@@ -6,7 +6,6 @@ the next one is offered only by the commit of the one before.
 """
 
 import random
-import traceback
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -17,7 +16,7 @@ import anyio.to_thread
 
 from router.clock import Clock
 from router.domain.outbox import Backoff, ItemKind
-from router.errors import StorageUnavailable
+from router.errors import StorageUnavailable, place_of
 from router.failpoints import reach
 from router.metrics import Metrics
 from router.pipeline.busy import Busy
@@ -201,7 +200,7 @@ class Worker:
             ref=str(work.ref),
             attempt=work.attempts + 1,
             error=reason,
-            where=_where(error),
+            where=place_of(error),
         )
         if work.attempts + 1 < MAX_ATTEMPTS:
             wait = _BACKOFF.delay(work.attempts, random.random())
@@ -216,7 +215,9 @@ class Worker:
         except StorageUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - the dead letter must stand, even alone
-            self._log.error("no apology", ref=str(work.ref), error=repr(error), where=_where(error))
+            self._log.error(
+                "no apology", ref=str(work.ref), error=repr(error), where=place_of(error)
+            )
             await self._commit([Commit(work=work, outcome="dead", dead_error=reason)])
 
 
@@ -224,9 +225,3 @@ def _began(work: Work) -> datetime:
     """Give since when somebody has been waiting for what this event leads to."""
     turn = None if work.conversation is None else work.conversation.turn.started_at
     return turn or work.received_at
-
-
-def _where(error: BaseException) -> str:
-    """Give the place of an error of ours for whoever mends it."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return " > ".join(f"{frame.name}:{frame.lineno}" for frame in frames[-4:])
