@@ -216,6 +216,7 @@ async def test_what_nobody_waits_for_comes_to_the_disk_by_itself(
 ) -> None:
     await engine.accept(engine.said("hola"))
     work = await engine.claim_one()
+    await anyio.sleep(0.5)  # what it took to claim is there by then
     before = disk.asked
 
     await engine.complete(engine.commit(work, "respuesta"))
