@@ -29,13 +29,16 @@ def held(
             entries.append(tracing.skipped(guardrail, stop))
             continue
         try:
-            miss = next((each for each in guardrail.conditions if not each.test(facts)), None)
+            miss = next(
+                (n for n, it in enumerate(guardrail.conditions) if not it.test(facts)), None
+            )
         except _UNABLE as error:
             entries.append(tracing.broken(guardrail, error))
             found.append(guardrail)
             continue
         if miss is not None:
-            entries.append(tracing.failed(guardrail, miss, facts))
+            ready = guardrail.missed[miss]
+            entries.append(ready or tracing.failed(guardrail, guardrail.conditions[miss], facts))
             continue
         entries.append(tracing.matched(guardrail, facts))
         found.append(guardrail)

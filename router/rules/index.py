@@ -45,19 +45,22 @@ class Entries(list[Entry]):
 class KindIndex:
     """The rules as events of one kind meet them.
 
+    :param guardrails: those that are asked before the rules.
     :ivar usual: for each rule the entry of the trace if none of its phrases is there; an empty
         one where that depends on more.
+    :ivar ready: the usual entries, and behind them those of guardrails that do not hold.
+    :ivar texts: of conditions, with the number of a ready entry that has it.
     :ivar several: numbers of the rules for this kind with several conditions, exceptions apart.
     """
 
-    __slots__ = ("_always", "_by_phrase", "packed", "several", "usual")
+    __slots__ = ("_always", "_by_phrase", "packed", "ready", "several", "texts", "usual")
 
-    def __init__(self, rules: Sequence[Any], kind: str) -> None:
+    def __init__(self, rules: Sequence[Any], guardrails: Sequence[Any], kind: str) -> None:
         always: list[int] = []
         by_phrase: dict[str, dict[int, list[int]]] = {}
         self.usual: list[Entry] = []
         self.several: list[int] = []
-        #: What ``trace.packed`` makes of ``usual``, once it has.
+        #: What ``trace.packed`` makes of ``ready``, once it has.
         self.packed: tuple[int, bytes] | None = None
         for number, rule in enumerate(rules):
             if kind not in rule.gate.kinds:
@@ -77,6 +80,9 @@ class KindIndex:
                     by_phrase.setdefault(path, {}).setdefault(phrase, []).append(number)
         self._always = tuple(always)
         self._by_phrase = tuple(by_phrase.items())
+        missed = (entry for guardrail in guardrails for entry in guardrail.missed)
+        self.ready: list[Entry] = [*self.usual, *filter(None, missed)]
+        self.texts = {it[2]: number for number, it in enumerate(self.ready) if it[1:2] == ["-"]}
 
     def candidates(self, facts: Facts, phrases: PhraseSet) -> Iterable[int]:
         """Give the numbers of the rules that have to be looked at, in reading order."""
@@ -100,15 +106,16 @@ def _needed(rule: Any) -> tuple[int, Needs] | None:
 class Index:
     """The rules of a set by the kind of event."""
 
-    __slots__ = ("_kinds", "_rules")
+    __slots__ = ("_guardrails", "_kinds", "_rules")
 
-    def __init__(self, rules: Sequence[Any]) -> None:
+    def __init__(self, rules: Sequence[Any], guardrails: Sequence[Any]) -> None:
         self._rules = rules
+        self._guardrails = guardrails
         self._kinds: dict[str, KindIndex] = {}
 
     def of(self, kind: str) -> KindIndex:
         """Give the rules as a kind of event meets them; made at the first event of it."""
         found = self._kinds.get(kind)
         if found is None:
-            found = self._kinds[kind] = KindIndex(self._rules, kind)
+            found = self._kinds[kind] = KindIndex(self._rules, self._guardrails, kind)
         return found

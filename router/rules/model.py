@@ -1,6 +1,6 @@
 """Rules, guardrails and what they lead to, as read from the files and checked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -193,18 +193,22 @@ class Rule:
         decided = (self.decider.summary,) if self.decider else ()
         object.__setattr__(self, "summary", (*self.effects.summary, *decided))
         object.__setattr__(self, "tests", tuple(each.test for each in self.conditions))
-        missed = tuple(
-            [self.id, "-", each.text, list(each.fields)]
-            if CHANGING.isdisjoint(each.fields)
-            else None
-            for each in self.conditions
-        )
-        object.__setattr__(self, "missed", missed)
+        object.__setattr__(self, "missed", _missed(self.id, self.conditions))
+
+
+def _missed(name: str, conditions: Sequence[Condition]) -> tuple[list[Any] | None, ...]:
+    return tuple(
+        [name, "-", each.text, list(each.fields)] if CHANGING.isdisjoint(each.fields) else None
+        for each in conditions
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guardrail:
-    """One ``[[guardrail]]``. It can only make an outcome more careful."""
+    """One ``[[guardrail]]``. It can only make an outcome more careful.
+
+    :param missed: what the trace says where a condition fails, as a rule's.
+    """
 
     id: str
     stage: GuardStage
@@ -213,6 +217,10 @@ class Guardrail:
     effects: Effects
     verdict: Verdict
     place: Place
+    missed: tuple[list[Any] | None, ...] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "missed", _missed(self.id, self.conditions))
 
     @property
     def summary(self) -> tuple[str, ...]:
@@ -311,7 +319,7 @@ class RuleSet:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "signals", derivations(self.fields, self.hours))
-        object.__setattr__(self, "index", Index(self.rules))
+        object.__setattr__(self, "index", Index(self.rules, self.input_guardrails))
         object.__setattr__(self, "remembers", remembers(self.fields))
         gates = [each.gate for each in self.rules] + [each.gate for each in self.input_guardrails]
         kinds = frozenset[str]().union(*(gate.kinds for gate in gates))

@@ -28,8 +28,9 @@ values only where they are not those of ``facts``), ``[id, "s", what]`` for what
 ``what`` being ``kind``, ``channel`` or ``language``, and ``[id, "!", error]`` for a guardrail that
 could not be asked.
 
-What is stored, :func:`packed`, holds the rules that no phrase was there for once, ready made:
-most messages share them. :func:`unpacked` gives every trace back as it was.
+What is stored, :func:`packed`, begins with what is always the same, compressed once: the entries of
+rules that no phrase was there for, and those of guardrails that did not hold. Behind it, the texts
+of their conditions are numbers. :func:`unpacked` gives every trace back as it was.
 """
 
 import json
@@ -56,6 +57,10 @@ _encoder = json.JSONEncoder(
 )
 #: A stream that any reader of zlib takes; 0x7801 says that its window is the usual one.
 _HEADER = b"\x78\x01"
+
+#: Up to so many bytes a piece is stored as it is. To compress it would save some hundred of them,
+#: but zlib lets go of Python's lock, and under load the event loop then waits to get it back.
+_SHORT = 1024
 
 #: Longest text that a trace keeps whole, in characters.
 LONGEST = 300
@@ -218,22 +223,24 @@ def _for_people(decision: Decision) -> dict[str, Any]:
 
 
 def packed(trace: Mapping[str, Any]) -> bytes:
-    """Compress a trace as it is stored; :func:`unpacked` reads it back."""
+    """Give a trace as it is stored, a stream of zlib; :func:`unpacked` reads it back."""
     entries = trace.get("triage")
     if not isinstance(entries, Entries) or 2 * len(entries) < len(entries.shared.usual):
         text = _encoded(trace)
-        return _HEADER + _deflated(text) + _checksum(text)
+        return _HEADER + _last(text) + _checksum(text)
     index = entries.shared
     if index.packed is None:
-        usual = b'{"usual":%s,' % _encoded(index.usual)
+        ready = b'{"ready":%s,' % _encoded(index.ready)
         packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
         # Ends on a whole byte, so that any other piece can follow.
-        start = packer.compress(usual) + packer.flush(zlib.Z_FULL_FLUSH)
-        index.packed = zlib.adler32(usual), start
+        start = packer.compress(ready) + packer.flush(zlib.Z_FULL_FLUSH)
+        index.packed = zlib.adler32(ready), start
     checksum, start = index.packed
-    changed = [[number, entries[number]] for number in entries.changed if number < len(entries)]
-    text = _encoded({**trace, "triage": [len(entries), changed]})[1:]
-    return _HEADER + start + _deflated(text) + _checksum(text, checksum)
+    length, texts = len(entries), index.texts
+    changed = [[at, _reworded(entries[at], texts)] for at in entries.changed if at < length]
+    asked = [_reworded(entry, texts) for entry in trace["input"]]
+    text = _encoded({**trace, "input": asked, "triage": [length, changed]})[1:]
+    return _HEADER + start + _last(text) + _checksum(text, checksum)
 
 
 def unpacked(data: bytes) -> Trace:
@@ -245,14 +252,26 @@ def unpacked(data: bytes) -> Trace:
         trace: Trace = json.loads(zlib.decompress(data))
     except zlib.error as error:
         raise ValueError(str(error)) from None
-    usual: Sequence[Entry] | None = trace.pop("usual", None)
-    if usual is not None:
+    ready: Sequence[Entry] | None = trace.pop("ready", None)
+    if ready is not None:
         length, changed = trace["triage"]
-        entries = [*usual[:length]]
+        entries = [*ready[:length]]
+        texts = {number: entry[2] for number, entry in enumerate(ready) if entry[1:2] == ["-"]}
         for number, entry in changed:
-            entries[number] = entry
+            entries[number] = _reworded(entry, texts)
         trace["triage"] = entries
+        trace["input"] = [_reworded(entry, texts) for entry in trace["input"]]
     return trace
+
+
+def _reworded(entry: Entry, words: Mapping[Any, Any]) -> Entry:
+    """Give an entry with other words for the texts of its conditions, where there are any."""
+    if entry[1] == "-":
+        return [entry[0], "-", words.get(entry[2], entry[2]), *entry[3:]]
+    if entry[1] == "+" and len(entry) > 3:
+        seen = [[words.get(each[0], each[0]), *each[1:]] for each in entry[3]]
+        return [*entry[:3], seen]
+    return entry
 
 
 def _encoded(value: object) -> bytes:
@@ -264,7 +283,11 @@ def _encoded(value: object) -> bytes:
         return _encoder.encode(value).encode("utf-8", "replace")
 
 
-def _deflated(text: bytes) -> bytes:
+def _last(text: bytes) -> bytes:
+    """Give the last piece of a stream."""
+    if len(text) <= _SHORT:
+        size = len(text)
+        return b"\x01" + size.to_bytes(2, "little") + (size ^ 0xFFFF).to_bytes(2, "little") + text
     # A small window and little memory: setting up the usual 256 kB takes longer than the work.
     packer = zlib.compressobj(1, zlib.DEFLATED, -11, 4)
     return packer.compress(text) + packer.flush()

@@ -36,6 +36,22 @@ CONDITIONS = (
     'unless.text.words = "{0}"',
     "category.present = true",
 )
+GUARDRAILS = """
+[[guardrail]]
+id = "shouting"
+stage = "input"
+when.text.words = "roto"
+when.text.contains = "juicio"
+then.tag = "loud"
+then.ticket = { queue = "support" }
+
+[[guardrail]]
+id = "elsewhere"
+stage = "input"
+channels = "web"
+when.conversation.tag = "seen"
+then.no_ai = true
+"""
 
 condition = st.builds(
     lambda form, one, two: form.format(one, two),
@@ -107,11 +123,18 @@ def matched(reading: Reading) -> list[Any]:
     return [entry for entry in told(reading) if entry[1] == "+"]
 
 
-@given(rule_files(), st.lists(st.sampled_from(WORDS), max_size=3))
-def test_a_stored_trace_is_read_back_as_it_was(text: str, said: list[str]) -> None:
-    rules = build_rules([loads(text, "rules.toml")], NAMES)
-    facts = Facts({"event.kind": "message", "text": " ".join(said), "channel": "phone"})
-    trace = read(rules, Policy(), facts).trace
+@given(
+    rule_files(),
+    st.lists(st.sampled_from(WORDS), max_size=3),
+    st.sampled_from(["phone", "web"]),
+    st.sampled_from(["", "a" * 3000]),
+)
+def test_a_stored_trace_is_read_back_as_it_was(
+    text: str, said: list[str], channel: str, more: str
+) -> None:
+    rules = build_rules([loads(text + GUARDRAILS, "rules.toml")], NAMES)
+    facts = Facts({"event.kind": "message", "text": " ".join(said), "channel": channel})
+    trace = {**read(rules, Policy(), facts).trace, "more": more}
 
     assert packed(trace) == packed(trace)
     assert unpacked(packed({**trace, "settings": "abc"})) == {
