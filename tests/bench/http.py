@@ -24,7 +24,7 @@ async def measure(engine: str, seconds: float) -> dict[str, Any]:
         folder = Path(name)
         rate, p50, p99 = ceilings.append(folder, seconds=2)
         found["append + fdatasync"] = {"per_s": rate, "p50_ms": p50, "p99_ms": p99}
-        with _empty(engine, folder) as port:
+        with _serving(folder, engine) as port:
             sample = await load.closed_loop(
                 port, load.webhooks("silent"), connections=CONNECTIONS, seconds=seconds
             )
@@ -34,6 +34,11 @@ async def measure(engine: str, seconds: float) -> dict[str, Any]:
             )
             found["empty answer at 100/s"] = _rates(slow)
         async with load.Provider() as provider:
+            with _serving(folder, engine, provider.url) as port:
+                relayed = await _paced(port, provider, seconds)
+                found["relayed at 100/s"] = relayed["webhook to provider at 100/s"]
+                found["relay"] = await _through(port, provider, seconds)
+            provider.received.clear()
             site = folder / "site"
             site.mkdir()
             config = write_site(site, provider=provider.url, engine=engine)
@@ -44,23 +49,22 @@ async def measure(engine: str, seconds: float) -> dict[str, Any]:
                 await _first(daemon, found, "cold start to first ack", 91_000_000)
                 await asyncio.sleep(2)
                 found["idle memory"] = {"mb": memory(daemon.pid)}
-                await _paced(daemon, provider, found, seconds)
+                found |= await _paced(daemon.port, provider, seconds)
                 await _acks(daemon, found, seconds)
-                await _replies(daemon, provider, found, seconds)
+                found["replies"] = await _through(daemon.port, provider, seconds)
                 found["memory after load"] = {"mb": memory(daemon.pid)}
-                wal = daemon.folder / "data" / "router.db-wal"
-                found["WAL after load"] = {"mb": wal.stat().st_size / 2**20}
+                wal = Path(f"{daemon.database}-wal").stat().st_size
+                found["WAL after load"] = {"mb": wal / 2**20}
     return found
 
 
 @contextmanager
-def _empty(engine: str, folder: Path) -> Iterator[int]:
-    log = (folder / "empty.log").open("w")
-    process = subprocess.Popen(
-        [sys.executable, "-m", ceilings.APP, engine], stdout=subprocess.PIPE, stderr=log, text=True
-    )
+def _serving(folder: Path, *arguments: str) -> Iterator[int]:
+    log = (folder / "ceiling.log").open("w")
+    command = [sys.executable, "-m", ceilings.APP, *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
     try:
-        yield announced_port(process, folder / "empty.log")
+        yield announced_port(process, folder / "ceiling.log")
     finally:
         process.terminate()
         process.wait(30)
@@ -83,21 +87,16 @@ async def _first(daemon: Daemon, found: dict[str, Any], name: str, start: int) -
     found[name] = {"s": daemon.boot + time.perf_counter() - began}
 
 
-async def _paced(
-    daemon: Daemon, provider: load.Provider, found: dict[str, Any], seconds: float
-) -> None:
+async def _paced(port: int, provider: load.Provider, seconds: float) -> dict[str, Any]:
     # The first few open connections and compile statements; they are not the steady state.
     warm = load.webhooks("horario", start=80_000_000)
-    await load.open_loop(daemon.port, warm, per_second=100, seconds=1)
+    await load.open_loop(port, warm, per_second=100, seconds=1)
     requests = load.webhooks("¿cuál es el horario?", start=70_000_000)
-    sample, began = await load.open_loop(
-        daemon.port, requests, per_second=100, seconds=max(seconds, 5)
-    )
+    sample, began = await load.open_loop(port, requests, per_second=100, seconds=max(seconds, 5))
     await load.until(lambda: began.keys() <= provider.received.keys(), 30)
-    found["ack at 100/s"] = _rates(sample)
     times = [(provider.received[who] - due) * 1000 for who, due in began.items()]
     through = load.Sample(sample.seconds, times)
-    found["webhook to provider at 100/s"] = _rates(through)
+    return {"ack at 100/s": _rates(sample), "webhook to provider at 100/s": _rates(through)}
 
 
 async def _acks(daemon: Daemon, found: dict[str, Any], seconds: float) -> None:
@@ -107,18 +106,17 @@ async def _acks(daemon: Daemon, found: dict[str, Any], seconds: float) -> None:
     )
     found["durable acks"] = _rates(sample)
     # What was acknowledged may still have to be worked, and must not count for the next measure.
-    await load.worked(daemon.port, 120)
+    await load.worked(daemon.database, 120)
     elapsed = time.perf_counter() - began
     found["the same, until all are worked"] = {"per_s": len(sample.times) / elapsed}
 
 
-async def _replies(
-    daemon: Daemon, provider: load.Provider, found: dict[str, Any], seconds: float
-) -> None:
+async def _through(port: int, provider: load.Provider, seconds: float) -> dict[str, Any]:
+    """Measure webhooks until the provider has their replies."""
     before = len(provider.received)
     began = time.perf_counter()
     sample = await load.closed_loop(
-        daemon.port,
+        port,
         load.webhooks("¿cuál es el horario?", start=10_000_000),
         connections=CONNECTIONS,
         seconds=seconds,
@@ -127,7 +125,7 @@ async def _replies(
     complete = await load.until(lambda: len(provider.received) - before >= accepted, 120)
     elapsed = time.perf_counter() - began
     received = len(provider.received) - before
-    found["replies"] = {
+    return {
         "per_s": received / elapsed,
         "accepted": accepted,
         "received": received,

@@ -74,6 +74,10 @@ class Daemon:
     #: Seconds from starting the process until it said where it listens.
     boot: float
 
+    @property
+    def database(self) -> Path:
+        return self.folder / "data" / "router.db"
+
 
 def write_site(
     folder: Path,

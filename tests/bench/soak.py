@@ -240,8 +240,8 @@ async def _look(daemon: Daemon, at: float = 0.0, waiting: int = 0) -> Look:
     return Look(
         at=round(at, 1),
         memory=round(memory(daemon.pid), 2),
-        wal=_size(daemon.folder / "data" / "router.db-wal"),
-        database=_size(daemon.folder / "data" / "router.db"),
+        wal=_size(Path(f"{daemon.database}-wal")),
+        database=_size(daemon.database),
         descriptors=len(targets),
         sockets=sum(target.startswith("socket:") for target in targets),
         threads=sum(1 for _ in Path(f"/proc/{daemon.pid}/task").iterdir()),
