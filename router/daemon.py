@@ -81,7 +81,6 @@ class Router:
         self._since = self.clock.now()
         instances = Instances(settings, self.clock, log, offline=offline)
         self.configuration = Configuration(settings, instances)
-        self.surroundings = Configured(lambda: self.configuration)
         self._ids = ids
         self._approvals = Approvals(self._since)
         self._triage = self._deciding(self.configuration)
@@ -117,6 +116,7 @@ class Router:
         self._timers = Timers(store, log)
         self._silence = SilenceAlarm(store, lambda: self.settings, self.clock, log)
         self._sweeper = Sweeper(store, lambda: self.settings, shelf, self.clock, log)
+        self.surroundings = Configured(lambda: self.configuration, self._sweeper.wake)
         self._retention = Retention(store, lambda: self.settings, self.clock, log)
         self.reloader = Reloader(
             load,

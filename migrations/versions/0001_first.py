@@ -256,6 +256,9 @@ def _events() -> None:
         sa.Column("settled_seq", sa.BigInteger),
         sa.Column("dead_at", Moment),
         sa.Column("dead_error", sa.Text),
+        sa.Column("discarded_at", Moment),
+        sa.Column("discarded_by", sa.Text),
+        sa.Column("discarded_because", sa.Text),
         sa.PrimaryKeyConstraint("lane", "seq", name="pk_inbox_event"),
         sa.UniqueConstraint("source", "external_id", name="uq_inbox_event_source_external_id"),
     )

@@ -156,7 +156,10 @@ def erase(
     made = result["erasure"]
     print(f"Erased: {_words(made['counts'])}. The proof is {made['id']}.")
     if made["counts"].get("media"):
-        print("The running router removes the files within the hour.")
+        print(
+            "Their files are removed, too; what cannot be removed now the running router tries "
+            "again every hour."
+        )
     if made["opted_out"]:
         print(
             f"That {name} wants no messages is kept, with nothing but their addresses, so that "

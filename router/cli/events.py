@@ -7,7 +7,7 @@ import typer
 from router.cli.options import ArgumentMistake, AsJson, Limit, Person, Tenant, person, project_of
 
 if TYPE_CHECKING:
-    from router.storage.events import EventView
+    from router.storage.events import Discard, EventView
     from router.storage.store import EventRef
 
 app = typer.Typer(
@@ -119,6 +119,42 @@ def retry(
             print(f"It is tried again as {name}{known}")
 
 
+@app.command(epilog='Example: router events discard "main/raw:whatsapp#3" --because "a test"')
+def discard(
+    ctx: typer.Context,
+    event: Annotated[list[str], typer.Argument(help="The events, LANE#NUMBER each.")],
+    because: Annotated[str, typer.Option(help="Why, for whoever looks later.")],
+    by: Person = None,
+    tenant: Tenant = None,
+    as_json: AsJson = False,
+) -> None:
+    """Discard dead letters, or requests that could not be read.
+
+    Nobody needs them any more. What such a request holds is deleted for good. What a dead letter
+    holds belongs to its conversation, and stays there. When it came, who discarded it and why is
+    kept with each; one that is discarded already stays as it is.
+    """
+    from functools import partial
+
+    from router.cli.output import line, print_json
+    from router.storage.events import show_event
+
+    if not because.strip():
+        raise ArgumentMistake("--because is empty. Say why nobody needs it")
+    project, done = project_of(ctx), []
+    for name, ref in [(name, _ref(name)) for name in event]:
+        owner, _ = project.find(tenant, partial(show_event, event=ref))
+        result = project.act(
+            "events.discard", tenant=owner, id=name, by=person(by), because=because
+        )
+        done.append(result["event"])
+        if not as_json:
+            it = result["event"]["discarded"]
+            print(f"{name} is discarded, by {line(it['by'])}: {line(it['because'])}")
+    if as_json:
+        print_json(done)
+
+
 def print_event(view: "EventView") -> None:
     """Print an event for people."""
     import base64
@@ -138,14 +174,22 @@ def print_event(view: "EventView") -> None:
             ("decided with", view.settled_by),
             ("dead since", moment(view.dead_at)),
             ("error", view.dead_error),
+            ("discarded", view.discarded and discarded(view.discarded)),
             *((key, value) for key, value in view.payload.items() if key not in known),
         ]
     )
     if view.kind in ("message", "echo"):
         print(f"\n{block(view.text)}")
-    elif view.kind == "unparsed":
+    elif view.kind == "unparsed" and view.discarded is None:
         body = base64.b64decode(view.payload.get("body", "")).decode("utf-8", "replace")
         print(f"\n{block(body)}")
+
+
+def discarded(it: "Discard") -> str:
+    """Say that an event was discarded, when, by whom and why."""
+    from router.cli.output import line, moment
+
+    return f"{moment(it.at)}, by {line(it.by)}: {line(it.because)}"
 
 
 def _ref(text: str) -> "EventRef":

@@ -82,6 +82,7 @@ def _opened(decision: "DecisionView | None") -> list[str]:
 
 
 def _event_head(event: "EventView") -> str:
+    from router.cli.events import discarded
     from router.cli.output import line, moment
 
     said = f': "{line(event.text)}"' if event.text else ""
@@ -92,6 +93,8 @@ def _event_head(event: "EventView") -> str:
     ]
     if event.dead_error:
         lines.append(f"  error: {line(event.dead_error)}")
+    if event.discarded is not None:
+        lines.append(f"  discarded: {discarded(event.discarded)}")
     return "\n".join(lines)
 
 

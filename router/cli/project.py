@@ -19,13 +19,17 @@ if TYPE_CHECKING:
     from router.domain.host_event import Unparsed
     from router.pipeline.surroundings import Configured
     from router.plugin.channel import Capabilities
+    from router.plugin.context import Log
     from router.plugin.registry import Registry
     from router.settings.glance import Glance
     from router.settings.model import Settings
+    from router.storage.store import Store
 
 Result = TypeVar("Result")
 
 _SQLITE: Final = "sqlite+aiosqlite:///"
+#: Seconds that a command spends on removing files, give or take one file.
+_REMOVING: Final = 20.0
 
 
 class Project:
@@ -173,7 +177,9 @@ class Project:
         store = await SQLiteStore.open(path, clock)
         try:
             # Nobody works here: what was leaving when the daemon stopped will not end by itself.
-            result = await perform(store, name, arguments, _Lazily(self), patience=0.0)
+            around = _Lazily(self)
+            result = await perform(store, name, arguments, around, patience=0.0)
+            await around.remove_released(store)
             await store.release_all()
             return result
         finally:
@@ -192,7 +198,10 @@ class Project:
         store = await PostgresStore.open(self.database_url, SystemClock())
         try:
             store.pause()
-            return await perform(store, name, arguments, _Lazily(self))
+            around = _Lazily(self)
+            result = await perform(store, name, arguments, around)
+            await around.remove_released(store)
+            return result
         finally:
             await store.close()
 
@@ -202,6 +211,7 @@ class _Lazily:
 
     def __init__(self, project: Project) -> None:
         self._project = project
+        self._released = False
 
     def capabilities(self, tenant: str, channel: str) -> "Capabilities | None":
         return self._configured.capabilities(tenant, channel)
@@ -216,15 +226,43 @@ class _Lazily:
 
         return dialers_of(self._project.settings())
 
+    def files_released(self) -> None:
+        self._released = True
+
+    async def remove_released(self, store: "Store") -> None:
+        """Remove files that an act let go. What cannot be removed the next sweep of a daemon does.
+
+        On PostgreSQL that is where the files are, too: this may be another machine.
+        """
+        if not self._released:
+            return
+        import anyio
+
+        from router.errors import RouterError
+        from router.schedule.sweeping import remove_unused
+        from router.storage.objects import Objects
+
+        log, objects = self._log, Objects(self._project.settings().media.store)
+        try:
+            with anyio.move_on_after(_REMOVING):
+                await remove_unused(store, objects, None, log, anywhere=False)
+        except RouterError as error:
+            log.warning("files not removed", error=str(error))
+
+    @property
+    def _log(self) -> "Log":
+        from router.logs import Redaction, configure
+
+        log: Log = configure(Redaction(self._project.settings().secrets))
+        return log
+
     @cached_property
     def _configured(self) -> "Configured":
         from router.clock import SystemClock
-        from router.logs import Redaction, configure
         from router.pipeline.configuration import Configuration
         from router.pipeline.instances import Instances
         from router.pipeline.surroundings import Configured
 
         settings = self._project.settings()
-        log = configure(Redaction(settings.secrets))
-        configuration = Configuration(settings, Instances(settings, SystemClock(), log))
+        configuration = Configuration(settings, Instances(settings, SystemClock(), self._log))
         return Configured(lambda: configuration)

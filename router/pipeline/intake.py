@@ -8,6 +8,7 @@ from datetime import datetime
 from json import JSONDecodeError
 from pathlib import Path
 from traceback import extract_tb
+from typing import get_args
 
 from pydantic import ValidationError
 
@@ -45,6 +46,10 @@ class IntakeResult:
     status: int
     answer: WebhookAnswer | None = None
     retry_after: int | None = None
+
+
+class UnfitEvent(ValueError):
+    """A plugin gave something that is no event, or one that nobody could ever be answered by."""
 
 
 class Intake:
@@ -98,7 +103,10 @@ class Intake:
             answer = await self._respond(channel, request)
             return IntakeResult(answer.status, answer)
         if request.method == "POST":
-            events = self._events(channel, request)
+            try:
+                events = self._events(channel, request)
+            except Exception as error:  # noqa: BLE001 - a mistake of ours must not hide in a 200
+                return self._mistaken(channel, error)
             reach("intake.parsed")
             if events:
                 self._rush.knock()
@@ -108,13 +116,7 @@ class Intake:
                     self._log.error("webhook not stored", channel=channel.label, error=str(error))
                     return IntakeResult(503, retry_after=_STORAGE_PATIENCE)
                 except Exception as error:  # noqa: BLE001 - a mistake of ours must not hide in a 200
-                    self._log.error(
-                        "webhook not stored",
-                        channel=channel.label,
-                        error=type(error).__name__,  # its words may quote the customer's
-                        where=place_of(error),
-                    )
-                    return IntakeResult(500)
+                    return self._mistaken(channel, error)
                 reach("intake.stored")
                 for each in accepted:
                     if not each.new:
@@ -139,11 +141,30 @@ class Intake:
             return await self._store.enqueue([self._unread(channel, request, error)])
 
     def _events(self, channel: LiveChannel, request: WebhookRequest) -> list[NewEvent]:
+        """Give what is in a request, or the request as it came where its channel cannot read it.
+
+        What else goes wrong is ours, and is raised.
+        """
         try:
-            parsed = channel.plugin.parse(request)
-            return self.keyed(channel, _source(channel, request), parsed, request.received_at)
+            parsed = tuple(channel.plugin.parse(request))  # who yields events breaks in here
         except Exception as error:  # noqa: BLE001 - a plugin's call; the request is kept
             return [self._unread(channel, request, error)]
+        try:
+            return self.keyed(channel, _source(channel, request), parsed, request.received_at)
+        except Exception as error:
+            if not is_about_events(error, parsed):
+                raise
+            return [self._unread(channel, request, error)]
+
+    def _mistaken(self, channel: LiveChannel, error: Exception) -> IntakeResult:
+        """Let a provider send again what we failed at."""
+        self._log.error(
+            "webhook not stored",
+            channel=channel.label,
+            error=type(error).__name__,  # its words may quote the customer's
+            where=place_of(error),
+        )
+        return IntakeResult(500)
 
     def _unread(self, channel: LiveChannel, request: WebhookRequest, error: Exception) -> NewEvent:
         reason = told(error)
@@ -157,13 +178,15 @@ class Intake:
         parsed: Sequence[InboundEvent],
         received_at: datetime,
     ) -> list[NewEvent]:
-        """Give events the lane they are worked in: the one of the person they are about."""
+        """Give events the lane they are worked in: the one of the person they are about.
+
+        :raises UnfitEvent: if one of them is none. Of what else it raises
+            :func:`is_about_events` says whether the events are to blame.
+        """
         aliases, tenant = self._store.aliases, channel.tenant
         events = []
         for received in parsed:
             event = storable(received)
-            if len(event.address.value) > LONGEST_ADDRESS:
-                raise ValueError("the address is too long to be one")
             _check(event)
             key = thread_key(event.address)
             key = aliases.get((tenant, key), key) if aliases else key
@@ -207,14 +230,32 @@ def _check(event: InboundEvent) -> None:
 
     And that what an echo is compared by is text: that is done where it is stored.
     """
+    if len(event.address.value) > LONGEST_ADDRESS:
+        raise UnfitEvent("the address is too long to be one")
     aliases = event.aliases if isinstance(event, MessageReceived) else ()
     for address in (event.address, *aliases):
         if not address.scheme or not address.value or ":" in address.scheme:
-            raise ValueError(f"{str(address)!r} is no address")
+            raise UnfitEvent(f"{str(address)!r} is no address")
     if isinstance(event, MessageEchoed):
         texts = (event.id, event.text, event.provider_id or "")
         if not all(isinstance(text, str) for text in texts):
-            raise TypeError("an echo's id, text or provider_id is no text")
+            raise UnfitEvent("an echo's id, text or provider_id is no text")
+
+
+def is_about_events(error: Exception, parsed: Sequence[object]) -> bool:
+    """Tell whether what a plugin gave is why it could not be keyed, or a mistake of ours is."""
+    return isinstance(error, UnfitEvent) or not all(map(_is_event, parsed))
+
+
+def _is_event(given: object) -> bool:
+    """Tell whether a plugin gave what the contract asks for: asked only when something broke."""
+    if not isinstance(given, get_args(InboundEvent)):
+        return False
+    try:
+        _check(given)
+    except Exception:  # noqa: BLE001 - a plugin's values, of any kind
+        return False
+    return is_writable(given)
 
 
 def told(error: Exception) -> str:

@@ -33,15 +33,25 @@ class Surroundings(Protocol):
         """Give the actions that make calls, with the models of their parameters."""
         ...
 
+    def files_released(self) -> None:
+        """Have files removed soon that were let go just now. Waits for nothing, and never fails."""
+        ...
+
 
 class Configured:
     """The surroundings that a configuration gives.
 
     :param configuration: gives the configuration in force; asked for each act.
+    :param released: has files removed that were let go; ``None``: the next sweep does.
     """
 
-    def __init__(self, configuration: Callable[[], Configuration]) -> None:
+    def __init__(
+        self,
+        configuration: Callable[[], Configuration],
+        released: Callable[[], None] | None = None,
+    ) -> None:
         self._configuration = configuration
+        self._released = released
 
     def capabilities(self, tenant: str, channel: str) -> Capabilities | None:
         return self._configuration().capabilities(tenant, channel)
@@ -65,6 +75,10 @@ class Configured:
 
     def dialers(self) -> Mapping[str, type[BaseModel]]:
         return dialers_of(self._configuration().settings)
+
+    def files_released(self) -> None:
+        if self._released is not None:
+            self._released()
 
 
 def dialers_of(settings: Settings) -> dict[str, type[BaseModel]]:

@@ -8,11 +8,12 @@ from typing import Any
 
 from router.domain.event import InboundEvent
 from router.domain.host_event import Unparsed
-from router.pipeline.intake import Intake, told
+from router.pipeline.intake import Intake, is_about_events, told
 from router.pipeline.storable import storable
 from router.plugin.context import Log
 from router.plugin.polling import LONGEST_CURSOR, Polled
 from router.schedule.scheduled import ScheduledPoller
+from router.storage.codec import encode
 from router.storage.store import NewEvent
 
 
@@ -43,10 +44,9 @@ def keyed(
 ) -> list[NewEvent]:
     """Give events the lanes they are worked in.
 
-    One that cannot be read is kept for people to see: it is not lost, and stops no other.
+    One that cannot be read is kept for people to see: it is not lost, and stops no other. What
+    else goes wrong is ours, and is raised: the poll finds them again.
     """
-    from router.storage.codec import encode  # here, because a start does not need it
-
     live = poller.live
     source = f"{live.tenant}/{live.name}"
     found: list[NewEvent] = []
@@ -54,7 +54,9 @@ def keyed(
         try:
             fit = intake.keyed(live, source, [event], now)
             encode(fit[0].event)
-        except Exception as error:  # noqa: BLE001 - a plugin's values, of any kind
+        except Exception as error:
+            if not is_about_events(error, [event]):
+                raise
             fit = [_unread(poller, event, error, now)]
             log.warning(
                 "polled event kept unparsed",

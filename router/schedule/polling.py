@@ -233,7 +233,7 @@ class Pollers:
                 return await self._keep(poller, taken, polled)
             except StorageUnavailable:
                 raise
-            except Exception as error:  # noqa: BLE001 - a plugin's values, of any kind
+            except Exception as error:  # noqa: BLE001 - a mistake of ours stops no other poller
                 failure = Refused(f"what it found cannot be stored: {told(error)}")
         return await self._keep_failure(poller, taken, failure)
 

@@ -4,7 +4,8 @@ Whatever a crash leaves behind stands by itself, and goes the next time.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -164,6 +165,20 @@ def delete_events(connection: "Connection", events: Sequence[tuple[str, int]]) -
     values = [{"its_lane": lane, "its_seq": seq} for lane, seq in events]
     for statement in _EVENT.values() if values else ():
         connection.execute(statement, values)
+
+
+@contextmanager
+def overwriting(connection: "Connection") -> Iterator[None]:
+    """Let SQLite write zeros over what is deleted meanwhile; others clean up in their own time."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    before = int(connection.exec_driver_sql("PRAGMA secure_delete").scalar_one())
+    connection.exec_driver_sql("PRAGMA secure_delete = 1").close()
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql(f"PRAGMA secure_delete = {before}").close()
 
 
 def _held(

@@ -19,7 +19,7 @@ from router.domain.conversation import ConversationStatus
 from router.domain.outbox import ItemKind, ItemState
 from router.domain.ticket import TicketState
 from router.ids import new_id
-from router.storage.deletion import delete_events
+from router.storage.deletion import delete_events, overwriting
 from router.storage.erased import event_digest
 from router.storage.erasures import Erasure, digests_of, salt_of
 from router.storage.events import sources
@@ -183,11 +183,23 @@ def erase(
     :param forget_opt_out: also that they want no messages; else their addresses are kept for that,
         each with what leads from it to the one that stands for them all.
     """
+    with overwriting(connection):
+        return _erased(connection, subject, loose, by=by, forget_opt_out=forget_opt_out, now=now)
+
+
+def _erased(
+    connection: "Connection",
+    subject: Subject,
+    loose: Loose,
+    *,
+    by: str,
+    forget_opt_out: bool,
+    now: datetime,
+) -> Erasure:
     tenant = subject.tenant
     counts: dict[str, int] = {}
     salt = salt_of(connection, tenant)
     _remember(connection, subject, loose, salt, now)
-    secure = _overwriting(connection)
     digests = _files_of(connection, subject)
     counts["api_answer"] = forget_answers(connection, subject)
     out = _opted_out(connection, subject) and not forget_opt_out
@@ -237,8 +249,6 @@ def erase(
             created_at=now,
         )
     )
-    if secure is not None:
-        connection.exec_driver_sql(f"PRAGMA secure_delete = {secure}")
     return made
 
 
@@ -249,15 +259,6 @@ def found(connection: "Connection", tenant: str, name: str) -> tuple[Subject, Lo
         # What was committed before the locks were there.
         subject = find_subject(connection, tenant, name)
     return subject, loose_rows(connection, subject)
-
-
-def _overwriting(connection: "Connection") -> int | None:
-    """Let SQLite write zeros over what is deleted; give how it was before."""
-    if connection.dialect.name != "sqlite":
-        return None
-    before = int(connection.exec_driver_sql("PRAGMA secure_delete").scalar_one())
-    connection.exec_driver_sql("PRAGMA secure_delete = 1").close()
-    return before
 
 
 def _remember(

@@ -21,6 +21,17 @@ if TYPE_CHECKING:
 
 #: Kept as the outcome of an event that was put in again.
 RETRIED = "retried"
+#: Kept as the outcome of an event that nobody is going to work, or to read, any more.
+DISCARDED = "discarded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discard:
+    """That an event was discarded: when, by whom, and why."""
+
+    at: datetime
+    by: str
+    because: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +45,7 @@ class EventView:
         came back.
     :param text: what was said, for events that say something.
     :param dead_at: when it was given up; ``None`` for all that was not.
+    :param discarded: that a person discarded it; see :mod:`router.storage.discarding`.
     :param payload: everything that the channel or the router knew.
     """
 
@@ -49,6 +61,7 @@ class EventView:
     settled_by: EventRef | None = None
     dead_at: datetime | None = None
     dead_error: str | None = None
+    discarded: Discard | None = None
     payload: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -67,7 +80,7 @@ def list_events(
 ) -> list[EventView]:
     """Give events, the newest first.
 
-    :param dead: only those that were given up and not tried again.
+    :param dead: only those that were given up, and neither tried again nor discarded.
     :param open_only: only those without an outcome.
     :param before: only those behind this place: ``received_at``, lane and number of another one.
     """
@@ -226,19 +239,24 @@ def retry_id(connection: "Connection", source: str, external_id: str) -> str:
 
 def mark_retried(
     connection: "Connection", tenant: str, event: EventRef, successors: Sequence[EventRef]
-) -> None:
-    """Note that an event was put in again: it is no dead letter any more."""
+) -> bool:
+    """Note that an event was put in again: it is no dead letter any more.
+
+    :return: ``False`` if it was discarded meanwhile; nothing was noted then.
+    """
     names = ", ".join(str(successor) for successor in successors)
     why = sa.func.coalesce(inbox_event.c.dead_error + "; ", "") + f"tried again as {names}"
-    connection.execute(
+    done = connection.execute(
         sa.update(inbox_event)
         .where(
             inbox_event.c.tenant == tenant,
             inbox_event.c.lane == event.lane,
             inbox_event.c.seq == event.seq,
+            inbox_event.c.discarded_at.is_(None),
         )
         .values(outcome=RETRIED, dead_at=None, dead_error=why)
     )
+    return bool(done.rowcount)
 
 
 def _view(row: sa.Row[Any]) -> EventView:
@@ -256,8 +274,15 @@ def _view(row: sa.Row[Any]) -> EventView:
         settled_by=None if row.settled_seq is None else EventRef(row.lane, row.settled_seq),
         dead_at=row.dead_at,
         dead_error=row.dead_error,
+        discarded=_discard(row),
         payload=payload,
     )
+
+
+def _discard(row: sa.Row[Any]) -> Discard | None:
+    if row.discarded_at is None:
+        return None
+    return Discard(at=row.discarded_at, by=row.discarded_by, because=row.discarded_because)
 
 
 def _text(kind: str, payload: Mapping[str, Any]) -> str:

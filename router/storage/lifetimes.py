@@ -73,7 +73,7 @@ ERASED: Final[Mapping[str, str]] = {
     "lane": _DELETED,
     "bucket": _DELETED,
     "early_report": _DELETED,
-    "media": "goes, with the file, at the next sweep, unless somebody else sent the same file",
+    "media": "goes, with the file, right after, unless somebody else sent the same file",
     "api_answer": _DELETED,
     "erasure": "one is written: the proof",
     "erasure_salt": _DIGESTS,

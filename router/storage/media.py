@@ -11,6 +11,7 @@ from router.domain.event import MessageReceived
 from router.domain.message import Attachment
 from router.storage import codec
 from router.storage.conflicts import insert_missing
+from router.storage.keyset import Order, behind, in_order
 from router.storage.store import EventRef
 from router.storage.tables import inbox_event, media, message
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 #: When a file was last used that nobody needs any more.
-RELEASED: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_RELEASED: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Kept(NamedTuple):
@@ -27,6 +28,7 @@ class Kept(NamedTuple):
 
     tenant: str
     digest: str
+    used_at: datetime
 
 
 def use(
@@ -55,31 +57,56 @@ def use(
 
 
 def release(connection: "Connection", tenant: str, digest: str) -> bool:
-    """Let a file go with the next sweep, however long files are kept; ``False``: it is not here."""
+    """Let a file go, however long files are kept; ``False``: it is not here."""
     done = connection.execute(
         sa.update(media)
         .where(media.c.tenant == tenant, media.c.digest == digest)
-        .values(used_at=RELEASED)
+        .values(used_at=_RELEASED)
     )
     return bool(done.rowcount)
 
 
-def unused(connection: "Connection", before: datetime, *, limit: int = 200) -> list[Kept]:
-    """Give files that were last used before a moment, of all tenants, the oldest first."""
-    rows = connection.execute(
-        sa.select(media.c.tenant, media.c.digest)
-        .where(media.c.used_at < before)
-        .order_by(media.c.used_at)
-        .limit(limit)
-    )
+_ORDER: Final[Order] = ((media.c.used_at, False), (media.c.tenant, False), (media.c.digest, False))
+
+
+def unused(
+    connection: "Connection",
+    before: datetime | None,
+    *,
+    behind_it: Kept | None = None,
+    limit: int = 200,
+) -> list[Kept]:
+    """Give files that were let go or last used before a moment, of all tenants, the oldest first.
+
+    :param before: ``None``: only those that were let go.
+    :param behind_it: only those behind this one.
+    """
+    last = media.c.used_at <= _RELEASED if before is None else media.c.used_at < before
+    statement = sa.select(media.c.tenant, media.c.digest, media.c.used_at).where(last)
+    if behind_it is not None:
+        place = (behind_it.used_at, behind_it.tenant, behind_it.digest)
+        statement = statement.where(behind(_ORDER, place))
+    rows = connection.execute(statement.order_by(*in_order(_ORDER)).limit(limit))
     return [Kept(*row) for row in rows]
 
 
-def forget(connection: "Connection", kept: Kept, before: datetime) -> bool:
-    """Forget a file that is about to be removed; ``False`` if it was used since."""
+def is_unused(connection: "Connection", kept: Kept) -> bool:
+    """Say whether a file was not used since; one that nobody knows any more was not."""
+    used_at = connection.scalar(
+        sa.select(media.c.used_at).where(
+            media.c.tenant == kept.tenant, media.c.digest == kept.digest
+        )
+    )
+    return used_at is None or used_at == kept.used_at
+
+
+def forget(connection: "Connection", kept: Kept) -> bool:
+    """Forget a file that was removed; ``False`` if it was used since."""
     done = connection.execute(
         sa.delete(media).where(
-            media.c.tenant == kept.tenant, media.c.digest == kept.digest, media.c.used_at < before
+            media.c.tenant == kept.tenant,
+            media.c.digest == kept.digest,
+            media.c.used_at == kept.used_at,
         )
     )
     return bool(done.rowcount)

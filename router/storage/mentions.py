@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from router.domain.outbox import ItemState
 from router.storage.erasures import raw_text
-from router.storage.events import RETRIED
+from router.storage.events import DISCARDED, RETRIED
 from router.storage.subjects import Subject
 from router.storage.tables import api_answer, inbox_event, outbox, ticket
 
@@ -41,7 +41,8 @@ class Loose:
     @property
     def unread(self) -> list[str]:
         """Names of requests that nobody has read yet: what others wrote may be in them, too."""
-        return [f"{row.lane}#{row.seq}" for row in self.unparsed if row.outcome != RETRIED]
+        done = (RETRIED, DISCARDED)
+        return [f"{row.lane}#{row.seq}" for row in self.unparsed if row.outcome not in done]
 
 
 def loose_rows(connection: "Connection", subject: Subject) -> Loose:
@@ -57,6 +58,7 @@ def loose_rows(connection: "Connection", subject: Subject) -> Loose:
         sa.select(inbox_event.c.lane, inbox_event.c.seq, inbox_event.c.source)
         .add_columns(inbox_event.c.external_id, inbox_event.c.payload)
         .add_columns(inbox_event.c.outcome, inbox_event.c.received_at)
+        .add_columns(inbox_event.c.discarded_because)
         .where(
             inbox_event.c.tenant == subject.tenant,
             sa.text(f"inbox_event.type = '{_UNPARSED}'"),  # as its index has it
@@ -65,7 +67,11 @@ def loose_rows(connection: "Connection", subject: Subject) -> Loose:
     )
     return Loose(
         items=tuple(row for row in items if subject.mention.search(f"{row.body}\n{row.error}")),
-        unparsed=tuple(row for row in raw if subject.mention.search(raw_text(row.payload))),
+        unparsed=tuple(
+            row
+            for row in raw
+            if subject.mention.search(f"{raw_text(row.payload)}\n{row.discarded_because or ''}")
+        ),
     )
 
 

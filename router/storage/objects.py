@@ -98,14 +98,18 @@ class Objects:
             raise NotFound(message)
         return data
 
-    async def remove(self, tenant: str, digest: str) -> None:
+    async def remove(self, tenant: str, digest: str) -> bool:
         """Forget the bytes of a digest; it is no error if they are gone.
 
+        :return: ``False`` if they were not there; a store that does not tell gives ``True``.
         :raises StorageUnavailable: if the store cannot be asked now.
         """
         path = _path(tenant, digest)
-        with suppress(NotFound):
+        try:
             await self._call(lambda: self._store.delete(path))
+        except NotFound:
+            return False
+        return True
 
     async def _call(self, function: Any) -> Any:
         try:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from router.domain.draft import DraftState
 from router.domain.ticket import TicketState
-from router.storage.events import RETRIED
+from router.storage.events import DISCARDED, RETRIED
 from router.storage.tables import draft, escalation, inbox_event, lane, node, outbox, ticket
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Open:
     """What waits for people.
 
     :param dead: events that were given up, and not tried again.
-    :param unparsed: requests that could not be read, and were not tried again.
+    :param unparsed: requests that could not be read, and were neither tried again nor discarded.
     """
 
     drafts: int
@@ -93,7 +93,7 @@ class TenantCounts:
     :param lanes: by kind: ``in``, ``out``, ``job``.
     :param outbox: items by state; of those that are over, the ones of the last 24 hours.
     :param dead: events that were given up, and not tried again.
-    :param unparsed: requests that could not be read, and were not tried again.
+    :param unparsed: requests that could not be read, and were neither tried again nor discarded.
     """
 
     tenant: str
@@ -227,7 +227,7 @@ def unsettled(connection: "Connection", tenant: str | None) -> Mapping[str, int]
 def waiting_for_people(connection: "Connection", tenant: str | None) -> Open:
     """Count what is open now, whenever it began."""
     tickets = ticket.c.state.in_([TicketState.NEW, TicketState.IN_PROGRESS])
-    untried = sa.func.coalesce(inbox_event.c.outcome, "") != RETRIED
+    untried = sa.func.coalesce(inbox_event.c.outcome, "").not_in([RETRIED, DISCARDED])
     return Open(
         drafts=_count(connection, draft, tenant, draft.c.state == DraftState.PENDING),
         tickets=_count(connection, ticket, tenant, tickets),

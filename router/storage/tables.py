@@ -107,6 +107,10 @@ inbox_event = sa.Table(
     sa.Column("settled_seq", sa.BigInteger),
     sa.Column("dead_at", Moment),
     sa.Column("dead_error", sa.Text),
+    # A person's word that it is not worked, or not read, any more.
+    sa.Column("discarded_at", Moment),
+    sa.Column("discarded_by", sa.Text),
+    sa.Column("discarded_because", sa.Text),
     sa.UniqueConstraint("source", "external_id"),
 )
 sa.Index("inbox_event_received", inbox_event.c.tenant, inbox_event.c.received_at)

@@ -1,6 +1,7 @@
 """What a person may do, act by act, on a real database: what it changes, and when it refuses."""
 
 import base64
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -21,8 +22,10 @@ from router.pipeline.acts import ACTS, perform
 from router.pipeline.outgoing import outbound_message
 from router.plugin.channel import Capabilities
 from router.storage.drafts import open_draft
+from router.storage.events import mark_retried
 from router.storage.health import damage
 from router.storage.refusals import accept_opt_out
+from router.storage.status import waiting_for_people
 from router.storage.store import AttemptResult, Commit, Item, NewEvent, Tx
 from router.storage.tables import conversation, draft, inbox_event, message, outbox, ticket
 from router.storage.tickets import open_escalation, open_ticket
@@ -45,6 +48,9 @@ class Channels:
 
     def dialers(self) -> Mapping[str, type[BaseModel]]:
         return {}
+
+    def files_released(self) -> None:
+        pass
 
     def parse(self, tenant: str, event: Unparsed, received_at: datetime) -> Sequence[InboundEvent]:
         if self.events is None:
@@ -528,6 +534,155 @@ async def test_an_event_is_retried_only_where_that_makes_sense(
     assert words in await desk.refused("events.retry", name)
 
 
+async def test_an_unparsed_request_is_discarded_for_good(engine: Engine, desk: Desk) -> None:
+    name = await unparsed(engine)
+    engine.clock.advance(3600)
+
+    result = await desk.do("events.discard", name, because="a test of the provider")
+
+    assert result["event"]["outcome"] == "discarded"
+    assert result["event"]["discarded"] == {
+        "at": engine.clock.now().isoformat(),
+        "by": "ana",
+        "because": "a test of the provider",
+    }
+    (row,) = await engine.rows(inbox_event)
+    assert json.loads(row.payload) == {
+        "channel": "phone",
+        "endpoint": "",
+        "error": "ValueError: no",
+    }
+    assert (row.source, row.external_id, row.type) == ("main/phone", "raw:1", "unparsed")
+    assert (row.outcome, row.discarded_by) == ("discarded", "ana")
+    waiting = await engine.store.read(lambda it: waiting_for_people(it, "main"))
+    assert waiting.unparsed == 0
+
+
+async def test_what_is_discarded_stays_as_it_is(
+    engine: Engine, desk: Desk, channels: Channels
+) -> None:
+    name = await unparsed(engine)
+    channels.events = [MessageReceived("m1", ANA, "hola")]
+    first = await desk.do("events.discard", name, because="spam")
+    engine.clock.advance(60)
+
+    again = await desk.do("events.discard", name, because="another reason", by="eva")
+
+    assert again == first
+    assert await desk.refused("events.retry", name) == (
+        f'event "{name}" was discarded by ana: spam'
+    )
+
+
+async def test_a_repeat_of_a_discarded_request_is_known(engine: Engine, desk: Desk) -> None:
+    name = await unparsed(engine)
+    await desk.do("events.discard", name, because="spam")
+    (row,) = await engine.rows(inbox_event)
+    body = base64.b64encode(b"<xml/>").decode()
+    event = Unparsed(channel="phone", endpoint="", body=body, headers={}, error="ValueError: no")
+
+    (repeat,) = await engine.store.enqueue(
+        [
+            NewEvent(
+                lane=row.lane,
+                tenant="main",
+                source=row.source,
+                external_id=row.external_id,
+                event=event,
+                received_at=engine.clock.now(),
+            )
+        ]
+    )
+
+    assert (str(repeat.ref), repeat.new) == (name, False)
+    assert await engine.rows(inbox_event) == [row]
+
+
+async def test_a_discarded_dead_letter_keeps_what_belongs_to_its_conversation(
+    engine: Engine, desk: Desk
+) -> None:
+    await dead(engine)
+    (before,) = await engine.rows(inbox_event)
+
+    await desk.do("events.discard", str(ref(1)), because="answered by telephone")
+
+    (row,) = await engine.rows(inbox_event)
+    assert (row.outcome, row.dead_at) == ("discarded", None)
+    assert (row.payload, row.dead_error) == (before.payload, "KeyError: 'x'")
+    waiting = await engine.store.read(lambda it: waiting_for_people(it, "main"))
+    assert waiting.dead == 0
+
+
+async def test_of_a_retry_and_a_discard_at_once_one_is_done(engine: Engine, desk: Desk) -> None:
+    await dead(engine)
+    refused: list[str] = []
+
+    async def one(act: str, **more: Any) -> None:
+        try:
+            await desk.do(act, str(ref(1)), **more)
+        except ActRefused as error:
+            refused.append(str(error))
+
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: one("events.retry"))
+            tasks.start_soon(lambda: one("events.discard", because="spam"))
+
+    first, *again = await engine.rows(inbox_event)
+    assert (first.outcome, len(again), len(refused)) in [("retried", 1, 1), ("discarded", 0, 1)]
+
+
+async def test_a_retry_that_comes_after_a_discard_changes_nothing(
+    engine: Engine, desk: Desk
+) -> None:
+    await dead(engine)
+    await desk.do("events.discard", str(ref(1)), because="spam")
+
+    noted = await engine.store.write(
+        lambda tx: mark_retried(tx.connection, "main", ref(1), [ref(2)])
+    )
+
+    assert noted is False
+    (row,) = await engine.rows(inbox_event)
+    assert (row.outcome, row.dead_error) == ("discarded", "KeyError: 'x'")
+
+
+@pytest.mark.parametrize(
+    "prepare, words",
+    [
+        ("open", "still waits for its turn. Discard it afterwards"),
+        ("done", "ended: reply. Only a dead or an unparsed event can be discarded"),
+        ("retried", f"was tried again as {ref(2)}"),
+    ],
+)
+async def test_an_event_is_discarded_only_where_that_makes_sense(
+    engine: Engine, desk: Desk, prepare: str, words: str
+) -> None:
+    match prepare:
+        case "open":
+            await engine.accept(engine.said())
+        case "done":
+            await engine.answer("hola", "¡Hola!")
+        case _:
+            await dead(engine)
+            await desk.do("events.retry", str(ref(1)))
+    before = await engine.rows(inbox_event)
+
+    refused = await desk.refused("events.discard", str(ref(1)), because="x")
+
+    assert refused == f'event "{ref(1)}" {words}'
+    assert await engine.rows(inbox_event) == before
+
+
+@pytest.mark.parametrize("because", ["", "  ", "x" * 501])
+async def test_an_event_is_not_discarded_without_a_reason(
+    engine: Engine, desk: Desk, because: str
+) -> None:
+    name = await unparsed(engine)
+
+    assert '"because"' in await desk.refused("events.discard", name, because=because)
+
+
 # Conversations ────────────────────────────────────────────────────────────────────────────────
 
 
@@ -962,11 +1117,13 @@ _MORE: Mapping[str, Mapping[str, Any]] = {
     "tickets.assign": {"assignee": "eva"},
     "conversations.send": {"text": "x"},
     "conversations.opt_in": {"because": "x"},
+    "events.discard": {"because": "x"},
 }
 #: Acts on something that is there; the others bring something into being.
 ON_THINGS = [name for name, act in ACTS.items() if "id" in act.arguments.model_fields]
 _NAMES = {
     "events.retry": str(ref(1)),
+    "events.discard": str(ref(1)),
     "conversations.take": str(ANA),
     "conversations.release": str(ANA),
     "conversations.send": str(ANA),
@@ -986,7 +1143,7 @@ _NAMES = {
 async def test_an_act_on_what_is_not_there_says_so(desk: Desk, act: str) -> None:
     with pytest.raises(NotFound) as caught:
         await desk.do(
-            act, "main/tel:+1#9" if act == "events.retry" else "nix", **_MORE.get(act, {})
+            act, "main/tel:+1#9" if act.startswith("events.") else "nix", **_MORE.get(act, {})
         )
 
     assert str(caught.value).startswith("there is no ")

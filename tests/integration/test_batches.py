@@ -50,6 +50,9 @@ class Dialling:
     def dialers(self) -> Mapping[str, type[BaseModel]]:
         return dict.fromkeys(self.names, DialParams)
 
+    def files_released(self) -> None:
+        pass
+
     async def cancel(self, id: str, **given: Any) -> dict[str, Any]:
         values = {"id": id, "by": "ana", **given}
         return await perform(self.engine.store, "calls.cancel", values, self)

@@ -36,6 +36,9 @@ class _Nothing:
     def dialers(self) -> NoReturn:
         raise NotImplementedError
 
+    def files_released(self) -> NoReturn:
+        raise NotImplementedError
+
 
 class People:
     """Somebody called Ana.

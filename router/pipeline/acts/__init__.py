@@ -66,7 +66,7 @@ async def perform(
     if name == contacts.ERASE:
         tenant = str(arguments.get("tenant", MAIN_TENANT))
         return await contacts.erased(
-            store, act, tenant, patience=contacts.PATIENCE if patience else 0.0
+            store, act, tenant, surroundings, patience=contacts.PATIENCE if patience else 0.0
         )
     result = await store.write(act)
     return await landed(store, result, patience=patience)

@@ -73,15 +73,23 @@ def _unread(events: Sequence[str]) -> str:
     return (
         "nothing was deleted: requests that could not be read name this person, and may hold what "
         f"others wrote: {named}. Once their channel can read them, try each again (`router events "
-        "retry ID`); or have them deleted, whoever else they are about: --with-unread, over the "
-        "API with_unread=true"
+        "retry ID`); or discard those that nobody needs (`router events discard ID`); or have all "
+        "of them deleted, whoever else they are about: --with-unread, over the API "
+        "with_unread=true"
     )
 
 
 async def erased(
-    store: Store, erase: Callable[[Tx], dict[str, Any]], tenant: str, *, patience: float
+    store: Store,
+    erase: Callable[[Tx], dict[str, Any]],
+    tenant: str,
+    surroundings: Surroundings,
+    *,
+    patience: float,
 ) -> dict[str, Any]:
     """See an erasure through: it is done once nothing of the customer is being worked.
+
+    The files that they sent are removed after it, and it does not wait for that.
 
     :param erase: the act, as :func:`router.pipeline.acts.bound` gives it.
     :raises ActRefused: if something still is after ``patience`` seconds, such as a message whose
@@ -90,7 +98,7 @@ async def erased(
     """
     # By itself, and before: whoever stores an event meanwhile has to know that people are erased.
     await store.write(lambda tx: salt_of(tx.connection, tenant))
-    result = await _tried(store, erase, tenant)
+    result = await _tried(store, erase, tenant, surroundings)
     with anyio.move_on_after(patience):
         while result.get("under_way"):
             await anyio.sleep(_LOOK_AGAIN)
@@ -98,7 +106,7 @@ async def erased(
                 continue
             # Begun again only while there is time: what is begun is not left in the middle.
             with anyio.CancelScope(shield=True):
-                result = await _tried(store, erase, tenant)
+                result = await _tried(store, erase, tenant, surroundings)
     if busy := result.get("under_way"):
         raise ActRefused(
             f"nothing was deleted: {'; '.join(busy)}. What waited to be sent to them is withdrawn, "
@@ -108,14 +116,16 @@ async def erased(
 
 
 async def _tried(
-    store: Store, erase: Callable[[Tx], dict[str, Any]], tenant: str
+    store: Store, erase: Callable[[Tx], dict[str, Any]], tenant: str, surroundings: Surroundings
 ) -> dict[str, Any]:
-    """Try an erasure once, and forget what was kept in memory, whatever becomes of the caller."""
+    """Try an erasure once, and let go of what is kept elsewhere, whatever becomes of the caller."""
 
     async def both() -> dict[str, Any]:
         result = await store.write(erase)
         if not result.get("under_way"):
             store.forget_aliases(tenant, result.pop("keys"))
+            if result["erasure"]["counts"].get("media"):
+                surroundings.files_released()
         return result
 
     # A task of its own: a caller that is cancelled while it commits leaves the second half to it.

@@ -3,13 +3,15 @@
 import re
 from typing import Any, Final
 
+from pydantic import Field
+
 from router.domain.host_event import Unparsed
 from router.errors import ActRefused
 from router.pipeline.acts.arguments import Signed
 from router.pipeline.acts.lanes import lane_of
 from router.pipeline.acts.table import Act, Acts
 from router.pipeline.surroundings import Surroundings
-from router.storage import codec, events, outbox
+from router.storage import codec, discarding, events, outbox
 from router.storage.store import EventRef, NewEvent, Tx
 from router.storage.views import as_values
 
@@ -20,6 +22,10 @@ class _Resolve(Signed):
     verdict: outbox.Verdict | None = None
     #: As ``verdict``: true for ``sent``, false for ``resend``.
     sent: bool | None = None
+
+
+class _Discard(Signed):
+    because: str = Field(min_length=1, max_length=500)
 
 
 def _resolve(tx: Tx, given: _Resolve, around: Surroundings) -> dict[str, Any]:
@@ -41,14 +47,12 @@ def _retry_item(tx: Tx, given: Signed, around: Surroundings) -> dict[str, Any]:
 
 def _retry_event(tx: Tx, given: Signed, around: Surroundings) -> dict[str, Any]:
     """Put a dead letter in again, or read an unparsed request again."""
-    tenant = given.tenant
-    try:
-        ref = EventRef.from_text(given.id)
-    except ValueError as error:
-        raise ActRefused(str(error)) from None
+    tenant, ref = given.tenant, _ref(given.id)
     view = events.show_event(tx.connection, tenant, ref)
     if view.outcome == events.RETRIED:
-        raise ActRefused(f'event "{ref}" was {(view.dead_error or "tried again").split("; ")[-1]}')
+        raise ActRefused(f'event "{ref}" was {discarding.tried_again(view)}')
+    if view.discarded is not None:
+        raise ActRefused(_discarded(ref, view.discarded))
     event = codec.decode(view.kind, codec.dumps(view.payload))
     if isinstance(event, Unparsed):
         fresh = [
@@ -78,13 +82,39 @@ def _retry_event(tx: Tx, given: Signed, around: Surroundings) -> dict[str, Any]:
             )
         ]
     accepted = tx.enqueue(fresh)
-    events.mark_retried(tx.connection, tenant, ref, [each.ref for each in accepted])
+    if not events.mark_retried(tx.connection, tenant, ref, [each.ref for each in accepted]):
+        raise ActRefused(f'event "{ref}" was discarded just now')
     known = [str(each.ref) for each in accepted if not each.new]
     return {"event": str(ref), "as": [str(each.ref) for each in accepted], "known": known}
+
+
+def _discard_event(tx: Tx, given: _Discard, around: Surroundings) -> dict[str, Any]:
+    """Discard a dead letter, or a request that could not be read."""
+    view = discarding.discard(
+        tx.connection,
+        given.tenant,
+        _ref(given.id),
+        by=given.by,
+        because=given.because,
+        now=tx.now,
+    )
+    return {"event": as_values(view)}
+
+
+def _ref(name: str) -> EventRef:
+    try:
+        return EventRef.from_text(name)
+    except ValueError as error:
+        raise ActRefused(str(error)) from None
+
+
+def _discarded(ref: EventRef, discard: events.Discard) -> str:
+    return f'event "{ref}" was discarded by {discard.by}: {discard.because}'
 
 
 ACTS: Final[Acts] = {
     "outbox.resolve": Act(_Resolve, _resolve),
     "outbox.retry": Act(Signed, _retry_item),
     "events.retry": Act(Signed, _retry_event),
+    "events.discard": Act(_Discard, _discard_event),
 }

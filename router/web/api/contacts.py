@@ -128,7 +128,9 @@ async def erase_contact(call: Call, address: str, query: EraseQuery) -> Erased:
     if call.key is not None:
         key = await anyio.to_thread.run_sync(_unreadable, call.key)
         erase = _once(call, key, erase)
-    done = await contacts.erased(call.host.store, erase, call.tenant, patience=contacts.PATIENCE)
+    done = await contacts.erased(
+        call.host.store, erase, call.tenant, call.host.surroundings, patience=contacts.PATIENCE
+    )
     return Erased.model_validate(done)
 
 

@@ -20,6 +20,7 @@ from router.web.api.models import (
     Output,
     Page,
     Signed,
+    Text,
     WholeEvent,
 )
 from router.web.api.pages import Order, PageQuery, page
@@ -39,7 +40,7 @@ class EventQuery(PageQuery):
 
     kind: list[str] = Field([], description="Only of these, such as `message`; may be repeated.")
     outcome: list[str] = Field([], description="Only with these outcomes; may be repeated.")
-    dead: bool = Field(False, description="Only those that were given up and not tried again.")
+    dead: bool = Field(False, description="Only those given up, neither tried again nor discarded.")
     open: bool = Field(False, description="Only those without an outcome.")
     conversation: str | None = Field(None, description="Only of this conversation, by its id.")
 
@@ -76,6 +77,18 @@ class Retried(Output):
         validation_alias="as", description="The events that it is now; one unless it was unparsed."
     )
     known: list[str] = Field(description="Those of them that were there before.")
+
+
+class Discard(Signed):
+    """Why an event is discarded."""
+
+    because: Text = Field(max_length=500, description="Why, for whoever looks later. Is kept.")
+
+
+class OneEvent(Output):
+    """An event as it stands now."""
+
+    event: Event
 
 
 def _ref(name: str) -> EventRef:
@@ -120,6 +133,18 @@ async def retry_event(call: Call, event: str, body: Signed) -> Retried:
     """Put a dead letter in again, or read a request again that could not be read."""
     done = await call.act("events.retry", id=str(_ref(event)), by=call.by(body))
     return Retried.model_validate(done)
+
+
+@routes.post("/events/{event:path}/discard")
+async def discard_event(call: Call, event: str, body: Discard) -> OneEvent:
+    """Discard a dead letter, or a request that could not be read, whose content goes for good.
+
+    That it came, who discarded it and why stays. One that is discarded already stays as it is.
+    """
+    done = await call.act(
+        "events.discard", id=str(_ref(event)), by=call.by(body), because=body.because
+    )
+    return OneEvent.model_validate(done)
 
 
 @routes.get("/events/{event:path}")

@@ -184,6 +184,14 @@ class Escalation(Output):
     acknowledged_by: str | None
 
 
+class EventDiscard(Output):
+    """That an event was discarded."""
+
+    at: datetime
+    by: str
+    because: str
+
+
 class Event(Output):
     """Something that came in or fell due, and what became of it."""
 
@@ -198,6 +206,9 @@ class Event(Output):
     settled_by: EventName | None = Field(description="The later event that settled this one.")
     dead_at: datetime | None = Field(description="When it was given up.")
     dead_error: str | None
+    discarded: EventDiscard | None = Field(
+        description="That a person discarded it: it is neither worked nor read any more."
+    )
 
 
 class WholeEvent(Event):

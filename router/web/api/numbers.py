@@ -79,8 +79,10 @@ class Status(Output):
     drafts: int = Field(description="Drafts that wait for a person.")
     tickets: int = Field(description="Tickets that are open.")
     escalations: int = Field(description="Calls for a person that nobody has acknowledged.")
-    dead: int = Field(description="Events that were given up and not tried again.")
-    unparsed: int = Field(description="Requests that could not be read and were not tried again.")
+    dead: int = Field(description="Events that were given up, neither tried again nor discarded.")
+    unparsed: int = Field(
+        description="Requests that could not be read, neither tried again nor discarded."
+    )
 
 
 class Token(Output):

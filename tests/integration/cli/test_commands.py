@@ -345,6 +345,48 @@ async def test_a_dead_event_is_tried_again_once_beside_a_daemon(run: Run, desk: 
     )
 
 
+async def test_what_nobody_needs_is_discarded_beside_a_daemon(run: Run, desk: Path) -> None:
+    async with opened("sqlite", desk) as engine:
+        raw = await unparsed(engine)
+        await engine.accept(engine.said("hola"))
+        work = await engine.claim_one()
+        await engine.complete(Commit(work=work, outcome="dead", dead_error="KeyError: 'x'"))
+        path = socket_path(desk / "router.db")
+        words = ("events", "discard", raw, str(ref(1)), "--because", "a test", "--by", "eva")
+        async with serve(path, commands(engine.store, Channels(), dict), RecordingLog()):
+            done = await shown(run, *words)
+            again = await shown(run, *words, "--json")
+            retried = await shown(run, "events", "retry", raw)
+
+    assert done.out == (
+        f"{raw} is discarded, by eva: a test\n{ref(1)} is discarded, by eva: a test\n"
+    )
+    assert [it["discarded"]["because"] for it in again.json] == ["a test", "a test"]
+    assert (retried.status, retried.err) == (
+        1,
+        f'event "{raw}" was discarded by eva: a test\n',
+    )
+
+
+async def test_a_discarded_request_is_shown_without_what_was_in_it(run: Run, desk: Path) -> None:
+    async with closed_later(desk) as engine:
+        raw = await unparsed(engine)
+
+    empty = await shown(run, "events", "discard", raw, "--because", " ")
+    await shown(run, "events", "discard", raw, "--because", "spam", "--by", "eva")
+    event = (await shown(run, "events", "show", raw)).out
+    told = (await shown(run, "explain", raw)).out
+
+    assert empty.status == 2
+    assert empty.err.startswith("--because is empty. Say why nobody needs it. `router events")
+    assert re.search(r"^discarded +\S.*, by eva: spam$", event, re.MULTILINE)
+    assert re.search(r"^  discarded: .*, by eva: spam$", told, re.MULTILINE)
+    assert re.search(r"^error +ValueError: no$", event, re.MULTILINE)
+    assert "xml" not in event
+    counted = (await shown(run, "status", "--json")).json["tenants"]
+    assert [it["unparsed"] for it in counted] == [0, 0]
+
+
 async def test_an_unparsed_request_is_read_by_the_configured_channel(run: Run, desk: Path) -> None:
     async with closed_later(desk) as engine:
         name = await unparsed(engine)

@@ -119,9 +119,26 @@ def test_erase_says_what_there_is_and_asks(
     assert run(folder, "erase", ANA, "--by", "eva") == 0
     out = capsys.readouterr().out
     assert "Erased: 1 conversation, 1 message, 1 file, 2 other rows. The proof is " in out
-    assert "The running router removes the files within the hour." in out
+    assert "Their files are removed, too; " in out
+    assert not [path for path in (folder / "files").rglob("*") if path.is_file()]
     assert run(folder, "export", ANA) == 1
     assert capsys.readouterr().err == f'there is no data of "{ANA}"\n'
+
+
+def test_a_file_that_cannot_be_removed_does_not_stop_an_erasure(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (file,) = (path for path in (folder / "files").rglob("*") if path.is_file())
+    file.unlink()
+    (file / "in the way").mkdir(parents=True)
+
+    assert run(folder, "erase", ANA, "--yes") == 0
+
+    assert "file not removed" in capsys.readouterr().err
+    with Database(f"sqlite+aiosqlite:///{folder / 'router.db'}") as database:
+        (row,) = database.rows(media)
+    assert row.digest == file.name
+    assert row.used_at.year == 1970
 
 
 def test_verify_finds_somebody_until_they_are_erased(
@@ -180,6 +197,34 @@ def test_a_request_that_nobody_read_is_deleted_only_if_that_is_asked_for(
 
     assert run(folder, "erase", ANA, "--yes", "--with-unread") == 0
     assert run(folder, "verify", ANA) == 0
+
+
+def test_who_discards_a_request_that_nobody_read_erases_without_another_word(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = f"De {ANA[4:]} y de {LUIS[4:]}, {MARK}-raw".encode()
+    body = base64.b64encode(said).decode()
+    row: dict[str, Any] = {"lane": "main/raw:phone", "tenant": "main", "type": "unparsed"}
+    row |= {"source": "main/phone", "outcome": "unparsed", "received_at": datetime.now(UTC)}
+    row |= {"payload": json.dumps({"channel": "phone", "body": body, "error": "no"})}
+    with Database(f"sqlite+aiosqlite:///{folder / 'router.db'}") as database:
+        database.insert(inbox_event, row | {"seq": 1, "external_id": "raw:1"})
+        database.insert(inbox_event, row | {"seq": 2, "external_id": "raw:2"})
+    discard = ("--config", str(folder / "router.toml"), "events", "discard", "--because")
+    assert run(folder, "erase", ANA, "--yes") == 1
+    assert "`router events discard ID`" in capsys.readouterr().err
+
+    assert main([*discard, "spam", "main/raw:phone#1"]) == 0
+    assert main([*discard, f"it is of {ANA[4:]}", "main/raw:phone#2"]) == 0
+
+    data = b"".join(path.read_bytes() for path in folder.glob("router.db*") if path.is_file())
+    assert body.encode() not in data
+    assert run(folder, "erase", ANA, "--yes") == 0
+    assert run(folder, "verify", ANA) == 0
+    with Database(f"sqlite+aiosqlite:///{folder / 'router.db'}") as database:
+        asked = inbox_event.select().where(inbox_event.c.lane == "main/raw:phone")
+        left = database.run(lambda connection: connection.execute(asked).all())
+    assert [(it.seq, it.discarded_because) for it in left] == [(1, "spam")]
 
 
 def test_an_opt_out_that_is_kept_is_told_with_all_that_leads_to_it(

@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
+import sqlalchemy as sa
 from sqlalchemy import make_url
 
 from router.cli.main import main
@@ -14,10 +15,14 @@ from router.clock import SystemClock
 from router.domain.conversation import Contact, Conversation
 from router.domain.event import MessageReceived
 from router.domain.identity import Address, lane_key, thread_key
-from router.domain.message import Author, Direction
+from router.domain.message import Attachment, Author, Direction
 from router.domain.outbox import ItemKind
+from router.storage import codec
+from router.storage.media import use
+from router.storage.objects import Objects
 from router.storage.postgres import PostgresStore
-from router.storage.store import Commit, NewEvent, NewItem, NewMessage
+from router.storage.store import Commit, NewEvent, NewItem, NewMessage, Tx
+from router.storage.tables import media, message
 from tests.postgres import PostgresDatabase
 
 ANA = Address("tel", "+573001234567")
@@ -104,6 +109,48 @@ def test_a_database_is_made_looked_at_and_written_to(run: Run, postgres: Postgre
     status, _, error = run("conversations", "take", str(ANA), "--by", "Eva")
     assert (status, error) == (0, "")
     assert "withdrawn" in run("outbox", "list")[1]
+
+
+def test_the_files_of_who_is_erased_are_removed_by_the_command(
+    run: Run, postgres: PostgresDatabase, tmp_path: Path
+) -> None:
+    with (tmp_path / "router.toml").open("a") as config:
+        config.write('[media]\nstore = "files"\n')
+    assert run("db", "migrate")[0] == 0
+    anyio.run(_converse, postgres.dsn)
+    digest = anyio.run(_send, postgres.dsn, tmp_path / "files")
+    (file,) = (path for path in (tmp_path / "files").rglob("*") if path.is_file())
+    assert file.name == digest
+
+    status, out, error = run("contacts", "erase", "+573001234567", "--yes", "--by", "eva")
+
+    assert (status, error) == (0, "")
+    assert "1 file" in out
+    assert not file.exists()
+    assert anyio.run(_kept, postgres.dsn) == []
+
+
+async def _send(url: str, folder: Path) -> str:
+    """Let the customer's message have come with a file."""
+    digest = await Objects(str(folder)).put("main", b"a picture")
+    attachments = codec.encode_attachments((Attachment(kind="image", digest=digest),))
+
+    def send(tx: Tx) -> None:
+        use(tx.connection, "main", digest, content_type="image/png", size=9, now=tx.now)
+        said = message.update().where(message.c.id == "i1").values(attachments=attachments)
+        tx.connection.execute(said)
+
+    store = await PostgresStore.open(url, SystemClock())
+    await store.write(send)
+    await store.close()
+    return digest
+
+
+async def _kept(url: str) -> list[str]:
+    store = await PostgresStore.open(url, SystemClock())
+    found = await store.read(lambda it: list(it.scalars(sa.select(media.c.digest))))
+    await store.close()
+    return found
 
 
 def test_a_node_that_runs_is_named(run: Run, postgres: PostgresDatabase) -> None:

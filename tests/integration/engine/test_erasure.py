@@ -347,7 +347,7 @@ async def test_a_caller_who_is_cancelled_leaves_no_learnt_address_behind(
             loop.call_soon_threadsafe(task.cancel)
             return act(tx)
 
-        task = asyncio.create_task(erased(engine.store, cancelling, "main", patience=0.0))
+        task = asyncio.create_task(erased(engine.store, cancelling, "main", around, patience=0.0))
         with pytest.raises(asyncio.CancelledError):
             await task
 
@@ -373,7 +373,7 @@ async def test_while_something_is_under_way_the_writer_is_left_to_others(
             return tries[-1]
 
         with pytest.raises(ActRefused, match="just leaving"):
-            await erased(engine.store, counted, "main", patience=1.0)
+            await erased(engine.store, counted, "main", around, patience=1.0)
 
         assert len(tries) == 1
 

@@ -4,9 +4,10 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -21,6 +22,7 @@ from router.pipeline.intake import Intake, IntakeResult
 from router.pipeline.rush import Rush
 from router.plugin.channel import WebhookAnswer, WebhookRequest
 from router.plugin.testing import RecordingLog
+from router.schedule.finds import keyed
 from router.storage.sqlite import SQLiteStore
 from router.storage.store import Accepted, NewEvent, Store
 from router.storage.tables import inbox_event
@@ -257,6 +259,84 @@ async def test_a_request_that_we_fail_at_is_not_acknowledged_and_is_taken_when_i
 
     assert again.status == 200
     assert [row.type for row in await pipeline.engine.rows(inbox_event)] == ["message", "echo"]
+
+
+class _Forgetful:
+    """A store that knows nobody at first, as a mistake of ours around it would."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._sound = False
+
+    @property
+    def aliases(self) -> Mapping[tuple[str, str], str]:
+        if not self._sound:
+            self._sound = True
+            raise KeyError("hush")
+        return self._store.aliases
+
+    async def enqueue(self, events: Sequence[NewEvent]) -> list[Accepted]:
+        return await self._store.enqueue(events)
+
+
+async def test_a_mistake_of_ours_before_it_is_stored_is_not_acknowledged_either(
+    pipeline: Pipeline,
+) -> None:
+    live = _channel(pipeline, _Odd)
+    cast("_Odd", live.plugin).event = MessageReceived("A1", ANA, "\ud800")
+    log = RecordingLog()
+    intake = Intake(cast("Any", _Forgetful(pipeline.engine.store)), log, Metrics(), Rush())
+
+    failed = await intake.receive(live, _request(pipeline))
+
+    assert failed == IntakeResult(500)
+    assert await pipeline.engine.rows(inbox_event) == []
+    (told,) = log.entries
+    assert (told.level, told.event) == ("error", "webhook not stored")
+    assert told.values["error"] == "KeyError"
+    assert "hush" not in str(told.values)
+    assert (await intake.receive(live, _request(pipeline))).status == 200
+    assert [row.type for row in await pipeline.engine.rows(inbox_event)] == ["message", "message"]
+
+
+@pytest.mark.parametrize("given", ["nothing", "lazily", "words"])
+async def test_what_a_plugin_gives_instead_of_events_is_kept_as_unparsed(
+    pipeline: Pipeline, given: str
+) -> None:
+    def lazily() -> Iterator[InboundEvent]:
+        yield MessageReceived("good", ANA, "hola")
+        raise KeyError("hush")
+
+    class Broken(Ledger):
+        def parse(self, request: WebhookRequest) -> Sequence[InboundEvent]:
+            answers = {"nothing": None, "lazily": lazily(), "words": "hola"}
+            return cast("Sequence[InboundEvent]", answers[given])
+
+    _channel(pipeline, Broken)
+
+    assert (await _receive(pipeline, _request(pipeline))).status == 200
+    assert [row.type for row in await pipeline.engine.rows(inbox_event)] == ["unparsed"]
+
+
+async def test_a_mistake_of_ours_with_what_a_poll_found_fails_the_poll(pipeline: Pipeline) -> None:
+    live = _channel(pipeline, Ledger)
+    poller = cast("Any", SimpleNamespace(live=live, name="calls"))
+    intake = Intake(
+        cast("Any", _Forgetful(pipeline.engine.store)), RecordingLog(), Metrics(), Rush()
+    )
+    found: list[InboundEvent] = [
+        MessageReceived("A1", ANA, "hola"),
+        MessageReceived("A2", Address("tel", "\0" * 300)),  # too long once it can be stored
+        MessageReceived("A3", Address("tel", cast("str", 3))),
+        cast("Any", None),
+    ]
+    now = pipeline.engine.clock.now()
+
+    with pytest.raises(KeyError):
+        keyed(intake, poller, found, now, RecordingLog())
+
+    kept = keyed(intake, poller, found, now, RecordingLog())
+    assert [it.event.kind for it in kept] == ["message", "unparsed", "unparsed", "unparsed"]
 
 
 @pytest.mark.parametrize("text", ["\ud800", "a\x00b", "ñ" * 100_000, "🏴󠁧󠁢󠁷󠁬󠁳󠁿"])

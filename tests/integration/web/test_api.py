@@ -254,6 +254,31 @@ async def test_what_is_unknown_or_dead_gets_a_persons_word(site: Site) -> None:
         assert len(retried.json()["entered_as"]) == 1
 
 
+async def test_a_dead_letter_is_discarded_with_who_did_it_and_why(site: Site) -> None:
+    async with site.client() as client:
+        things = await site.said(REPLY)
+        await site.give_up(things.event)
+        name = things.event.replace("#", "%23").replace("+", "%2B")
+        path = f"events/{name}/discard"
+
+        bare = await client.post(path, json={"because": " "})
+        first = await client.post(path, json={"because": "called them", "by": "ana"})
+        again = await client.post(path, json={"because": "no reason", "by": "eva"})
+        shown = (await client.get(f"events/{name}")).json()
+        told = (await client.get("explain", params={"id": things.event})).json()
+        retried = await client.post(f"events/{name}/retry")
+
+        problem(bare, 422)
+        assert first.status_code == 200
+        event = first.json()["event"]
+        assert (event["outcome"], event["dead_at"]) == ("discarded", None)
+        discarded = {"at": event["discarded"]["at"], "by": "ana", "because": "called them"}
+        assert event["discarded"] == discarded
+        assert again.json() == first.json()
+        assert shown["discarded"] == told["event"]["discarded"] == discarded
+        assert "was discarded by ana" in problem(retried, 409)["detail"]
+
+
 async def test_why_it_was_answered_so_is_told_of_an_event_and_of_an_item(site: Site) -> None:
     async with site.client() as client:
         things = await site.said(REPLY)

@@ -3,10 +3,15 @@
 import base64
 import json
 
+import anyio
 import pytest
+import sqlalchemy as sa
 
+from router.errors import NotFound
+from router.storage.media import use
+from router.storage.objects import Objects
 from router.storage.store import Tx
-from router.storage.tables import api_answer, inbox_event
+from router.storage.tables import api_answer, inbox_event, media, message
 from tests.integration.web.api_site import DRAFT, REPLY, TICKET, Site
 
 
@@ -38,6 +43,33 @@ async def test_a_person_is_exported_and_erased(site: Site) -> None:
     assert made[0]["counts"]["conversation"] == 1
     assert things.address not in str(made)
     assert theirs.is_success
+
+
+async def test_the_files_of_who_was_erased_are_removed_right_after(site: Site) -> None:
+    things = await site.said(REPLY)
+    objects = Objects(site.daemon.router.settings.media.store)
+    digest = await objects.put("main", f"a picture of {things.address}".encode())
+
+    def send(tx: Tx) -> None:
+        use(tx.connection, "main", digest, content_type="image/png", size=9, now=tx.now)
+        line = sa.update(message).where(message.c.conversation == things.conversation)
+        values = {"attachments": [{"kind": "image", "digest": digest}]}
+        tx.connection.execute(line.where(message.c.direction == "in").values(values))
+
+    await site.write(send)
+    async with site.client() as client:
+        erased = await client.delete(f"contacts/{things.address}")
+
+    assert erased.json()["erasure"]["counts"]["media"] == 1
+    with anyio.fail_after(60):
+        while await site.daemon.router.store.read(_files):  # noqa: ASYNC110
+            await anyio.sleep(0.02)
+    with pytest.raises(NotFound):
+        await objects.get("main", digest)
+
+
+def _files(connection: sa.Connection) -> int:
+    return connection.execute(sa.select(sa.func.count()).select_from(media)).scalar_one()
 
 
 async def test_an_erasure_with_a_key_is_done_once_and_its_answer_names_nobody(site: Site) -> None:

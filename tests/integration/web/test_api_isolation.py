@@ -93,6 +93,9 @@ CASES = {
     ("GET", "/events"): Case(of("events?conversation={conversation}"), by_name=False),
     ("GET", "/explain"): Case(of("explain?id={event}")),
     ("POST", "/events/{event:path}/retry"): Case(of("events/{event}/retry"), before="give_up"),
+    ("POST", "/events/{event:path}/discard"): Case(
+        of("events/{event}/discard"), body={"because": "spam"}, before="give_up"
+    ),
     ("GET", "/events/{event:path}"): Case(of("events/{event}")),
     ("GET", "/outbox"): Case(of("outbox?conversation={conversation}"), (REPLY,), by_name=False),
     ("GET", "/outbox/{id}"): Case(of("outbox/{item}"), (REPLY,)),

@@ -69,7 +69,7 @@ def fill(shop: Shop, key: str, mark: str, *, number: int = 1, files: tuple[str, 
     shop.lane(kind="out", key=f"main/phone/{key}", last_seq=1, done_seq=1, last_error=mark)
     shop.lane(kind="job", key=thread, last_seq=1, done_seq=1, last_error=mark)
     event: dict[str, Any] = {"key": key, "conversation": thread, "lane": place}
-    event |= {"dead_error": mark, "outcome": "reply"}
+    event |= {"dead_error": mark, "outcome": "reply", "discarded_because": mark}
     shop.event(1, **event, external_id=f"message:{mark}", payload=json.dumps({"text": mark}))
     shop.event(2, **event, external_id=f"answer:{mark}", type="answer", payload=f'"{mark}"')
     shop.decision(
@@ -298,9 +298,9 @@ def test_every_text_that_a_person_can_reach_has_the_mark(business: Business) -> 
         "tenant", "id", "kind", "channel", "status", "source", "owner", "risk", "priority",
         "open_ticket", "pending_ask", "direction", "author", "attachments", "origin", "agent",
         "batch", "by", "rule", "outcome", "state", "destination", "resolved_by", "queue", "to",
-        "acknowledged_by", "model", "instance", "type", "conversation", "contact", "message",
-        "ticket", "escalation", "event_lane", "decided_lane", "lane", "key", "token", "route",
-        "digest", "address", "party", "provider_id",
+        "acknowledged_by", "discarded_by", "model", "instance", "type", "conversation", "contact",
+        "message", "ticket", "escalation", "event_lane", "decided_lane", "lane", "key", "token",
+        "route", "digest", "address", "party", "provider_id",
     }  # fmt: skip
     subject = business.database.do(find_subject, "main", ANA)
     for table, where in subject.belongings.items():
@@ -601,13 +601,14 @@ def test_of_a_request_that_nobody_could_read_the_export_says_only_which_it_is(
     }
 
 
-def test_a_request_that_was_read_at_last_is_not_unread(business: Business) -> None:
+@pytest.mark.parametrize("outcome", ["retried", "discarded"])
+def test_a_request_that_was_seen_to_is_not_unread(business: Business, outcome: str) -> None:
     def unread(connection: sa.Connection) -> list[str]:
         return erasing.found(connection, "main", ANA)[1].unread
 
     assert business.database.run(unread) == ["main/raw:phone#1"]
     tried = sa.update(inbox_event).where(inbox_event.c.external_id == "raw:0")
-    business.database.run(lambda it: it.execute(tried.values(outcome="retried")))
+    business.database.run(lambda it: it.execute(tried.values(outcome=outcome)))
     assert business.database.run(unread) == []
 
 
