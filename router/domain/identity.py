@@ -58,11 +58,11 @@ class Address:
 # A mobile number that is dialled one way and reported another is still one person. Providers
 # report Mexican mobiles with a 1 after the country code and Argentine ones with a 9; Brazilian
 # mobiles lost their eight-digit form between 2012 and 2016, yet WhatsApp still reports it.
-_SAME_TELEPHONE = (
-    (re.compile(r"\+521(\d{10})"), r"+52\1"),
-    (re.compile(r"\+549(\d{10})"), r"+54\1"),
-    (re.compile(r"\+55(\d{2})([6-9]\d{7})"), r"+55\g<1>9\2"),
-)
+_SAME_TELEPHONE = {
+    "+52": (re.compile(r"\+521(\d{10})"), r"+52\1"),
+    "+54": (re.compile(r"\+549(\d{10})"), r"+54\1"),
+    "+55": (re.compile(r"\+55(\d{2})([6-9]\d{7})"), r"+55\g<1>9\2"),
+}
 
 
 def thread_key(address: Address) -> str:
@@ -72,9 +72,9 @@ def thread_key(address: Address) -> str:
     call and a WhatsApp message of one person are one thread. Other addresses are their own key.
     Never send to a key: send to the address as it came.
     """
-    if address.scheme != "tel":
-        return str(address)
-    for pattern, replacement in _SAME_TELEPHONE:
+    twofold = _SAME_TELEPHONE.get(address.value[:3]) if address.scheme == "tel" else None
+    if twofold is not None:
+        pattern, replacement = twofold
         if match := pattern.fullmatch(address.value):
             return "tel:" + match.expand(replacement)
     return str(address)

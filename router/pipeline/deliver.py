@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 import anyio
-import anyio.abc
 
 from router.clock import Clock
 from router.domain.message import Author

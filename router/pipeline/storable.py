@@ -38,10 +38,10 @@ def storable_id(text: str) -> str:
 def _clean(value: Any) -> Any:
     # Every webhook passes here: the common types are told apart without asking their base classes.
     kind: Any = type(value)
-    if kind is str or isinstance(value, str):
-        return _text(value)
     if kind in _AS_THEY_ARE or not value:
         return value
+    if kind is str or isinstance(value, str):
+        return _text(value)
     if isinstance(value, tuple):
         items = tuple([_clean(item) for item in value])
         return value if all(a is b for a, b in zip(items, value, strict=True)) else items
