@@ -261,6 +261,7 @@ def _events() -> None:
         sa.Column("discarded_because", sa.Text),
         sa.PrimaryKeyConstraint("lane", "seq", name="pk_inbox_event"),
         sa.UniqueConstraint("source", "external_id", name="uq_inbox_event_source_external_id"),
+        postgresql_with={"fillfactor": "70"},
     )
     op.create_index(
         "inbox_event_dead",

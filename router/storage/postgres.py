@@ -23,6 +23,7 @@ from router.storage.postgres_engine import (
 )
 from router.storage.postgres_node import Node, is_pooled
 from router.storage.postgres_sending import OutboxWork
+from router.storage.postgres_session import Session
 from router.storage.postgres_tx import PostgresTx, Writing, has_echo
 from router.storage.postgres_work import InboxWork, lanes_of
 from router.storage.postgres_writer import Flusher
@@ -51,6 +52,8 @@ Leased = TypeVar("Leased")
 _LONGEST_TURN = timedelta(seconds=60)
 #: Connections for reading and for what people do.
 _CONNECTIONS = 5
+#: Of each flusher: the server works on one group while the next is made up here.
+_SESSIONS = 2
 #: How often an act is tried that others were in the way of.
 _TRIES = 10
 #: Seconds between two looks for work where nobody tells us, and between two for learnt aliases.
@@ -92,22 +95,21 @@ class PostgresStore(Store):
             changed=self._dispatch.forget,
             freed=self._dispatch.look,
         )
-        flusher = partial(
-            Flusher,
+        session = partial(
+            Session,
             self._single,
             pooled=pooled,
             node=lambda: self._node.me,
-            publish=self._dispatch.publish,
             lost=self._node.abandon,
-            report=self._report,
             patience=lease,
         )
+        flusher = partial(Flusher, publish=self._dispatch.publish, report=self._report)
         # Two, so that who offers an event does not wait for what others have decided. What comes
         # in locks nothing but lanes, in their order; so the two never wait for each other in turn.
-        self._flusher: Flusher = flusher(name="work")
-        self._intake: Flusher = flusher(
-            name="intake", behind=self._flusher, single=self._inbox.accept
-        )
+        work = [session() for _ in range(_SESSIONS)]
+        self._flusher: Flusher = flusher(work, name="work")
+        intake = [session(single=self._inbox.accept) for _ in range(_SESSIONS)]
+        self._intake: Flusher = flusher(intake, name="intake", behind=self._flusher)
 
     @classmethod
     async def open(
@@ -259,7 +261,7 @@ class PostgresStore(Store):
 
     async def release_all(self) -> None:
         # What is on its way may lease lanes; what comes after a pause leases none.
-        await self._intake.run(lambda _: None)
+        await self._intake.run(lambda _: None, alone=True)
         self._dispatch.forget()
 
         def give_back(tx: Transaction) -> None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from router.storage import codec, postgres_lanes, postgres_sql, postgres_threads
 from router.storage.conflicts import number_of
 from router.storage.postgres_engine import Transaction
-from router.storage.postgres_lanes import columns
+from router.storage.postgres_lanes import columns, counted
 from router.storage.postgres_threads import Cursor
 from router.storage.store import IN, EventRef, NewEvent, Work
 
@@ -44,15 +44,8 @@ def store(tx: Transaction, events: Sequence[NewEvent], *, me: int | None, now: d
     """Store events that are not known."""
     if not events:
         return Stored([], [], left=False)
-    tenants: dict[str, str] = {}
-    many: dict[str, int] = {}
-    firsts = []
-    for event in events:
-        lane = event.lane
-        before = many.get(lane, 0)
-        many[lane] = before + 1
-        tenants[lane] = event.tenant
-        firsts.append(before)
+    many, firsts = counted(event.lane for event in events)
+    tenants = {event.lane: event.tenant for event in events}
     lanes = sorted(many)
     places = {lane: place for place, lane in enumerate(lanes, 1)}
     rows = [

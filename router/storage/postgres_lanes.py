@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from router.storage import postgres_sql
 from router.storage.postgres_engine import Transaction
 from router.storage.store import IN
+
+Key = TypeVar("Key")
 
 #: Above every number of a lane.
 _LAST = 2**63 - 1
@@ -67,6 +69,17 @@ def columns(rows: Iterable[Sequence[Any]], width: int) -> list[list[Any]]:
     return found or [[] for _ in range(width)]
 
 
+def counted(keys: Iterable[Key]) -> tuple[dict[Key, int], list[int]]:
+    """Count how often each key comes, and for each in turn how often it has come before."""
+    many: dict[Key, int] = {}
+    before = []
+    for key in keys:
+        number = many.get(key, 0)
+        before.append(number)
+        many[key] = number + 1
+    return many, before
+
+
 def lock(tx: Transaction, lanes: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Standing]:
     """Lock lanes, in their order, and give how they stand."""
     rows = tx.rows(postgres_sql.LOCK_LANES, *columns(sorted(set(lanes)), 2))
@@ -89,21 +102,17 @@ def extend(
     """
     if not lanes:
         return []
-    many: dict[tuple[str, str], int] = {}
-    for lane in lanes:
-        many[lane] = many.get(lane, 0) + 1
+    many, before = counted(lanes)
     statement = postgres_sql.EXTEND_FOR_PERSON if person else postgres_sql.EXTEND_FOR_BOT
     rows = [(kind, key, tenant, number) for (key, tenant), number in sorted(many.items())]
     taken = {}
     for key, last_seq, done_seq, owner in tx.rows(statement, *columns(rows, 4), now, me):
         taken[key] = (last_seq, done_seq, owner)
-    given: dict[str, int] = {}
     numbers = []
-    for key, tenant in lanes:
-        last_seq, done_seq, owner = taken[key]
-        first = last_seq - many[key, tenant] + 1
-        seq = first + given.get(key, 0)
-        given[key] = given.get(key, 0) + 1
+    for lane, earlier in zip(lanes, before, strict=True):
+        last_seq, done_seq, owner = taken[lane[0]]
+        first = last_seq - many[lane] + 1
+        seq = first + earlier
         # Leased and nothing before it undone: the lane was idle until this very statement.
         handed = me is not None and owner == me and seq == first == done_seq + 1
         numbers.append(Number(seq, handed))

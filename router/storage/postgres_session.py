@@ -1,9 +1,27 @@
-"""How a flusher's sessions on PostgreSQL plan and commit: what is said before anything else."""
+"""A flusher's session on PostgreSQL: how it plans and commits, and what it writes together."""
 
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from router.failpoints import reach
 from router.storage import postgres_sql
-from router.storage.postgres_engine import settings
+from router.storage.postgres_engine import (
+    Transaction,
+    guard,
+    in_words,
+    is_away,
+    raw_of,
+    settings,
+    was_refused,
+)
+from router.storage.postgres_queue import Batch, Part
+
+if TYPE_CHECKING:
+    from asyncpg.connection import Connection as Raw
 
 # Every hot statement goes from an array to an index, row by row. Left to its statistics, which know
 # nothing of a table that was empty a minute ago, the planner reads whole tables or half an index
@@ -54,3 +72,163 @@ def beginnings(*, pooled: bool, patience: float) -> Beginnings:
     prepared = f"PREPARE router_alive (bigint) AS {postgres_sql.ALIVE.format(node='$1')}"
     session = f"{settings(values, local=False)}; {durable}; {prepared}"
     return Beginnings(session, "BEGIN", "EXECUTE router_alive ({node})")
+
+
+class Session:
+    """A connection on which groups are written, one after the other; made when it is needed.
+
+    :param node: gives this node's number, while it has one.
+    :param lost: called when nobody can tell whether the last commit was made: whatever was leased
+        by it has to be given up.
+    :param patience: seconds after which the server ends a session that holds a transaction open
+        and says nothing, so that a process that froze holds nobody up.
+    :param single: a batch whose first statement does everything that has to be done together: it
+        is a transaction by itself, without those that would begin and end it.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        pooled: bool,
+        node: Callable[[], int | None],
+        lost: Callable[[], None],
+        patience: float,
+        single: Batch | None = None,
+    ) -> None:
+        self._engine = engine
+        self._node = node
+        self._lost = lost
+        # Behind a pooler each transaction says anew how it is to be planned and committed.
+        self._single = None if pooled else single
+        self._begin = beginnings(pooled=pooled, patience=patience)
+        self._connection: AsyncConnection | None = None
+        #: The driver's own connection, while there is one.
+        self.raw: Raw[Any] | None = None
+
+    async def write(self, group: Sequence[Part], *, careful: bool) -> tuple[list[Any], list[Any]]:
+        """Commit parts together; give the result of each, and what they published.
+
+        :param careful: everything is locked before anything is changed.
+        """
+        raw, connection = await self._connect()
+        node = self._node()
+        if all(part.operation.batch == self._single for part in group):
+            return await self._at_once(group, raw, connection, node)
+        alive = False
+        begin = self._begin.transaction
+        if node is not None:
+            begin = f"{begin}; {self._begin.alive.format(node=node)}"
+        try:
+            # One round trip: the transaction begins, and it is seen that this node still counts.
+            tag = await raw.execute(begin)
+            alive = tag == "SELECT 1"
+            reach("writer.begun")
+            me = node if alive else None
+            results, published = await connection.run_sync(
+                self._in_order, group, raw, me, careful=careful
+            )
+            reach("writer.committing")
+        except BaseException:
+            await self._roll_back(raw)
+            raise
+        try:
+            await raw.execute("COMMIT")
+        except BaseException as error:
+            answered = isinstance(error, Exception) and not (raw.is_closed() or is_away(error))
+            await self._roll_back(raw)
+            if not answered:
+                # It may have been committed, and its leases with it; nobody here knows of them.
+                self._lost()
+            raise
+        reach("writer.committed")
+        return results, published
+
+    async def _at_once(
+        self, group: Sequence[Part], raw: "Raw[Any]", connection: AsyncConnection, node: int | None
+    ) -> tuple[list[Any], list[Any]]:
+        """Let a batch do its work without a transaction around it."""
+        tx: Transaction | None = None
+
+        def work(sql: sa.Connection) -> list[Any]:
+            nonlocal tx
+            tx = Transaction(raw, sql, node, single=True)
+            return self._batches(tx, group)
+
+        reach("writer.begun")
+        reach("writer.committing")
+        try:
+            results = await connection.run_sync(work)
+        except BaseException as error:
+            kept = tx is not None and tx.answered
+            if kept or not was_refused(error, raw):
+                # As after a commit without an answer; or what it leased cannot be handed out.
+                self._lost()
+            if kept and isinstance(error, Exception):
+                # It must not be done again as if nothing had been.
+                raise in_words(error) from error
+            raise
+        reach("writer.committed")
+        assert tx is not None  # noqa: S101 - for the type checker
+        return results, tx.published
+
+    def _in_order(
+        self,
+        sql: sa.Connection,
+        group: Sequence[Part],
+        raw: "Raw[Any]",
+        me: int | None,
+        *,
+        careful: bool,
+    ) -> tuple[list[Any], list[Any]]:
+        tx = Transaction(raw, sql, me, careful=careful)
+        return self._batches(tx, group), tx.published
+
+    @staticmethod
+    def _batches(tx: Transaction, group: Sequence[Part]) -> list[Any]:
+        batches: dict[Batch, list[int]] = {}
+        for place, part in enumerate(group):
+            batches.setdefault(part.operation.batch, []).append(place)
+        if len(batches) > 1:
+            # Before anything else, and in their order, whatever each batch locks by itself later.
+            operations = {part.operation for part in group}
+            lanes = {lane for operation in operations for lane in operation.lanes}
+            if lanes:
+                kinds, keys = zip(*sorted(lanes), strict=True)
+                tx.rows(postgres_sql.LOCK_LANES, kinds, keys)
+        results: list[Any] = [None] * len(group)
+        for batch, places in batches.items():
+            parts = [group[place].operation.parts[group[place].number] for place in places]
+            for place, result in zip(places, batch(tx, parts), strict=True):
+                results[place] = result
+        return results
+
+    async def _connect(self) -> "tuple[Raw[Any], AsyncConnection]":
+        if self.raw is not None and self.raw.is_closed():
+            await self.disconnect()
+        if self._connection is None or self.raw is None:
+            connection = await self._engine.connect()
+            try:
+                raw = await raw_of(connection)
+                if self._begin.session:
+                    await raw.execute(self._begin.session)
+                await connection.run_sync(guard)
+            except BaseException:
+                await connection.invalidate()
+                raise
+            self._connection, self.raw = connection, raw
+        return self.raw, self._connection
+
+    async def _roll_back(self, raw: "Raw[Any]") -> None:
+        try:
+            if not raw.is_closed():
+                await raw.execute("ROLLBACK")
+        except Exception:  # noqa: BLE001 - it is lost; the server rolls back by itself
+            await self.disconnect()
+
+    async def disconnect(self) -> None:
+        """Let go of the connection, which the next group makes anew."""
+        connection, self._connection, self.raw = self._connection, None, None
+        if connection is not None:
+            with suppress(Exception):
+                await connection.invalidate()

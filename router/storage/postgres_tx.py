@@ -44,11 +44,10 @@ class Writing:
         """
         if not events:
             return []
-        names = {identity(event): None for event in events}
+        names = [identity(event) for event in events]
         known = self._known_echoes(tx, events, names)
         fresh: dict[Identity, NewEvent] = {}
-        for item in events:
-            name = identity(item)
+        for name, item in zip(names, events, strict=True):
             if name not in known and name not in fresh:
                 fresh[name] = self._fence(tx, item)
         now = self.clock.now()
@@ -61,15 +60,12 @@ class Writing:
                 del fresh[name]
             else:
                 known[name] = ref
-        if len(known) < len(names):
-            # Repeats. The numbers that they took are burnt, which costs less than a look before.
-            known |= postgres_inbox.known(tx, [name for name in names if name not in known])
-        accepted = []
-        for item in events:
-            name = identity(item)
-            # Only the first of equals is new.
-            accepted.append(Accepted(known[name], new=fresh.pop(name, None) is not None))
-        return accepted
+        repeats = {name: None for name in names if name not in known}
+        if repeats:
+            # The numbers that they took are burnt, which costs less than a look before.
+            known |= postgres_inbox.known(tx, repeats)
+        # Only the first of equals is new.
+        return [Accepted(known[name], new=fresh.pop(name, None) is not None) for name in names]
 
     @staticmethod
     def _known_echoes(

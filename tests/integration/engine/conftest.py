@@ -1,11 +1,12 @@
 """One engine per test, on every store that gives the guarantees."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration.engine.harness import DATABASES, Engine, PostgresDatabase, opened
+from tests.integration.engine.nodes import node_of
 
 
 @pytest.fixture(autouse=True)
@@ -21,4 +22,19 @@ def server(request: pytest.FixtureRequest) -> None:
 async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Engine]:
     """An engine on an empty database."""
     async with opened(request.param, tmp_path) as engine:
+        yield engine
+
+
+@pytest.fixture(params=["postgres"])
+def place(server: None, tmp_path: Path) -> Iterator[PostgresDatabase]:
+    """Give a PostgreSQL database that several nodes may open."""
+    database = PostgresDatabase(tmp_path)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+async def one(place: PostgresDatabase) -> AsyncIterator[Engine]:
+    """Open a node that nobody declares dead, however long it says nothing."""
+    async with node_of(place, lease=300.0) as engine:
         yield engine

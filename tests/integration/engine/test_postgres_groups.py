@@ -1,9 +1,7 @@
 """What many callers write together on PostgreSQL: how it is sent, planned, and who stands back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -14,24 +12,11 @@ from router.domain.identity import Address
 from router.storage import postgres_sql
 from router.storage.postgres_engine import Transaction
 from router.storage.store import IN
-from tests.integration.engine.harness import ANA, LUIS, Engine, PostgresDatabase
-from tests.integration.engine.test_postgres_nodes import node_of, place_dsn, store_of
+from tests.integration.engine.harness import ANA, LUIS, Engine
+from tests.integration.engine.nodes import place_dsn, store_of
 
 _LONG = 30.0
 _MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
-
-
-@pytest.fixture(params=["postgres"])
-def place(server: None, tmp_path: Path) -> Iterator[PostgresDatabase]:
-    database = PostgresDatabase(tmp_path)
-    yield database
-    database.close()
-
-
-@pytest.fixture
-async def one(place: PostgresDatabase) -> AsyncIterator[Engine]:
-    async with node_of(place, lease=300.0) as engine:
-        yield engine
 
 
 @pytest.mark.parametrize(

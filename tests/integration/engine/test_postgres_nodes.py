@@ -1,8 +1,7 @@
 """Several nodes on one PostgreSQL: what they share, what one takes over, what a dead one cannot."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,8 @@ import sqlalchemy as sa
 
 from router.domain.outbox import ItemState
 from router.errors import StorageUnavailable
-from router.plugin.testing import FakeClock
 from router.schedule.silence import SilenceAlarm
 from router.storage import postgres_sql
-from router.storage.postgres import PostgresStore
 from router.storage.store import (
     JOB,
     OUT,
@@ -31,34 +28,12 @@ from router.storage.store import (
 )
 from router.storage.tables import inbox_event, lane, node, outbox
 from tests.integration.engine.harness import Engine, PostgresDatabase
+from tests.integration.engine.nodes import freeze, me, node_of, place_dsn, store_of
 from tests.integration.engine.pipeline import running
 from tests.postgres import PostgresServer
 
-#: Seconds of a lease, and between two heartbeats, in these tests.
-_LEASE, _BEAT = 5.0, 0.1
 #: How long anything is waited for.
 _LONG = 40.0
-
-
-@pytest.fixture(params=["postgres"])
-def place(server: None, tmp_path: Path) -> Iterator[PostgresDatabase]:
-    """A database that several nodes may open."""
-    database = PostgresDatabase(tmp_path)
-    yield database
-    database.close()
-
-
-@asynccontextmanager
-async def node_of(place: PostgresDatabase, **options: Any) -> AsyncIterator[Engine]:
-    """Open one more node."""
-    clock = FakeClock()
-    options = {"lease": _LEASE, "heartbeat": _BEAT, **options}
-    store = await PostgresStore.open(place.url, clock, **options)
-    engine = Engine(place, clock, store)
-    try:
-        yield engine
-    finally:
-        await engine.store.close()
 
 
 @pytest.fixture
@@ -74,30 +49,18 @@ async def second(place: PostgresDatabase) -> AsyncIterator[Engine]:
         yield engine
 
 
-def store_of(engine: Engine) -> PostgresStore:
-    assert isinstance(engine.store, PostgresStore)
-    return engine.store
-
-
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     with anyio.fail_after(_LONG):
         while not await condition():  # noqa: ASYNC110 - what is waited for is another's doing
             await anyio.sleep(0.02)
 
 
-async def freeze(engine: Engine) -> None:
-    """Let a node say nothing any more, its sessions open, as SIGSTOP does."""
-    store = store_of(engine)
-    assert store._node._beating is not None
-    store._node._beating.cancel()
-    await asyncio.wait([store._node._beating])
-
-
 async def kill(engine: Engine) -> None:
     """Let a node's sockets close without a word, as the kernel does for a killed process."""
     await freeze(engine)
     store = store_of(engine)
-    for raw in (store._node._raw, store._intake._raw, store._flusher._raw):
+    sessions = (*store._intake.sessions, *store._flusher.sessions)
+    for raw in (store._node._raw, *(session.raw for session in sessions)):
         if raw is not None:
             raw.terminate()
 
@@ -110,12 +73,6 @@ async def expire(engine: Engine, dead: int) -> None:
         tx.connection.execute(sa.update(node).where(node.c.id == dead).values(expires_at=past))
 
     await engine.store.write(age)
-
-
-def me(engine: Engine) -> int:
-    number = store_of(engine)._node.me
-    assert number is not None
-    return number
 
 
 async def gone(engine: Engine, number: int) -> bool:
@@ -558,7 +515,7 @@ async def test_a_process_that_hangs_in_a_transaction_holds_nobody_up_for_long(
 ) -> None:
     async with node_of(place, lease=1.0) as first:
         await first.accept(first.said())
-        raw = store_of(first)._flusher._raw
+        raw = store_of(first)._flusher.sessions[0].raw
         assert raw is not None
         stuck = me(first)
         await freeze(first)
@@ -633,11 +590,6 @@ async def test_what_was_committed_while_a_claim_waited_is_seen_by_its_second_sta
         await first.complete(first.commit(work))
     assert texts == ["uno", "dos"]
     assert await first.outcomes() == ["ignore", "ignore"]
-
-
-def place_dsn(engine: Engine) -> str:
-    assert isinstance(engine.database, PostgresDatabase)
-    return engine.database.url.replace("+asyncpg", "")
 
 
 # --- pitfall 7: one thing at a time on a connection

@@ -5,11 +5,10 @@ for none in time, so that a circle is a test that does not end.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -26,26 +25,24 @@ from router.storage.outbox import Verdict, resolve_item
 from router.storage.store import AttemptResult, NewTimer, Start, Tx
 from router.storage.tables import timer
 from tests.integration.engine.harness import Engine, PostgresDatabase
-from tests.integration.engine.test_postgres_nodes import node_of, place_dsn
+from tests.integration.engine.nodes import node_of, place_dsn, waiting
 
 #: How long both may take; a circle would be found later.
 _LONG, _FOUND = 25.0, "40s"
 
 
-@pytest.fixture(params=["postgres"])
-def place(server: None, tmp_path: Path) -> Iterator[PostgresDatabase]:
-    """A database whose sessions look for circles late."""
-    database = PostgresDatabase(tmp_path)
+@pytest.fixture
+def place(place: PostgresDatabase) -> PostgresDatabase:
+    """Give a database whose sessions look for circles late."""
 
     async def be_patient() -> None:
-        raw = await asyncpg.connect(database.url.replace("+asyncpg", ""))
+        raw = await asyncpg.connect(place.url.replace("+asyncpg", ""))
         name = await raw.fetchval("SELECT current_database()")
         await raw.execute(f"ALTER DATABASE {name} SET deadlock_timeout = '{_FOUND}'")
         await raw.close()
 
     asyncio.run(be_patient())
-    yield database
-    database.close()
+    return place
 
 
 @pytest.fixture
@@ -69,21 +66,6 @@ async def held(engine: Engine, table: str) -> AsyncIterator[asyncpg.Connection]:
         await raw.execute("BEGIN")
         await raw.execute(f"SELECT * FROM {table} FOR UPDATE")  # noqa: S608 - a name of ours
         yield raw
-    finally:
-        await raw.close()
-
-
-async def waiting(engine: Engine, many: int) -> None:
-    """Wait until so many sessions wait for a lock."""
-    raw = await asyncpg.connect(place_dsn(engine))
-    count = (
-        "SELECT count(*) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    try:
-        with anyio.fail_after(_LONG):
-            while await raw.fetchval(count) < many:  # noqa: ASYNC110 - another process's doing
-                await anyio.sleep(0.02)
     finally:
         await raw.close()
 

@@ -1,7 +1,7 @@
 """A node behind a transaction pooler: it is noticed, and work is found by looking for it."""
 
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,6 @@ from tests.integration.engine.harness import Engine, PostgresDatabase
 from tests.pooler import Pooler, pooler
 
 _LONG = 40.0
-
-
-@pytest.fixture(params=["postgres"])
-def place(server: None, tmp_path: Path) -> Iterator[PostgresDatabase]:
-    database = PostgresDatabase(tmp_path)
-    yield database
-    database.close()
 
 
 @pytest.fixture

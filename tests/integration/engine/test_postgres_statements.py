@@ -1,9 +1,8 @@
 """What is sent to PostgreSQL for an event, and what comes of it when it breaks off."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -18,29 +17,16 @@ from router.storage.postgres_writer import Flusher
 from router.storage.store import IN, OUT, NewEvent, Work
 from router.storage.tables import inbox_event, lane, outbox
 from tests.integration.engine.harness import ANA, LUIS, Engine, PostgresDatabase
-from tests.integration.engine.test_postgres_nodes import (
+from tests.integration.engine.nodes import (
     freeze,
     me,
     node_of,
     place_dsn,
     store_of,
+    waiting,
 )
-from tests.integration.engine.test_postgres_order import waiting
 
 _LONG = 40.0
-
-
-@pytest.fixture(params=["postgres"])
-def place(server: None, tmp_path: Path) -> Iterator[PostgresDatabase]:
-    database = PostgresDatabase(tmp_path)
-    yield database
-    database.close()
-
-
-@pytest.fixture
-async def one(place: PostgresDatabase) -> AsyncIterator[Engine]:
-    async with node_of(place, lease=300.0) as engine:
-        yield engine
 
 
 @asynccontextmanager
@@ -57,7 +43,7 @@ async def sent(flusher: Flusher) -> AsyncIterator[list[str]]:
         text = " ".join(query.query.split()).replace("::text::", "::")
         statements.append(names.get(text, text))
 
-    raw = flusher._raw
+    raw = flusher.sessions[0].raw
     assert raw is not None
     with raw.query_logger(note):
         yield statements

@@ -1,0 +1,69 @@
+"""Nodes on one PostgreSQL, and a look at what their sessions wait for."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import asyncpg
+
+from router.plugin.testing import FakeClock
+from router.storage.postgres import PostgresStore
+from tests.integration.engine.harness import Engine, PostgresDatabase
+
+#: Seconds of a lease, and between two heartbeats, in these tests.
+LEASE, BEAT = 5.0, 0.1
+_LONG = 40.0
+
+
+@asynccontextmanager
+async def node_of(place: PostgresDatabase, **options: Any) -> AsyncIterator[Engine]:
+    """Open one more node."""
+    clock = FakeClock()
+    options = {"lease": LEASE, "heartbeat": BEAT, **options}
+    store = await PostgresStore.open(place.url, clock, **options)
+    engine = Engine(place, clock, store)
+    try:
+        yield engine
+    finally:
+        await engine.store.close()
+
+
+def store_of(engine: Engine) -> PostgresStore:
+    assert isinstance(engine.store, PostgresStore)
+    return engine.store
+
+
+def place_dsn(engine: Engine) -> str:
+    assert isinstance(engine.database, PostgresDatabase)
+    return engine.database.url.replace("+asyncpg", "")
+
+
+def me(engine: Engine) -> int:
+    number = store_of(engine)._node.me
+    assert number is not None
+    return number
+
+
+async def freeze(engine: Engine) -> None:
+    """Let a node say nothing any more, its sessions open, as SIGSTOP does."""
+    store = store_of(engine)
+    assert store._node._beating is not None
+    store._node._beating.cancel()
+    await asyncio.wait([store._node._beating])
+
+
+async def waiting(engine: Engine, many: int) -> None:
+    """Wait until so many sessions wait for a lock."""
+    raw = await asyncpg.connect(place_dsn(engine))
+    count = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    try:
+        with anyio.fail_after(_LONG):
+            while await raw.fetchval(count) < many:  # noqa: ASYNC110 - another process's doing
+                await anyio.sleep(0.02)
+    finally:
+        await raw.close()
