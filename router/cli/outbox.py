@@ -103,7 +103,7 @@ def resolve(
         bool, typer.Option("--sent", help="It was sent, or done in another way.")
     ] = False,
     resend: Annotated[
-        bool, typer.Option("--resend", "--not-sent", help="It was not: send it now.")
+        bool, typer.Option("--resend", "--not-sent", help="It was not: let it leave.")
     ] = False,
     drop: Annotated[bool, typer.Option("--drop", help="It is not to be sent any more.")] = False,
     by: Person = None,
@@ -113,7 +113,9 @@ def resolve(
     """Settle what is unknown, dead or refused: sent, resend or drop.
 
     Look at the provider's own page first. --sent: it is done, and what waits behind it leaves.
-    --resend: it is sent now. --drop: it does not leave any more, and what waits behind it does.
+    --resend: it waits again, what was dead or refused at the end of its lane. What was unknown and
+    no person wrote is withdrawn instead if somebody has taken the conversation over since: write to
+    the customer. --drop: it does not leave any more, and what waits behind it does.
     """
     words = {"sent": sent, "resend": resend, "drop": drop}
     verdicts = [word for word, chosen in words.items() if chosen]

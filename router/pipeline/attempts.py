@@ -34,7 +34,7 @@ class Patience:
 
     :param attempts: at most so many; ``None`` for no limit.
     :param backoff: between two attempts, unless the provider says when.
-    :param age: counted from the decision.
+    :param age: counted from when it could leave, or from when a person asked for another try.
     :param repeat_unknown: up to which attempt it is repeated when nobody knows whether it was
         done; :data:`ALWAYS` where a repeat does nothing more.
     """
@@ -55,7 +55,7 @@ def judge(item: Item, error: Exception, patience: Patience, now: datetime) -> At
         return _ended(ItemState.UNKNOWN, meaning)
     retry_at = now + timedelta(seconds=_wait(item, meaning, patience.backoff))
     # Whoever has to come back too late need not be waited for: people learn of it now.
-    late = retry_at > item.created_at + patience.age
+    late = retry_at > item.ready_since + patience.age
     if late or (patience.attempts is not None and begun >= patience.attempts):
         return _ended(ItemState.DEAD, meaning)
     return _retry(retry_at, meaning)

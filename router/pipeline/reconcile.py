@@ -48,17 +48,23 @@ class _Progress:
     :param item: the message.
     :param since: when its first attempt that may have left began, in microseconds.
     :param ended: when its last attempt ended.
+    :param began: when that attempt began, in microseconds: another one is looked for by itself.
     :param absent: when it was first missing from a listing that counts.
     """
 
     item: str
     since: int
     ended: int
+    began: int | None
     absent: int | None = None
 
     @property
     def ended_at(self) -> datetime:
         return from_micros(self.ended)
+
+    def is_about(self, item: Item) -> bool:
+        """Say whether the last attempt of a message is still the one that is looked for."""
+        return self.began == _micros(item.started_at)
 
     def as_body(self) -> str:
         return json.dumps(asdict(self))
@@ -80,7 +86,11 @@ def reconciliation_of(item: Item, began: datetime, ids: Ids) -> Callable[[Tx], N
 
 
 def _put(tx: Tx, *, about: Item, name: str, since: int) -> None:
-    progress = _Progress(item=about.id, since=since, ended=to_micros(tx.now))
+    from router.storage.reconciliation import message_item
+
+    tried = message_item(tx.connection, about.tenant, about.id)
+    began = None if tried is None else _micros(tried.started_at)
+    progress = _Progress(item=about.id, since=since, ended=to_micros(tx.now), began=began)
     look = NewItem(
         id=name,
         kind=ItemKind.RECONCILE,
@@ -128,6 +138,11 @@ class Reconciler:
         about = await self._store.read(lambda it: unknown_item(it, item.tenant, progress.item))
         if about is None:
             await self._end(item, "it was settled without asking")
+            return
+        if not progress.is_about(about):
+            # What is missing says nothing of an attempt that began since. That one has a look-up
+            # of its own, or a ticket where asking could not help.
+            await self._end(item, "it was tried again meanwhile")
             return
         now = self._clock.now()
         live = self._configuration().instances.channels.get((item.tenant, item.destination))
@@ -263,6 +278,10 @@ class Reconciler:
         await finish(self._store, item, result, self._log)
 
 
+def _micros(moment: datetime | None) -> int | None:
+    return None if moment is None else to_micros(moment)
+
+
 def _lag(live: LiveChannel | None) -> tuple[timedelta, timedelta]:
     """Say how long after the attempt what is not listed counts, and how long later again."""
     settle = timedelta(seconds=60.0 if live is None else live.settings.settle)
@@ -292,5 +311,6 @@ def _keep(tx: Tx, *, tenant: str, id: str, body: str) -> None:
 def _if_unknown(tx: Tx, *, about: Item, effect: Callable[[Tx], None]) -> None:
     from router.storage.reconciliation import unknown_item
 
-    if unknown_item(tx.connection, about.tenant, about.id) is not None:
+    now = unknown_item(tx.connection, about.tenant, about.id)
+    if now is not None and now.started_at == about.started_at:
         effect(tx)

@@ -41,7 +41,8 @@ class ItemView:
     :param attempt: attempts begun.
     :param provider_ref: the provider's name for it.
     :param code: the provider's own error code.
-    :param not_before: when it may leave at the earliest, where quiet hours hold it back.
+    :param not_before: when it may leave at the earliest, where quiet hours hold it back; from when
+        its age counts, where a person asked for another try.
     """
 
     id: str
@@ -155,7 +156,8 @@ def resolve_item(
     """Settle an item of which nobody knows whether it was sent, or a dead letter.
 
     :param verdict: ``sent``: it is done. ``resend``: it waits again, one that is unknown at its
-        old place in its lane, a dead letter at the end. ``drop``: it does not leave any more.
+        old place in its lane, a dead letter at the end; what was unknown and no person wrote is
+        withdrawn if somebody has taken the conversation over. ``drop``: it does not leave any more.
     :raises NotFound: if the tenant has none of this id.
     :raises ActRefused: if it has ended well, may still leave, or is a question.
     """
@@ -172,6 +174,7 @@ def resolve_item(
     values: dict[str, Any] = {"error": f"{said}; before: {item.error}" if dead else said}
     if verdict is Verdict.RESEND:
         values |= {"state": ItemState.WAITING, "finished_at": None, "code": None}
+        values["not_before"] = now  # what a person asks for is not too old
         if item.kind == ItemKind.MESSAGE and item.body.get("unknown"):
             # Earlier attempts of which nobody knew, either: now somebody does.
             values["body"] = json.dumps({**item.body, "unknown": 0}, ensure_ascii=False)
@@ -232,6 +235,7 @@ def retry_item(
         "state": ItemState.WAITING,
         "seq": _next_number(connection, tenant, item, now),
         "epoch": epoch,
+        "not_before": now,  # what a person asks for is not too old
         "attempt": 0,
         "started_at": None,
         "finished_at": None,

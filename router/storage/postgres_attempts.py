@@ -82,7 +82,7 @@ class _Round:
         :param thread: its conversation: id, epoch, owner, pending ask, last message in, window.
         """
         _, state, attempt, under = row
-        _, epoch, owner, pending, last_in_at, shut_at, _ = thread or (None,) * 7
+        _, epoch, owner, pending, last_in_at, shut_at, _, _ = thread or (None,) * 8
         if attempt != item.attempt:
             # Somebody has begun it since it was claimed, and will say how that ended.
             return Start.NOT

@@ -17,7 +17,8 @@ _NO_TAGS, _NO_ATTRIBUTES = "[]", "{}"
 def moved_on(tx: Transaction, commits: Sequence[Commit]) -> set[str]:
     """Give the lanes whose thread is no longer the one that the decision was made on.
 
-    Locks the conversations: nobody raises an epoch between this look and the commit.
+    Locks the conversations: nobody raises an epoch between this look and the commit, and no person
+    speaks, as one who approves a draft does without taking anything over.
     """
     read = {
         commit.work.ref.lane: commit.work.conversation
@@ -33,8 +34,10 @@ def moved_on(tx: Transaction, commits: Sequence[Commit]) -> set[str]:
     if read:
         names = sorted({thread.id for thread in read.values()})
         rows = tx.rows(postgres_sql.LOCK_CONVERSATIONS, names)
-        epochs = {row[0]: row[1] for row in rows if row[6] != "closed"}
-        moved = {lane for lane, it in read.items() if epochs.get(it.id) != it.epoch}
+        stands = {row[0]: (row[1], row[7]) for row in rows if row[6] != "closed"}
+        moved = {
+            lane for lane, it in read.items() if stands.get(it.id) != (it.epoch, it.last_person_at)
+        }
     if fresh:
         rows = tx.rows(postgres_sql.OPENED, *columns([_person(it) for it in fresh], 2))
         opened = {(row[0], row[1]) for row in rows}

@@ -255,8 +255,8 @@ ORDER BY m.channel, m.created_at DESC
 
 # The fence: who raises an epoch waits for this transaction, or this one waits and sees the raised.
 LOCK_CONVERSATIONS: Final = """
-SELECT id, epoch, owner, pending_ask, last_in_at, window_shut_at, status FROM conversation
-WHERE id = ANY ($1::text[]) ORDER BY id COLLATE "C" FOR NO KEY UPDATE
+SELECT id, epoch, owner, pending_ask, last_in_at, window_shut_at, status, last_person_at
+FROM conversation WHERE id = ANY ($1::text[]) ORDER BY id COLLATE "C" FOR NO KEY UPDATE
 """
 
 OPENED: Final = """

@@ -110,13 +110,16 @@ def send_again(
 ) -> None:
     """Let a message wait for another attempt, at its old place in its lane.
 
+    Nothing is done if it has been tried again since ``item`` was read: what was found out is not
+    about that attempt.
+
     :param proved: the attempts before did certainly not reach anybody.
     """
     body = json.loads(item.body)
     body["unknown"] = 0 if proved else body.get("unknown", 0) + 1
     changed = connection.execute(
         sa.update(outbox)
-        .where(*_is_unknown(item.tenant, item.id))
+        .where(*_is_unknown(item.tenant, item.id), outbox.c.started_at == item.started_at)
         .values(
             state=ItemState.WAITING,
             finished_at=None,

@@ -1,7 +1,7 @@
 """Commits on SQLite: everything that working events changes, a few statements for many events."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from router.clock import to_micros
@@ -11,7 +11,7 @@ from router.storage.sqlite_bulk import Bulk, Insert, Lookup
 from router.storage.store import Commit
 
 _FENCES = Lookup(
-    "id, epoch",
+    "id, epoch, last_person_at",
     """
 FROM (VALUES {rows}) AS k
 JOIN conversation ON id = k.column1 AND status != 'closed'
@@ -94,24 +94,27 @@ _NO_TAGS, _NO_ATTRIBUTES = "[]", "{}"
 def moved_on(raw: sqlite3.Connection, commits: Sequence[Commit]) -> set[str]:
     """Give the lanes whose thread is no longer the one that the decision was made on."""
     read = {
-        commit.work.conversation.id: commit.work.conversation.epoch
-        for commit in commits
-        if commit.work.conversation is not None
+        commit.work.conversation.id for commit in commits if commit.work.conversation is not None
     }
-    epochs: dict[str, int] = dict(_FENCES.run(raw, [(name,) for name in read]))
+    stands = {row[0]: (row[1], row[2]) for row in _FENCES.run(raw, [(name,) for name in read])}
     fresh = {
         (commit.work.tenant, commit.conversation.contact.key)
         for commit in commits
         if commit.work.conversation is None and commit.conversation is not None
     }
     opened = {(tenant, key) for tenant, key in _OPENED.run(raw, list(fresh))}
-    return {commit.work.ref.lane for commit in commits if _has_moved(commit, epochs, opened)}
+    return {commit.work.ref.lane for commit in commits if _has_moved(commit, stands, opened)}
 
 
-def _has_moved(commit: Commit, epochs: dict[str, int], opened: set[tuple[str, str]]) -> bool:
+def _has_moved(
+    commit: Commit, stands: Mapping[str, tuple[Any, ...]], opened: set[tuple[str, str]]
+) -> bool:
     before, after = commit.work.conversation, commit.conversation
     if before is not None:
-        return epochs.get(before.id) != before.epoch
+        spoke = before.last_person_at
+        # A person who approves a draft speaks, too, and takes nothing over.
+        fence = (before.epoch, None if spoke is None else to_micros(spoke))
+        return stands.get(before.id) != fence
     return after is not None and (commit.work.tenant, after.contact.key) in opened
 
 

@@ -199,8 +199,9 @@ class Commit:
     :param outcome: the word kept with the event: an outcome's, or ``waiting``, ``asking``,
         ``superseded``, ``recorded``, ``dead``.
     :param conversation: the thread after the event. Written only while its epoch is still the one
-        that was read: else the work is offered again with the thread as it is now. If it is the
-        very one that the work holds, the event changes nothing of it, and nothing is written.
+        that was read, and no person has spoken since: else the work is offered again with the
+        thread as it is now. If it is the very one that the work holds, the event changes nothing
+        of it, and nothing is written.
     :param owner: the new owner, if the event changes it.
     :param settles: numbers of earlier events of the lane that waited for this decision; they get
         its outcome.
@@ -230,7 +231,8 @@ class Item:
     :param created_at: when it was decided.
     :param started_at: when the last attempt began.
     :param lease: under what it was claimed, where several nodes work on one database.
-    :param not_before: when it may leave at the earliest.
+    :param not_before: when it may leave at the earliest: the end of quiet hours, or when a person
+        asked for another try.
     """
 
     id: str
@@ -253,7 +255,7 @@ class Item:
 
     @property
     def ready_since(self) -> datetime:
-        """When it could leave for the first time."""
+        """When it could leave for the first time, or since a person asked for another try."""
         return max(self.created_at, self.not_before or self.created_at)
 
     @property

@@ -232,7 +232,9 @@ class OutboxItem(Output):
     event: EventName | None = Field(description="The event whose decision it is.")
     attempt: int = Field(description="Attempts begun.")
     created_at: datetime
-    not_before: datetime | None = Field(description="Until when quiet hours hold it back.")
+    not_before: datetime | None = Field(
+        description="Until when quiet hours hold it back, or when a person asked for another try."
+    )
     started_at: datetime | None
     finished_at: datetime | None
     provider_ref: str | None = Field(description="The provider's name for it.")

@@ -29,7 +29,9 @@ class Resolve(Signed):
     """A person's word about an item that did not end well."""
 
     verdict: Verdict = Field(
-        description="`sent`: it is done. `resend`: it waits again. `drop`: it does not leave."
+        description="`sent`: it is done. `resend`: it waits again; a message that was unknown "
+        "and no person wrote is withdrawn if somebody has taken the conversation over. `drop`: it "
+        "does not leave."
     )
 
 

@@ -1,7 +1,7 @@
 """The pipeline over an engine, by hand: real worker, deliverer and asker, scripted plugins."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -100,6 +100,10 @@ class NoConfig(plugin.PluginConfig):
     """Nothing to set."""
 
 
+#: What is listed, found out when it is asked for.
+Listing = Callable[[], Awaitable[Sequence[str]]]
+
+
 @dataclass
 class Provider:
     """Somebody else's server.
@@ -108,7 +112,8 @@ class Provider:
     :ivar pause: what a question waits for before it is answered.
     :ivar script: how the next calls end, by what they do to whom; everything else succeeds.
     :ivar scripts: the same for one instance alone, by its name; they come first.
-    :ivar listing: what it lists as sent, or why it does not, look by look; then nothing.
+    :ivar listing: what it lists as sent, or why it does not, look by look; then nothing. A
+        function is called for what it lists.
     :ivar looked: what it was asked about, and since when.
     :ivar answers: what models that call tools answer, one after the other; then ``answer``.
     :ivar found: what is found by whoever looks something up.
@@ -120,7 +125,7 @@ class Provider:
     asked: list[plugin.Prompt] = field(default_factory=list)
     script: list[Exception | None] = field(default_factory=list)
     scripts: dict[str, list[Exception | None]] = field(default_factory=dict)
-    listing: list[Sequence[str] | Exception] = field(default_factory=list)
+    listing: list[Sequence[str] | Exception | Listing] = field(default_factory=list)
     looked: list[tuple[str, datetime]] = field(default_factory=list)
     answers: list[plugin.Completion] = field(default_factory=list)
     found: plugin.ActionResult | None = None
@@ -183,6 +188,8 @@ class Ledger(plugin.Channel[NoConfig]):
         found = self.provider.listing.pop(0) if self.provider.listing else ()
         if isinstance(found, Exception):
             raise found
+        if callable(found):
+            found = await found()
         return [plugin.SentMessage(name) for name in found]
 
 

@@ -146,6 +146,34 @@ async def test_a_person_who_approves_a_draft_keeps_the_conversation(pipeline: Pi
     assert pipeline.texts() == ["De 8 a 18."]
 
 
+@pytest.mark.parametrize("silent", ["handback", "idle"])
+async def test_a_decision_in_hand_learns_that_a_draft_was_approved(
+    pipeline: Pipeline, silent: str
+) -> None:
+    """Who was silent for so long has just spoken: the work is done anew, and nobody is silent."""
+    engine = pipeline.engine
+    await _say(pipeline, "hola")
+    thread = (await engine.conversation()).id
+    await _do(pipeline, "conversations.take", id=thread, by="eva")
+    await _say(pipeline, "horario")
+    (row,) = await engine.rows(draft, state="pending")
+    await _hours(pipeline, 23)
+    engine.clock.advance(timedelta(hours=1, seconds=1))
+    if silent == "handback":
+        await engine.accept(engine.said("horario"))
+    else:
+        assert await engine.store.fire_timers()
+    works = await engine.store.claim(100)
+
+    await _do(pipeline, "drafts.approve", id=row.id, by="eva")
+    await pipeline.work(*works)
+    await pipeline.settle()
+
+    after = await engine.conversation()
+    assert (after.owner, after.status) == ("eva", "active")
+    assert pipeline.texts() == ["De 8 a 18."]
+
+
 # What does not arrive is told ─────────────────────────────────────────────────────────────────
 
 
@@ -189,6 +217,40 @@ async def test_an_answer_of_days_ago_is_not_sent_any_more(pipeline: Pipeline) ->
     assert pipeline.texts() == sent
     (late,) = await pipeline.engine.rows(outbox, state="dead")
     assert late.error == "it waited longer than 24 h"
+
+
+@pytest.mark.parametrize("author", ["rule", "person"])
+@pytest.mark.parametrize("act", ["retry", "resend"])
+async def test_what_a_person_asks_for_days_later_is_tried_for_a_day(
+    pipeline: Pipeline, act: str, author: str
+) -> None:
+    asked = {"by": "ana"} if act == "retry" else {"by": "ana", "verdict": "resend"}
+    error = plugin.Refused("no") if act == "retry" else plugin.OutcomeUnknown("it timed out")
+    if author == "rule":
+        pipeline.provider.script = [error]
+        await _say(pipeline, "horario")
+    else:
+        await _say(pipeline, "hola")
+        await pipeline.settle()
+        pipeline.provider.script = [error]
+        thread = (await pipeline.engine.conversation()).id
+        await _do(pipeline, "conversations.send", id=thread, text="Ya voy.", by="eva")
+    await pipeline.settle()
+    (row,) = await pipeline.engine.rows(outbox, kind="message", author=author)
+    assert row.state == ("refused" if act == "retry" else "unknown")
+    tickets = len(await pipeline.engine.rows(ticket))
+    await _hours(pipeline, 72)
+
+    pipeline.provider.script = [plugin.Unavailable("busy")]
+    await _do(pipeline, "outbox." + ("retry" if act == "retry" else "resolve"), id=row.id, **asked)
+    await pipeline.settle()
+    (tried,) = await pipeline.engine.rows(outbox, id=row.id)
+    assert (tried.state, tried.attempt) == ("waiting", 1 if act == "retry" else 2)
+    await pipeline.pass_time(60)
+
+    (done,) = await pipeline.engine.rows(outbox, id=row.id)
+    assert done.state == "done"
+    assert len(await pipeline.engine.rows(ticket)) == tickets
 
 
 async def test_slow_models_keep_no_action_waiting(pipeline: Pipeline) -> None:

@@ -389,6 +389,61 @@ async def test_what_was_not_sent_is_withdrawn_if_a_person_has_taken_over(
     assert (row.state, row.attempt) == ("withdrawn", 1)
 
 
+async def resend(pipeline: Pipeline, name: str) -> None:
+    around = Configured(lambda: pipeline.configuration)
+    given = {"id": name, "verdict": "resend", "by": "eva"}
+    await acts.perform(pipeline.engine.store, "outbox.resolve", given, around)
+
+
+async def test_what_was_missing_says_nothing_of_an_attempt_that_began_since(
+    pipeline: Pipeline,
+) -> None:
+    """The listing that counts is asked for anew, a minute after the attempt of a person."""
+    name = await lose(pipeline)
+    await pass_seconds(pipeline, 70)
+    pipeline.provider.script = [LOST]
+    await resend(pipeline, name)
+    await pipeline.settle()
+
+    await pass_seconds(pipeline, 89)
+    row = await sent_row(pipeline)
+    assert (row.state, row.attempt, len(pipeline.texts())) == ("unknown", 2, 2)
+    assert sorted(look.error for look in await looks(pipeline)) == [
+        "it was tried again meanwhile",
+        "the provider does not list it yet",
+    ]
+    await pass_seconds(pipeline, 1)
+
+    row = await sent_row(pipeline)
+    assert (row.state, row.attempt, len(pipeline.texts())) == ("done", 3, 3)
+    assert await pipeline.engine.rows(ticket) == []
+
+
+@pytest.mark.parametrize("error", [None, plugin.Refused("no such key")])
+async def test_an_answer_about_an_attempt_that_is_no_longer_the_last_decides_nothing(
+    pipeline: Pipeline, error: Exception | None
+) -> None:
+    name = await lose(pipeline)
+    await pass_seconds(pipeline, 89)
+    pipeline.provider.script = [LOST]
+
+    async def tried_while_asking() -> Sequence[str]:
+        await resend(pipeline, name)
+        await pipeline.act("out")
+        if error is not None:
+            raise error
+        return ()
+
+    pipeline.provider.listing = [tried_while_asking]
+    await pass_seconds(pipeline, 1)
+
+    row = await sent_row(pipeline)
+    assert (row.state, row.attempt, len(pipeline.texts())) == ("unknown", 2, 2)
+    assert await pipeline.engine.rows(ticket) == []
+    first, second = sorted(await looks(pipeline), key=lambda look: look.created_at)
+    assert (first.state, second.state) == ("done", "waiting")
+
+
 async def test_two_of_a_kind_share_what_is_found(pipeline: Pipeline) -> None:
     """One of two equal messages was taken: one is done, and the other is sent once more."""
     engine = pipeline.engine

@@ -65,6 +65,15 @@ def test_an_error_means_one_thing(
     assert (result.retry_at is not None) == (state is ItemState.WAITING)
 
 
+@pytest.mark.parametrize(("age", "state"), [(95, ItemState.WAITING), (96, ItemState.DEAD)])
+def test_what_a_person_asked_for_again_has_its_time_from_then(age: int, state: ItemState) -> None:
+    item = replace(ITEM, not_before=NOON + timedelta(hours=72))
+
+    result = judge(item, Unavailable("busy"), Patience(), NOON + timedelta(hours=age))
+
+    assert result.state is state
+
+
 @pytest.mark.parametrize(
     ("attempt", "least", "most"),
     [(0, 1.6, 2.4), (3, 12.8, 19.2), (7, 204.8, 307.2), (40, 240, 360)],
