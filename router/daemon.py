@@ -159,7 +159,7 @@ class Router:
                 *self.readiness(),
                 *(f"{name} fails: circuit breaker open" for name in self.held_back()),
                 *self._pollers.trouble(),
-                *(f"silent: {name}" for name in self._silence.silent),
+                *self._silence.trouble(),
                 *map(str, self._listings.refused()),
                 *self._indexer.doubts,
                 *self._unloaded(),

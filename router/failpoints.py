@@ -27,6 +27,10 @@ NAMES = (
     "deliver.finished",
     "reconcile.started",
     "reconcile.asked",
+    # Of files that are fetched, and of voice notes that are written down.
+    "media.started",
+    "media.done",
+    "media.finished",
     # Of a channel that asks its provider.
     "poll.taken",
     "poll.answered",

@@ -11,6 +11,10 @@ from datetime import datetime, timedelta
 #: Who goes ahead looks so much earlier than whoever has the same place.
 _AHEAD = timedelta(microseconds=1)
 
+#: So far the clocks of nodes may lie apart. What is kept from later than this after now was written
+#: before the clock was set back, or under other limits.
+CLOCKS_APART = timedelta(seconds=10)
+
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
@@ -42,6 +46,11 @@ class RateLimit:
         """Give the new ``full_at`` after a token was taken."""
         return (now if full_at is None else max(full_at, now)) + self.interval
 
+    def believed(self, full_at: datetime | None, now: datetime) -> datetime | None:
+        """Give ``full_at``, or that the bucket is empty now if it cannot be as empty as that."""
+        empty = now + self.burst * self.interval
+        return empty if full_at is not None and full_at > empty + CLOCKS_APART else full_at
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bucket:
@@ -49,7 +58,9 @@ class Bucket:
 
     :param key: its name: ``<tenant>/<channel>`` of a sender, the lane of a pair.
     :param shared: lanes compete for it: those that wait get a place each, one after the other.
-    :param queued_to: up to when places are given away, where it is shared.
+    :param queued_to: up to when places are given away, where it is shared. A place is kept even if
+        who had it is withdrawn, or if the limit is raised: who comes new then waits for at most
+        as many intervals as places were given away, as long as those were at that time.
     """
 
     key: str
@@ -57,6 +68,14 @@ class Bucket:
     shared: bool = False
     full_at: datetime | None = None
     queued_to: datetime | None = None
+
+
+def has_waited(claimable_since: datetime, ready_since: datetime, now: datetime) -> bool:
+    """Tell whether an item had a place before: its lane could be claimed only after it was ready.
+
+    What is from the time before the clock was set back was there before all that is new.
+    """
+    return claimable_since > ready_since or ready_since > now + CLOCKS_APART
 
 
 def take(
@@ -68,20 +87,27 @@ def take(
     again once, when its turn may have come, however many wait. Only who has waited, and who goes
     ahead, may take a token while there is a queue.
 
-    :param waited: it had a place before.
+    A bucket that would be full later than it can be, because the clock was set back or the limit
+    was raised, counts as empty from now on.
+
+    :param waited: it had a place before; see :func:`has_waited`.
     :param ahead: it goes ahead of the queue: a person's word does.
     :return: ``None`` and the buckets to keep; or when to look again, and what is to be kept then.
     """
-    ready, queued = now, []
-    for bucket in buckets:
+    ready, stands = now, []
+    for given in buckets:
+        full_at = given.limit.believed(given.full_at, now)
+        bucket = given if full_at is given.full_at else replace(given, full_at=full_at)
         free = bucket.limit.free_at(bucket.full_at, now)
         if bucket.shared and not ahead:
             queue = now if bucket.queued_to is None else max(bucket.queued_to, now)
             if free > now or (queue > now and not waited):
                 free = max(free, queue)
-                queued.append(replace(bucket, queued_to=free + bucket.limit.interval))
+                bucket = replace(bucket, queued_to=free + bucket.limit.interval)
+        stands.append(bucket)
         ready = max(ready, free)
     if ready > now:
         # Lanes are claimed in the order of these moments.
-        return ready - _AHEAD if ahead else ready, queued
-    return None, [replace(it, full_at=it.limit.taken(it.full_at, now)) for it in buckets]
+        changed = [it for it, given in zip(stands, buckets, strict=True) if it is not given]
+        return ready - _AHEAD if ahead else ready, changed
+    return None, [replace(it, full_at=it.limit.taken(it.full_at, now)) for it in stands]

@@ -7,7 +7,7 @@
 
 While it is open, what is to leave there goes back to its lane, which is no attempt. Each node has
 breakers of its own; the database only keeps which are open, so that a restart goes on with them
-and people are told once.
+and people are told once. What a node that is gone has left there goes when another has an answer.
 """
 
 from dataclasses import dataclass
@@ -17,6 +17,8 @@ from datetime import datetime, timedelta
 _TRYING = timedelta(seconds=1)
 #: Lanes that wait for an open breaker come back one after the other, so far apart.
 _APART = timedelta(milliseconds=2)
+#: How often one that is closed is looked for in the database, where another node's may be open.
+_LOOKS = timedelta(minutes=1)
 
 
 @dataclass(slots=True)
@@ -28,6 +30,7 @@ class Breaker:
     :ivar opened_at: ``None`` while it is closed.
     :ivar until: when the next call may try.
     :ivar error: what failed last, in words.
+    :ivar untold: it has opened, and that is not stored yet: nobody was told.
     """
 
     after: int
@@ -36,8 +39,10 @@ class Breaker:
     until: datetime | None = None
     error: str = ""
     failures: int = 0
+    untold: bool = False
     _trying: bool = False
     _queued_to: datetime | None = None
+    _looked_at: datetime | None = None
 
     @property
     def is_open(self) -> bool:
@@ -77,13 +82,23 @@ class Breaker:
         if was_open or self.failures:
             self.opened_at = self.until = self._queued_to = None
             self.failures, self._trying, self.error = 0, False, ""
+            self.untold = False
         return was_open
+
+    def is_to_look(self, now: datetime) -> bool:
+        """Say now and then that it is time to look for what a node that is gone has left open."""
+        before = self._looked_at or now
+        if due := now - before >= _LOOKS:
+            before = now
+        self._looked_at = before
+        return due
 
     def failed(self, error: str, now: datetime) -> bool:
         """Note that a call failed; say whether that opened the breaker, or kept it open."""
         self.failures += 1
         if not self.after or self.failures < self.after or (self.is_open and not self._trying):
             return False
+        self.untold = self.untold or not self.is_open
         self.opened_at, self.error, self._trying = self.opened_at or now, error, False
         self.until, self._queued_to = now + timedelta(seconds=self.pause), None
         return True

@@ -72,7 +72,8 @@ class Guard:
         """Note how a call ended.
 
         A refusal is an answer: whoever refuses is there. A breaker that opens is kept, and told
-        to whoever the queue ``default`` names, once, however long it stays open.
+        to whoever the queue ``default`` names, once, however long it stays open, and however many
+        nodes find it so.
 
         :param error: ``None`` if it succeeded.
         """
@@ -83,6 +84,8 @@ class Guard:
             if breaker.succeeded():
                 self._log.info("circuit breaker closed", instance=live.label)
                 await self._keep(partial(_closed, live.tenant, live.label))
+            elif breaker.is_to_look(now):
+                await self._keep(partial(_answered, live.tenant, live.label, now))
         elif breaker.failed(error.reason, now):
             news = breaker.opened_at == now
             self._log.error(
@@ -93,14 +96,19 @@ class Guard:
             )
             if news:
                 self._metrics.breakers.count(live.tenant, live.name, live.kind)
-            await self._keep(partial(_opened, live=live, notices=self._notices(live)))
+            # One that stays open is no news, even if another node's has closed meanwhile.
+            notices = self._notices(live) if breaker.untold else []
+            if await self._keep(partial(_opened, live=live, notices=notices)):
+                breaker.untold = False
 
-    async def _keep(self, function: Callable[[Tx], None]) -> None:
+    async def _keep(self, function: Callable[[Tx], None]) -> bool:
         try:
             await self._store.write(function)
         except StorageUnavailable as error:
             # The breaker works without; only a restart forgets it.
             self._log.error("circuit breaker not stored", error=str(error))
+            return False
+        return True
 
     def _notices(self, live: Live[Any]) -> list[NewItem]:
         configuration = self._configuration()
@@ -136,6 +144,12 @@ def _closed(tenant: str, instance: str, tx: Tx) -> None:
     from router.storage.breakers import note_closed
 
     note_closed(tx.connection, tenant, instance)
+
+
+def _answered(tenant: str, instance: str, now: datetime, tx: Tx) -> None:
+    from router.storage.breakers import note_success
+
+    note_success(tx.connection, tenant, instance, now)
 
 
 async def forget(store: Store, live: Live[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING, Final
 
 import anyio
 
@@ -11,14 +12,22 @@ from router.plugin.context import Log
 from router.settings.model import Settings
 from router.storage.store import Store
 
+if TYPE_CHECKING:
+    from datetime import datetime
+
 #: Seconds between two looks.
 _PAUSE = 30.0
+
+#: So many are named; of the others, how many they are.
+_NAMED: Final = 20
+#: Where whoever wants all of them by name finds them: not begun, and not answered.
+_LISTED: Final = "router events list --open; router events list --outcome waiting --outcome asking"
 
 
 class SilenceAlarm:
     """Looks for dead air, until cancelled.
 
-    :ivar silent: what is silent now, by name; shown by ``router status``.
+    :ivar silent: what is silent now, by name, the oldest first.
     """
 
     def __init__(
@@ -29,6 +38,13 @@ class SilenceAlarm:
         self._clock = clock
         self._log = log
         self.silent: tuple[str, ...] = ()
+        self._told: frozenset[str] = frozenset()
+
+    def trouble(self) -> list[str]:
+        """Say what is silent now, for ``router status``: the oldest by name, and how many more."""
+        named = [f"silent: {name}" for name in self.silent[:_NAMED]]
+        more = len(self.silent) - len(named)
+        return [*named, f"silent: and {more} more ({_LISTED})"] if more else named
 
     async def run(self) -> None:
         while True:
@@ -38,27 +54,35 @@ class SilenceAlarm:
     async def look(self) -> None:
         """Look once, unless another node is just looking; say of each silent event once that it is.
 
-        What a node has found is known to it until it looks again.
+        What a node has found is known to it until it looks again. Of several nodes only the eldest
+        says it; the one that follows it says once more what is silent then.
         """
         try:
             async with self._store.alone("silence") as mine:
                 if mine:
                     await self._look()
+                    if await self._store.is_eldest():
+                        self._tell()
         except StorageUnavailable:
             pass  # which has an alarm of its own
 
     async def _look(self) -> None:
         from router.storage.silence import unanswered  # here, because it brings SQLAlchemy
 
-        found: list[str] = []
+        found: dict[str, datetime] = {}
         for tenant in self._settings().tenants.values():
             patience = tenant.policy.silence_alarm
             if patience is None:
                 continue
             before = self._clock.now() - patience
             read = partial(unanswered, tenant=tenant.name, before=before)
-            found += await self._store.read(read)
-        for name in found:
-            if name not in self.silent:
-                self._log.error("no outcome for too long", event=name)
-        self.silent = tuple(found)
+            found |= await self._store.read(read)
+        self.silent = tuple(sorted(found, key=lambda name: (found[name], name)))
+
+    def _tell(self) -> None:
+        news = [name for name in self.silent if name not in self._told]
+        for name in news[:_NAMED]:
+            self._log.error("no outcome for too long", event=name)
+        if more := len(news[_NAMED:]):
+            self._log.error("no outcome for too long", more=more, list=_LISTED)
+        self._told = frozenset(self.silent)

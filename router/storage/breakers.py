@@ -1,11 +1,12 @@
 """Which circuit breakers are open, so that a restart goes on with them and people are told once."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from router.storage.conflicts import insert_missing
 from router.storage.tables import breaker
 
 if TYPE_CHECKING:
@@ -38,27 +39,29 @@ def open_breakers(connection: "Connection", tenant: str | None = None) -> list[O
 
 def note_open(connection: "Connection", opened: OpenBreaker) -> bool:
     """Keep that a breaker is open; say whether that is news."""
+    values = asdict(opened)
+    if insert_missing(connection, breaker, values, key=("tenant", "instance")):
+        return True
+    # Of another node's, or of the last process's, whose moment stays.
     of_this = _of(opened.tenant, opened.instance)
-    if connection.execute(sa.select(breaker.c.instance).where(of_this)).first() is not None:
-        connection.execute(
-            sa.update(breaker).where(of_this).values(until=opened.until, error=opened.error)
-        )
-        return False
     connection.execute(
-        sa.insert(breaker).values(
-            tenant=opened.tenant,
-            instance=opened.instance,
-            opened_at=opened.opened_at,
-            until=opened.until,
-            error=opened.error,
-        )
+        sa.update(breaker).where(of_this).values(until=opened.until, error=opened.error)
     )
-    return True
+    return False
 
 
 def note_closed(connection: "Connection", tenant: str, instance: str) -> None:
     """Forget a breaker: it is closed."""
     connection.execute(sa.delete(breaker).where(_of(tenant, instance)))
+
+
+def note_success(connection: "Connection", tenant: str, instance: str, now: datetime) -> None:
+    """Forget a breaker whose pause is over: a node whose own is closed has had an answer.
+
+    Whose it is may be gone, and would never say that it is closed. If it is there, and its next
+    try fails, it is kept again.
+    """
+    connection.execute(sa.delete(breaker).where(_of(tenant, instance), breaker.c.until <= now))
 
 
 def _of(tenant: str, instance: str) -> sa.ColumnElement[bool]:

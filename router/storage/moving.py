@@ -24,6 +24,7 @@ from router.clock import to_micros
 from router.errors import StorageError, StorageUnavailable
 from router.storage.lock import DatabaseLock
 from router.storage.migrating import ensure
+from router.storage.postgres_sql import NODE_LOCK
 from router.storage.tables import metadata
 
 #: Rows in one statement.
@@ -247,6 +248,16 @@ def _check_empty(connection: sa.Connection) -> None:
             )
 
 
+#: Whose time is over, and whose session is still there.
+_SILENT: Final = """
+SELECT held.objid AS node, held.pid, node.host
+FROM pg_locks held LEFT JOIN node ON node.id % 2147483647 = held.objid::bigint
+WHERE held.locktype = 'advisory' AND held.classid::bigint = :lock AND held.objsubid = 2
+  AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+LIMIT 1
+"""
+
+
 def _check_free(connection: sa.Connection) -> None:
     """See that no node works on a PostgreSQL database; none can begin while its tables are held."""
     if connection.dialect.name != "postgresql":
@@ -258,6 +269,15 @@ def _check_free(connection: sa.Connection) -> None:
         raise StorageError(
             f"{_named(connection)} is in use by node {row.id} on {row.host}. Stop it first; one "
             "that was killed counts for a quarter of a minute more"
+        )
+    silent = connection.execute(sa.text(_SILENT), {"lock": NODE_LOCK}).first()
+    if silent is not None:
+        where = "" if silent.host is None else f" on {silent.host}"
+        raise StorageError(
+            f"{_named(connection)} is in use by node {silent.node}{where}, which says nothing: it "
+            "is frozen, cut off or just starting, and would go on with what is here. End its "
+            "process first; if its machine is gone for good, end the session that it left with "
+            f"SELECT pg_terminate_backend({silent.pid})"
         )
 
 

@@ -8,12 +8,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from router.clock import Clock
+from router.domain.limits import CLOCKS_APART
 from router.storage import postgres_lanes, postgres_sql
 from router.storage.changes import Listener
 from router.storage.conflicts import number_of
 from router.storage.postgres_dispatch import Dispatch
 from router.storage.postgres_engine import (
     Transaction,
+    begin,
     connected,
     in_transaction,
     in_words,
@@ -78,6 +80,9 @@ class PostgresStore(Store):
         self._looking: asyncio.Task[None] | None = None
         #: Why the last group could not be committed; ``None`` once one could.
         self._error: str | None = None
+        # A process that freezes in the middle gives its locks back when its lease is over.
+        self._act = begin(lease)
+        self._glance = begin(lease, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         self._single = make_engine(url, pooled=pooled)
         self._engine = make_engine(url, pooled=pooled, connections=_CONNECTIONS)
         self._reader = self._engine.execution_options(postgresql_readonly=True)
@@ -136,7 +141,11 @@ class PostgresStore(Store):
 
     def _begin(self, tx: Transaction) -> None:
         now = self.clock.now()
-        tx.rows(postgres_sql.NOT_LATER, now)
+        # Without a reason, who waits for a sender would lose its place to those behind it.
+        ((set_back,),) = tx.rows(postgres_sql.AFTER, now + CLOCKS_APART)
+        if set_back:
+            tx.rows(postgres_sql.NOT_LATER, now)
+            tx.rows(postgres_sql.NO_QUEUE)
         tx.rows(postgres_sql.TURNS_SOON, now + _LONGEST_TURN)
         self._read_aliases(tx)
 
@@ -285,13 +294,20 @@ class PostgresStore(Store):
     async def wait_lost(self) -> None:
         await self._node.lost.wait()
 
+    async def is_eldest(self) -> bool:
+        from router.storage.status import living_nodes
+
+        nodes = await self.read(living_nodes)
+        return bool(nodes) and nodes[0].id == self._node.me
+
     @asynccontextmanager
     async def alone(self, name: str) -> AsyncIterator[bool]:
         async with AsyncExitStack() as stack:
             try:
                 # A connection of its own: what is done may need all of the others.
                 _, raw = await stack.enter_async_context(connected(self._single))
-                await raw.execute("BEGIN")
+                # It says nothing while what it is for is done on others.
+                await raw.execute(begin(0))
                 mine = bool(await raw.fetchval(postgres_sql.TURN, number_of("turn", name)))
             except Exception as error:
                 if is_away(error):
@@ -332,7 +348,7 @@ class PostgresStore(Store):
 
         for attempt in range(_TRIES):
             try:
-                result, tx = await in_transaction(self._engine, work)
+                result, tx = await in_transaction(self._engine, work, self._act)
             except Exception as error:
                 if is_away(error):
                     raise in_words(error) from error
@@ -352,7 +368,7 @@ class PostgresStore(Store):
         try:
             async with connected(self._reader) as (connection, raw):
                 # One snapshot for everything that is looked at.
-                await raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                await raw.execute(self._glance)
                 try:
                     return await connection.run_sync(function)
                 finally:

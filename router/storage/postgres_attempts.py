@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from router.clock import EPOCH
-from router.domain.limits import Bucket, take
+from router.domain.limits import Bucket, has_waited, take
 from router.domain.message import Author
 from router.domain.outbox import ItemKind, ItemState
 from router.storage import postgres_lanes, postgres_outbox, postgres_sql
@@ -176,7 +176,7 @@ class _Buckets:
         again, kept = take(
             stands,
             now,
-            waited=(ready_at or EPOCH) > item.ready_since,
+            waited=has_waited(ready_at or EPOCH, item.ready_since, now),
             ahead=item.author is Author.PERSON,
         )
         for bucket in kept:

@@ -209,14 +209,14 @@ def _unguard(connection: sa.Connection) -> None:
 
 
 async def in_transaction(
-    engine: AsyncEngine, function: Callable[[Transaction], Result], begin: str = "BEGIN"
+    engine: AsyncEngine, function: Callable[[Transaction], Result], beginning: str = "BEGIN"
 ) -> tuple[Result, Transaction]:
     """Run a function in a transaction of its own and commit it; give what it published, too.
 
-    :param begin: the statements that begin it.
+    :param beginning: the statements that begin it; see :func:`begin`.
     """
     async with connected(engine) as (connection, raw):
-        await raw.execute(begin)
+        await raw.execute(beginning)
         try:
             result = await connection.run_sync(_guarded, function, raw)
             await raw.execute("COMMIT")
@@ -336,3 +336,22 @@ def settings(values: Mapping[str, str], *, local: bool) -> str:
     """Give statements that change settings of the session, or of one transaction."""
     word = "SET LOCAL" if local else "SET"
     return "; ".join(f"{word} {name} = '{value}'" for name, value in values.items())
+
+
+def patient(seconds: float) -> dict[str, str]:
+    """Give the setting after which the server ends a session that holds a transaction open.
+
+    :param seconds: for which it says nothing; 0 is for ever.
+    """
+    milliseconds = max(1, int(seconds * 1000)) if seconds else 0
+    return {"idle_in_transaction_session_timeout": f"{milliseconds}ms"}
+
+
+def begin(patience: float, how: str = "BEGIN") -> str:
+    """Give what begins a transaction outside of the flushers, in one command.
+
+    A process that froze in it would keep its locks from everybody else.
+
+    :param patience: see :func:`patient`.
+    """
+    return f"{how}; {settings(patient(patience), local=True)}"

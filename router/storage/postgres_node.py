@@ -12,11 +12,12 @@ judged by its expiry alone.
 import asyncio
 import json
 import socket
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from router import __version__
@@ -24,7 +25,7 @@ from router.clock import Clock
 from router.errors import StorageUnavailable
 from router.failpoints import reach
 from router.storage import postgres_sql
-from router.storage.postgres_engine import in_words, is_away, make_engine, raw_of
+from router.storage.postgres_engine import begin, in_words, is_away, make_engine, raw_of
 
 if TYPE_CHECKING:
     from asyncpg.connection import Connection as Raw
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 _CHANNEL: Final = "router"
 #: Seconds: notices are sent together, at most so often.
 _COALESCE: Final = 0.002
+#: Seconds between two tries to take the lock, while the server still ends who held it before.
+_UNHELD: Final = 0.25
 #: Seconds that a node has to come back after the server was restarted.
 _GRACE: Final = timedelta(seconds=5)
 #: Bytes of one notice; the server takes a few more.
@@ -90,6 +93,9 @@ class Node:
         self._clock = clock
         self._pooled = pooled
         self._lease = timedelta(seconds=lease)
+        self._begin = begin(lease)
+        # So that its own heart beats in time, whatever lock it has to wait for.
+        self._patience = f"SET LOCAL lock_timeout = '{max(1, int(lease * 1000 / 3))}ms'"
         self._tick = tick
         self._heard = heard
         self._changed = changed
@@ -157,8 +163,9 @@ class Node:
 
     async def _run(self) -> None:
         while True:
+            held = self._holds or self._pooled or self._raw is None
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._tick):
+                async with asyncio.timeout(self._tick if held else min(self._tick, _UNHELD)):
                     await self._wake.wait()
             self._wake.clear()
             try:
@@ -194,11 +201,11 @@ class Node:
         if not self._holds and not self._pooled:
             # The server may still be busy ending the session that held it before.
             self._holds = await self._hold(raw, me)
-        async with raw.transaction():
+        async with self._transaction(raw):
             return bool(await raw.fetch(postgres_sql.HEARTBEAT, me, self._lease))
 
     async def _register(self, raw: "Raw[Any]") -> int:
-        async with raw.transaction():
+        async with self._transaction(raw):
             number: int = await raw.fetchval(postgres_sql.NEXT_NODE)
             if not self._pooled:
                 # Held before the row can be seen: a survivor never finds it free.
@@ -219,6 +226,17 @@ class Node:
         self._abandoned.clear()
         return number
 
+    @asynccontextmanager
+    async def _transaction(self, raw: "Raw[Any]") -> AsyncIterator[None]:
+        await raw.execute(self._begin)
+        try:
+            yield
+        except BaseException:
+            if not raw.is_closed():
+                await raw.execute("ROLLBACK")
+            raise
+        await raw.execute("COMMIT")
+
     @staticmethod
     async def _hold(raw: "Raw[Any]", number: int) -> bool:
         lock = "SELECT pg_try_advisory_lock($1, $2)"
@@ -226,14 +244,19 @@ class Node:
 
     async def _bury(self, raw: "Raw[Any]") -> int:
         """Free what dead nodes leased; say how many there were."""
-        async with raw.transaction():
-            rows = await raw.fetch(
-                postgres_sql.DEAD, self.me, postgres_sql.NODE_LOCK, self._lease, _GRACE
-            )
-            dead = [row[0] for row in rows]
-            if dead:
-                await self._free(raw, dead, crashes=_SUSPECT)
-                reach("node.burying")
+        try:
+            async with self._transaction(raw):
+                rows = await raw.fetch(
+                    postgres_sql.DEAD, self.me, postgres_sql.NODE_LOCK, self._lease, _GRACE
+                )
+                dead = [row[0] for row in rows]
+                if dead:
+                    await raw.execute(self._patience)
+                    await self._free(raw, dead, crashes=_SUSPECT)
+                    reach("node.burying")
+        except asyncpg.LockNotAvailableError:
+            # Somebody is in the middle of a long change; at the next tick again.
+            return 0
         if dead:
             reach("node.buried")
         return len(dead)
@@ -243,6 +266,11 @@ class Node:
         # In this order: who is gone leases nothing more, and what it did lease is seen.
         await raw.execute(postgres_sql.BURY, list(nodes))
         await raw.execute(postgres_sql.FREE, list(nodes), crashes)
+
+    def _on_loss(self, raw: Any) -> None:
+        """Take the lock again at once: until then the others take this node for dead."""
+        if raw is self._raw:
+            self._wake.set()
 
     # --- hearing and telling
 
@@ -287,6 +315,7 @@ class Node:
                 await connection.invalidate()
                 raise
             self._connection, self._raw = connection, raw
+            raw.add_termination_listener(self._on_loss)
             # Whatever was told while nobody listened.
             self._freed()
         return self._raw

@@ -14,6 +14,7 @@ from router.storage.postgres_engine import (
     guard,
     in_words,
     is_away,
+    patient,
     raw_of,
     settings,
     was_refused,
@@ -61,8 +62,7 @@ def beginnings(*, pooled: bool, patience: float) -> Beginnings:
     :param patience: seconds after which the server ends a session that holds a transaction open
         and says nothing.
     """
-    milliseconds = max(1, int(patience * 1000))
-    values = {**_PLANS, "idle_in_transaction_session_timeout": f"{milliseconds}ms"}
+    values = {**_PLANS, **patient(patience)}
     durable = _DURABLE.format(local="true" if pooled else "false")
     if pooled:
         begin = f"BEGIN; {settings(values, local=True)}; {durable}"

@@ -603,7 +603,37 @@ LEAVE: Final = """
 DELETE FROM node WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM lane WHERE lease_owner = $1)
 """
 
+# Whether anything came in, or was put out and waits, after a moment. The newest of each tenant:
+# there is no index over all of them.
+AFTER: Final = """
+WITH RECURSIVE t (tenant) AS (
+  SELECT min(tenant) FROM inbox_event
+  UNION ALL
+  SELECT (SELECT min(tenant) FROM inbox_event WHERE tenant > t.tenant) FROM t
+  WHERE t.tenant IS NOT NULL)
+SELECT EXISTS (SELECT 1 FROM outbox WHERE state = 'waiting' AND created_at > $1)
+  OR EXISTS (SELECT 1 FROM t WHERE EXISTS (
+    SELECT 1 FROM inbox_event e WHERE e.tenant = t.tenant AND e.received_at > $1))
+"""
+
 # A clock that was set back must not hold back what was ready before; retries keep their moment.
+# What had a place in a sender's queue looks again in the same order.
 NOT_LATER: Final = """
-UPDATE lane SET ready_at = $1 WHERE ready_at > $1 AND attempts = 0 AND lease_owner IS NULL
+WITH late AS (
+  SELECT kind, key, ready_at FROM lane
+  WHERE kind IN ('in', 'out', 'job') AND ready_at > $1 AND attempts = 0 AND lease_owner IS NULL
+    AND NOT parked
+  ORDER BY kind COLLATE "C", key COLLATE "C" FOR UPDATE),
+placed AS (
+  SELECT kind, key, row_number() OVER (ORDER BY ready_at DESC) AS place FROM late)
+UPDATE lane l SET ready_at = $1::timestamptz - placed.place * interval '1 microsecond'
+FROM placed WHERE l.kind = placed.kind AND l.key = placed.key
+"""
+
+# Their places are given away anew.
+NO_QUEUE: Final = """
+WITH old AS (
+  SELECT tenant, key FROM bucket WHERE queued_to IS NOT NULL
+  ORDER BY tenant COLLATE "C", key COLLATE "C" FOR UPDATE)
+UPDATE bucket b SET queued_to = NULL FROM old WHERE b.tenant = old.tenant AND b.key = old.key
 """

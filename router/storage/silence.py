@@ -8,18 +8,23 @@ import sqlalchemy as sa
 from router.storage.store import IN, EventRef
 from router.storage.tables import contact, conversation, inbox_event, lane
 
-_MOST: Final = 20
+#: So many are read of each kind: more than any list of them, and less than a flood.
+_MOST: Final = 10_000
 
 
-def unanswered(connection: sa.Connection, tenant: str, before: datetime) -> list[str]:
-    """Name the events that have waited since before a moment, at most 20 of each kind.
+def unanswered(connection: sa.Connection, tenant: str, before: datetime) -> dict[str, datetime]:
+    """Name the events that have waited since before a moment, and when each came, the oldest first.
+
+    At most 10,000 of each kind; of more, any.
 
     Those that nobody has worked yet, whether their lane waits, is leased, or tries again later; and
     the first message of each turn that nobody has answered: its timer never fired, its question was
     never put, or its answer never came.
     """
     found = [*_unworked(connection, tenant, before), *_open_turns(connection, tenant, before)]
-    return list(dict.fromkeys(str(EventRef(row.lane, row.seq)) for row in found))
+    # Sorted here: a database asked for the oldest may walk through every event that there ever was.
+    found.sort(key=lambda row: (row.received_at, row.lane, row.seq))
+    return {str(EventRef(row.lane, row.seq)): row.received_at for row in found}
 
 
 def _unworked(connection: sa.Connection, tenant: str, before: datetime) -> list[Any]:
@@ -29,7 +34,7 @@ def _unworked(connection: sa.Connection, tenant: str, before: datetime) -> list[
         lane.c.lease_owner.is_not(None),
     )
     heads = (
-        sa.select(inbox_event.c.lane, inbox_event.c.seq)
+        sa.select(inbox_event.c.lane, inbox_event.c.seq, inbox_event.c.received_at)
         .join(lane, lane.c.key == inbox_event.c.lane)
         .where(
             lane.c.kind == IN,
@@ -48,7 +53,7 @@ def _unworked(connection: sa.Connection, tenant: str, before: datetime) -> list[
 def _open_turns(connection: sa.Connection, tenant: str, before: datetime) -> list[Any]:
     key = sa.literal(f"{tenant}/") + contact.c.key
     turns = (
-        sa.select(inbox_event.c.lane, inbox_event.c.seq)
+        sa.select(inbox_event.c.lane, inbox_event.c.seq, inbox_event.c.received_at)
         .select_from(conversation)
         .join(contact, contact.c.id == conversation.c.contact)
         .join(

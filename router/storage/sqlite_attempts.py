@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
-from router.clock import to_micros
+from router.clock import from_micros, to_micros
+from router.domain.limits import has_waited
 from router.domain.message import Author
 from router.domain.outbox import ItemKind, ItemState
 from router.storage import sqlite_buckets, sqlite_lanes
@@ -196,7 +197,7 @@ def _admitted(raw: sqlite3.Connection, item: Item, terms: Terms, now: int, *, me
         item.tenant,
         terms.buckets,
         now,
-        waited=since > to_micros(item.ready_since),
+        waited=has_waited(from_micros(since), item.ready_since, from_micros(now)),
         ahead=item.author is Author.PERSON,
     )
     if ready_at is None:

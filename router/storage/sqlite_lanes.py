@@ -2,8 +2,10 @@
 
 import sqlite3
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import NamedTuple
 
+from router.domain.limits import CLOCKS_APART
 from router.storage.sqlite_bulk import Bulk, Insert, Lookup
 
 # How lanes stand that are about to take numbers or to move. Read first, because what SQLite sets
@@ -123,6 +125,8 @@ RETURNING crashes
 #: Above every number of a lane.
 _LAST = 2**63 - 1
 
+_CLOCKS_APART = CLOCKS_APART // timedelta(microseconds=1)
+
 # A start after a crash: every lease is void. The lane is only a suspect (1); the worker counts
 # further crashes while it works a suspect alone, so that bystanders are never blamed.
 _RECOVER = """
@@ -130,12 +134,33 @@ UPDATE lane SET lease_owner = NULL, crashes = max(crashes, 1)
 WHERE lease_owner IS NOT NULL
 """
 
-# A clock that was set back must not hold back what was ready before; retries keep their moment.
-_NOT_LATER = """
-UPDATE lane SET ready_at = ?
-WHERE kind IN ('in', 'out', 'job') AND ready_at IS NOT NULL AND ready_at > ?
-  AND lease_owner IS NULL AND parked = 0 AND attempts = 0
+# Whether anything came in, or was put out and waits, after a moment. The newest of each tenant:
+# there is no index over all of them.
+_AFTER = """
+WITH RECURSIVE t (tenant) AS (
+  SELECT min(tenant) FROM inbox_event
+  UNION ALL
+  SELECT (SELECT min(tenant) FROM inbox_event WHERE tenant > t.tenant) FROM t
+  WHERE t.tenant IS NOT NULL)
+SELECT EXISTS (SELECT 1 FROM outbox WHERE state = 'waiting'
+    AND state NOT IN ('done', 'withdrawn') AND created_at > :moment)
+  OR EXISTS (SELECT 1 FROM t WHERE EXISTS (
+    SELECT 1 FROM inbox_event e WHERE e.tenant = t.tenant AND e.received_at > :moment))
 """
+
+# A clock that was set back must not hold back what was ready before; retries keep their moment.
+# What had a place in a sender's queue looks again in the same order.
+_NOT_LATER = """
+UPDATE lane SET ready_at = :now - late.place
+FROM (
+  SELECT kind, key, row_number() OVER (ORDER BY ready_at DESC) AS place FROM lane
+  WHERE kind IN ('in', 'out', 'job') AND ready_at IS NOT NULL AND ready_at > :now
+    AND lease_owner IS NULL AND parked = 0 AND attempts = 0) AS late
+WHERE lane.kind = late.kind AND lane.key = late.key
+"""
+
+# Their places are given away anew.
+_NO_QUEUE = "UPDATE bucket SET queued_to = NULL WHERE queued_to IS NOT NULL"
 
 _NEXT_READY = """
 SELECT min(ready_at) FROM lane
@@ -341,7 +366,11 @@ def suspect(raw: sqlite3.Connection, kind: str, key: str, seq: int, *, me: int) 
 def recover(raw: sqlite3.Connection, now: int) -> None:
     """Void the leases of the process that held this file before."""
     raw.execute(_RECOVER)
-    raw.execute(_NOT_LATER, (now, now))
+    # Without a reason, who waits for a sender would lose its place to those behind it.
+    (set_back,) = raw.execute(_AFTER, {"moment": now + _CLOCKS_APART}).fetchone()
+    if set_back:
+        raw.execute(_NOT_LATER, {"now": now})
+        raw.execute(_NO_QUEUE)
 
 
 def next_ready(raw: sqlite3.Connection, kind: str) -> int | None:

@@ -481,6 +481,16 @@ class Store(ABC):
         """Wait until this node was taken for dead: what it had leased has gone to others."""
         await asyncio.Event().wait()  # the only node there is
 
+    async def is_eldest(self) -> bool:
+        """Say whether no node that began before this one still lives.
+
+        For what is to be said once. It is withheld that exactly one node believes it: while one is
+        dying, none may, and of two whose clocks are read at different moments both.
+
+        :raises StorageUnavailable: if the database is away.
+        """
+        return True  # the only node there is
+
     @asynccontextmanager
     async def alone(self, name: str) -> AsyncIterator[bool]:
         """Do something on one node at a time; gives whether it is this one's turn.

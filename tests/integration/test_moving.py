@@ -1,9 +1,11 @@
 """A database that is carried from SQLite to PostgreSQL and back is the one that it was."""
 
+import asyncio
 import json
 import os
 import random
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -23,6 +25,7 @@ from router.storage.lock import DatabaseLock
 from router.storage.migrating import ensure
 from router.storage.moving import Moved, move, shown
 from router.storage.postgres import PostgresStore
+from router.storage.store import Tx
 from router.storage.tables import Moment, contact, metadata, node
 from tests.databases import Database
 from tests.integration.engine.harness import opened
@@ -452,6 +455,37 @@ async def test_what_a_killed_process_had_leased_is_worked_after_the_move(
 
     assert (work.event.kind, work.crashes) == ("message", 1)
     assert " is in use by node " in held
+
+
+async def test_a_postgresql_with_a_frozen_node_is_refused_until_its_process_ends(
+    tmp_path: Path, migrated_postgres: PostgresDatabase
+) -> None:
+    """It would go on with what it has when it wakes, and the new database's nodes would, too."""
+    url, to = migrated_postgres.url, sqlite_url(tmp_path / "new.db")
+
+    def age(tx: Tx) -> None:
+        past = sa.func.clock_timestamp() - sa.text("interval '1 s'")
+        tx.connection.execute(sa.update(node).values(expires_at=past))
+
+    store = await PostgresStore.open(url, SystemClock())
+    try:
+        number, beating, raw = store._node.me, store._node._beating, store._node._raw
+        assert beating is not None
+        assert raw is not None
+        beating.cancel()
+        await asyncio.wait([beating])
+        await store.write(age)
+        said = await anyio.to_thread.run_sync(refused, url, to)
+    finally:
+        await store.close()
+
+    assert said == (
+        f'the PostgreSQL database "{migrated_postgres.name}" is in use by node {number} on '
+        f"{socket.gethostname()}, which says nothing: it is frozen, cut off or just starting, and "
+        "would go on with what is here. End its process first; if its machine is gone for good, "
+        f"end the session that it left with SELECT pg_terminate_backend({raw.get_server_pid()})"
+    )
+    assert await anyio.to_thread.run_sync(move, url, to)
 
 
 # The command ──────────────────────────────────────────────────────────────────────────────────

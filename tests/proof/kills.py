@@ -20,9 +20,9 @@ TROUBLES: dict[Store, tuple[Trouble, ...]] = {
 #: Kills of one episode of a full run.
 PER_EPISODE = 25
 
-#: Moments that the channels of this proof never come to; test_polling.py of the acceptance tests
-#: kills there.
-_PROVEN_ELSEWHERE = ("poll.",)
+#: Moments that the channels of this proof never come to, by what their names begin with: the
+#: acceptance test that kills there.
+ELSEWHERE = {"poll.": "test_polling.py", "media.": "test_files.py"}
 
 #: Moments that only one of the stores has.
 _OF_ONE_STORE: dict[str, Store] = {"node.": "postgres"}
@@ -93,7 +93,7 @@ def names_of(store: Store) -> tuple[str, ...]:
     return tuple(
         name
         for name in NAMES
-        if not name.startswith(_PROVEN_ELSEWHERE)
+        if not name.startswith(tuple(ELSEWHERE))
         and all(store == of for start, of in _OF_ONE_STORE.items() if name.startswith(start))
     )
 

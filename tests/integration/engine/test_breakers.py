@@ -1,17 +1,23 @@
 """Circuit breakers in the pipeline: nothing leaves or is used up, and people are told once."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import anyio
 import pytest
 
 from router import plugin
-from router.pipeline.guard import restore
+from router.errors import StorageUnavailable
+from router.metrics import Metrics
+from router.pipeline.configuration import Configuration
+from router.pipeline.guard import Guard, restore
 from router.pipeline.instances import Live
 from router.storage.breakers import open_breakers
+from router.storage.store import Store, Tx
 from router.storage.tables import breaker, inbox_event, lane, outbox
 from router.web.stats import numbers
 from tests.integration.engine.harness import DATABASES
@@ -187,6 +193,123 @@ async def test_a_breaker_of_an_instance_that_is_no_more_is_forgotten(pipeline: P
     await restore(pipeline.engine.store, pipeline.configuration.instances)
 
     assert await pipeline.engine.rows(breaker) == []
+
+
+# Several nodes ────────────────────────────────────────────────────────────────────────────────
+
+
+class Leaving:
+    """A store that is sometimes away."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.away = False
+
+    async def write(self, function: Callable[[Tx], Any]) -> Any:
+        if self.away:
+            message = "nobody is there"
+            raise StorageUnavailable(message)
+        return await self._store.write(function)
+
+
+class Others:
+    """The nodes of one database, as far as their breakers go: each has its own of the channel.
+
+    :ivar lives: the channel, as each of them sees it.
+    """
+
+    def __init__(self, pipeline: Pipeline, number: int) -> None:
+        clock, log = pipeline.engine.clock, pipeline.log
+        self._clock = clock
+        self.store = Leaving(pipeline.engine.store)
+        self._guards = []
+        self.lives = []
+        for _ in range(number):
+            node = instances_of(pipeline.configuration.settings, clock, log, pipeline.provider)
+            live = node.instances.channels["main", "phone"]
+            live.breaker.after = 2
+            self.lives.append(live)
+            store = cast("Store", self.store)
+            self._guards.append(Guard(store, partial(_itself, node), clock, log, Metrics()))
+
+    async def tries(self, node: int, error: plugin.ProviderError | None) -> None:
+        """Let a node make a call, if its breaker lets it."""
+        assert self.lives[node].breaker.admit(self._clock.now()) is None
+        await self._guards[node].told(self.lives[node], error)
+
+    async def opens(self, node: int) -> None:
+        for _ in range(2):
+            await self.tries(node, BUSY)
+        assert self.lives[node].breaker.is_open
+
+
+def _itself(node: Configuration) -> Configuration:
+    return node
+
+
+async def pages(pipeline: Pipeline) -> int:
+    return len(await pipeline.engine.rows(outbox, kind="action"))
+
+
+async def test_whoever_is_to_know_is_told_once_however_many_nodes_find_it_so(
+    pipeline: Pipeline,
+) -> None:
+    others = Others(pipeline, 3)
+    async with anyio.create_task_group() as nodes:
+        for node in range(3):
+            nodes.start_soon(others.opens, node)
+    assert (len(await pipeline.engine.rows(breaker)), await pages(pipeline)) == (1, 1)
+
+    pipeline.engine.clock.advance(timedelta(seconds=31))
+    await others.tries(0, None)
+    await others.tries(1, BUSY)
+
+    # The first of them is through, and what the second has is no news.
+    assert [live.breaker.is_open for live in others.lives] == [False, True, True]
+    assert (len(await pipeline.engine.rows(breaker)), await pages(pipeline)) == (1, 1)
+
+    pipeline.engine.clock.advance(timedelta(seconds=31))
+    await others.tries(1, None)
+    await others.tries(2, None)
+    assert await pipeline.engine.rows(breaker) == []
+    await others.opens(2)
+    assert await pages(pipeline) == 2
+
+
+async def test_a_breaker_of_a_node_that_is_gone_is_forgotten_once_another_has_an_answer(
+    pipeline: Pipeline,
+) -> None:
+    others = Others(pipeline, 2)
+    await others.opens(1)  # and is never heard of again
+
+    await others.tries(0, None)
+    pipeline.engine.clock.advance(timedelta(seconds=20))
+    await others.tries(0, None)
+    assert len(await pipeline.engine.rows(breaker)) == 1  # it may well be there, and wait
+    for _ in range(3):
+        pipeline.engine.clock.advance(timedelta(seconds=30))
+        await others.tries(0, None)
+
+    assert await pipeline.engine.rows(breaker) == []
+    await others.opens(0)
+    assert await pages(pipeline) == 2
+
+
+async def test_what_could_not_be_stored_as_it_opened_is_told_later(pipeline: Pipeline) -> None:
+    others = Others(pipeline, 1)
+    others.store.away = True
+    await others.opens(0)
+    others.store.away = False
+    assert await pages(pipeline) == 0
+
+    for _ in range(3):
+        pipeline.engine.clock.advance(timedelta(seconds=31))
+        await others.tries(0, BUSY)
+
+    assert await pages(pipeline) == 1
+
+
+# Numbers ──────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_the_numbers_name_what_is_open(pipeline: Pipeline) -> None:

@@ -143,6 +143,120 @@ async def test_a_backlog_that_is_due_at_once_after_a_stop_still_keeps_the_limit(
     assert sent == [["1"], ["2"], ["3"], ["4"]]
 
 
+@pytest.mark.parametrize("restarts", [(1,), (1, 2, 5)])
+async def test_a_start_costs_nobody_a_place_in_the_sender_s_queue(
+    engine: Engine, restarts: tuple[int, ...]
+) -> None:
+    sender = RateLimit(1.0)
+    for number in range(8):
+        who = Address("tel", f"+5730000000{number:02}")
+        await engine.answer("hola", str(number), who=who)
+    sent = []
+    for second in range(8):
+        if second in restarts:
+            await engine.restart()
+        sent.append(await send_all(engine, sender=sender))
+        engine.clock.advance(timedelta(seconds=1))
+
+    assert sent == [[str(number)] for number in range(8)]
+
+
+async def test_a_start_leaves_what_was_postponed_where_it_is(engine: Engine) -> None:
+    await engine.answer("hola", "uno")
+    then = engine.clock.now() + timedelta(seconds=30)
+    await engine.store.postpone(await engine.claim_item(), then)
+
+    await engine.restart()
+
+    assert (await engine.lane("out")).ready_at == then
+
+
+async def test_a_limit_that_was_raised_holds_from_the_next_message(engine: Engine) -> None:
+    await engine.answer("hola", *(str(number) for number in range(10)))
+    assert len(await send_all(engine, pair=RateLimit(60.0, burst=10))) == 10
+    await engine.answer("hola", "uno", "dos")
+
+    sent = []
+    for _ in range(3):
+        sent.append(await send_all(engine, pair=RateLimit(1.0)))
+        engine.clock.advance(timedelta(seconds=1))
+    assert sent == [[], ["uno"], ["dos"]]
+
+
+async def test_a_clock_that_was_set_back_keeps_no_pair_waiting(engine: Engine) -> None:
+    pair = RateLimit(6.0)
+    await engine.answer("hola", "uno", "dos")
+    assert await send_all(engine, pair=pair) == ["uno"]
+
+    engine.clock.set(engine.clock.now() - timedelta(hours=1))
+    await engine.restart()
+
+    assert await send_all(engine, pair=pair) == []
+    engine.clock.advance(timedelta(seconds=6))
+    assert await send_all(engine, pair=pair) == ["dos"]
+
+
+async def test_a_clock_that_was_set_back_keeps_the_order_of_the_sender_s_queue(
+    engine: Engine,
+) -> None:
+    sender = RateLimit(1.0)
+    # The lanes' names have another order than their places.
+    for number in range(6):
+        who = Address("tel", f"+5730000000{9 - number:02}")
+        await engine.answer("hola", str(number), who=who)
+    assert await send_all(engine, sender=sender) == ["0"]
+    engine.clock.advance(timedelta(seconds=1))
+    assert await send_all(engine, sender=sender) == ["1"]
+
+    engine.clock.set(engine.clock.now() - timedelta(hours=1))
+    await engine.restart()
+
+    sent = [await send_all(engine, sender=sender)]
+    await engine.answer("hola", "new", who=ANA)
+    for _ in range(5):
+        sent.append(await send_all(engine, sender=sender))
+        engine.clock.advance(timedelta(seconds=1))
+    sent.append(await send_all(engine, sender=sender))
+    assert sent == [[], [], ["2"], ["3"], ["4"], ["5"], ["new"]]
+
+
+async def test_a_clock_that_was_set_back_holds_back_nothing_of_any_tenant(engine: Engine) -> None:
+    await engine.accept(engine.said("uno", tenant="first"))
+    engine.clock.advance(timedelta(hours=1))
+    await engine.accept(engine.said("dos", tenant="second"), engine.said("tres", tenant="third"))
+
+    engine.clock.set(engine.clock.now() - timedelta(minutes=30))
+    await engine.restart()
+
+    assert {work.tenant for work in await engine.claim()} == {"first", "second", "third"}
+
+
+async def test_a_clock_that_was_set_back_does_not_hold_back_a_person_s_word(
+    engine: Engine,
+) -> None:
+    await engine.answer("hola")
+    engine.clock.advance(timedelta(hours=1))
+    await engine.person_writes("soy yo", (await engine.conversation()).id)
+
+    engine.clock.set(engine.clock.now() - timedelta(minutes=30))
+    await engine.restart()
+
+    assert await send_all(engine) == ["soy yo"]
+
+
+async def test_a_clock_that_was_set_back_lets_a_retry_wait_until_its_moment(
+    engine: Engine,
+) -> None:
+    await engine.answer("hola", "uno")
+    then = engine.clock.now() + timedelta(seconds=60)
+    await engine.attempt(await engine.claim_item(), ItemState.WAITING, retry_in=60)
+
+    engine.clock.set(engine.clock.now() - timedelta(minutes=30))
+    await engine.restart()
+
+    assert (await engine.lane("out")).ready_at == then
+
+
 async def test_a_person_goes_ahead_of_the_sender_s_queue(engine: Engine) -> None:
     sender = RateLimit(1.0)
     for number in range(4):
@@ -228,9 +342,16 @@ async def test_what_comes_late_of_a_lost_lease_postpones_nothing(engine: Engine)
     max_examples=20,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(plan=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3000)), max_size=16))
+@given(
+    plan=st.lists(
+        st.tuples(
+            st.integers(0, 3), st.integers(0, 3000), st.sampled_from([False, False, False, True])
+        ),
+        max_size=16,
+    )
+)
 async def test_any_traffic_keeps_both_limits_and_every_order(
-    engine: Engine, plan: list[tuple[int, int]]
+    engine: Engine, plan: list[tuple[int, int, bool]]
 ) -> None:
     sender, pair = RateLimit(0.5, burst=2), RateLimit(2.0)
     start = engine.clock.now()
@@ -245,13 +366,15 @@ async def test_any_traffic_keeps_both_limits_and_every_order(
                     at = (engine.clock.now() - start).total_seconds()
                     sent.append((item.lane, json.loads(item.body)["text"], at))
 
-    for who, pause in plan:
+    for who, pause, restarts in plan:
         text = engine.name("text")
         address = Address("tel", f"+57310000000{who}")
         await engine.answer("hola", text, who=address)
         written.setdefault(f"main/phone/{address}", []).append(text)
         await step()
         engine.clock.advance(timedelta(milliseconds=pause))
+        if restarts:
+            await engine.restart()
     for _ in range(2 * len(plan) + 4):
         await step()
         engine.clock.advance(timedelta(seconds=1))

@@ -10,12 +10,14 @@ import anyio
 import asyncpg
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.util import await_only
 
 from router.domain.outbox import ItemState
 from router.errors import StorageUnavailable
 from router.schedule.silence import SilenceAlarm
 from router.storage import postgres_sql
 from router.storage.store import (
+    IN,
     JOB,
     OUT,
     AttemptResult,
@@ -28,7 +30,7 @@ from router.storage.store import (
 )
 from router.storage.tables import inbox_event, lane, node, outbox
 from tests.integration.engine.harness import Engine, PostgresDatabase
-from tests.integration.engine.nodes import freeze, me, node_of, place_dsn, store_of
+from tests.integration.engine.nodes import LEASE, freeze, me, node_of, place_dsn, store_of
 from tests.integration.engine.pipeline import running
 from tests.postgres import PostgresServer
 
@@ -528,6 +530,137 @@ async def test_a_process_that_hangs_in_a_transaction_holds_nobody_up_for_long(
                 assert len(await second.store.claim(1)) == 1
 
 
+async def test_an_act_that_its_process_froze_in_holds_nobody_up_for_long(
+    place: PostgresDatabase,
+) -> None:
+    async with node_of(place, lease=2.0) as first:
+        await first.accept(first.said())
+        stuck = me(first)
+        locked, wakes = anyio.Event(), anyio.Event()
+
+        def hang(tx: Tx) -> None:
+            tx.connection.execute(sa.select(lane).with_for_update()).all()
+            locked.set()
+            await_only(wakes.wait())
+
+        act = asyncio.create_task(first.store.write(hang))
+        await locked.wait()
+        await freeze(first)
+
+        async with node_of(place, lease=2.0) as second:
+            await until(lambda: gone(second, stuck))
+            with anyio.fail_after(_LONG):
+                assert len(await second.store.claim(1)) == 1
+
+            wakes.set()
+            with pytest.raises(StorageUnavailable, match="PostgreSQL"):
+                await act
+            assert await first.store.read(lambda it: it.scalar(sa.select(lane.c.kind))) == IN
+
+
+async def test_a_node_that_froze_while_it_freed_anothers_work_holds_nobody_up_for_long(
+    place: PostgresDatabase,
+) -> None:
+    async with node_of(place, lease=2.0) as first:
+        await first.accept(first.said())
+        stuck = me(first)
+        await freeze(first)
+        heart = store_of(first)._node
+        assert heart._raw is not None
+        await heart._raw.execute(heart._begin)
+        await heart._raw.execute("SELECT * FROM lane FOR UPDATE")
+
+        async with node_of(place, lease=2.0) as second:
+            await until(lambda: gone(second, stuck))
+            with anyio.fail_after(_LONG):
+                assert len(await second.store.claim(1)) == 1
+
+
+async def test_a_look_that_its_process_froze_in_ends_with_its_lease(first: Engine) -> None:
+    def limit(connection: sa.Connection) -> str:
+        shown = connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout")
+        return str(shown.scalar_one())
+
+    assert await first.store.read(limit) == f"{LEASE:g}s"
+
+
+async def test_a_turn_lasts_as_long_as_what_it_is_for(place: PostgresDatabase) -> None:
+    async with (
+        node_of(place, lease=0.5) as first,
+        node_of(place) as second,
+        first.store.alone("sweep") as mine,
+    ):
+        assert mine
+        await anyio.sleep(1.5)
+        async with second.store.alone("sweep") as theirs:
+            assert not theirs
+
+
+async def test_a_survivor_that_waits_for_anothers_lock_goes_on_saying_that_it_lives(
+    place: PostgresDatabase, second: Engine
+) -> None:
+    async with node_of(place) as first:
+        await first.accept(first.said())
+        dead = me(first)
+        raw = await asyncpg.connect(place_dsn(second))
+        try:
+            await raw.execute("BEGIN")
+            await raw.execute("SELECT * FROM lane FOR UPDATE")
+            await kill(first)
+            heart = store_of(second)._node._raw
+            assert heart is not None
+            waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = $1"
+            alive = "SELECT expires_at FROM node WHERE id = $1"
+
+            async def waiting() -> bool:
+                return bool(await raw.fetchval(waits, heart.get_server_pid()))
+
+            await until(waiting)
+            before = await raw.fetchval(alive, me(second))
+
+            async def later() -> bool:
+                return bool(await raw.fetchval(alive, me(second)) > before)
+
+            await until(later)
+            assert store_of(second)._node._raw is heart  # it holds its lock still
+            assert second.store.trouble == []
+            assert not await gone(second, dead)
+            await raw.execute("COMMIT")
+        finally:
+            await raw.close()
+
+        await until(lambda: gone(second, dead))
+        assert (await second.claim_one()).crashes == 1
+
+
+async def test_a_node_that_loses_the_session_of_its_lock_takes_it_again_at_once(
+    place: PostgresDatabase,
+) -> None:
+    # It would look by itself in ten minutes.
+    async with node_of(place, lease=1800.0, heartbeat=600.0) as first:
+        number = me(first)
+        raw = await asyncpg.connect(place_dsn(first))
+        try:
+            holder = (
+                "SELECT pid FROM pg_locks JOIN pg_database d ON d.oid = database "
+                "WHERE locktype = 'advisory' AND objid::bigint = $1 AND d.datname = $2"
+            )
+            name = await raw.fetchval("SELECT current_database()")
+            before = await raw.fetchval(holder, number, name)
+            assert await raw.fetchval("SELECT pg_terminate_backend($1)", before)
+
+            async def held_again() -> bool:
+                return await raw.fetchval(holder, number, name) not in (None, before)
+
+            await until(held_again)
+        finally:
+            await raw.close()
+
+        async with node_of(place) as second:
+            assert not await gone(second, number)
+            assert me(first) == number
+
+
 async def test_what_a_node_held_that_stopped_in_order_is_no_crash(
     place: PostgresDatabase, second: Engine
 ) -> None:
@@ -707,6 +840,42 @@ async def test_dead_air_is_looked_for_on_one_node_at_a_time(tmp_path: Path) -> N
 
             await alarm.look()
             assert list(alarm.silent) == ["main/tel:+573001234567#1"]
+
+
+@pytest.mark.usefixtures("place")
+async def test_dead_air_is_told_by_one_node_and_by_the_next_when_that_is_gone(
+    tmp_path: Path,
+) -> None:
+    async with running("postgres", tmp_path) as pipeline:
+        eldest, settings, log = pipeline.engine, pipeline.configuration.settings, pipeline.log
+        assert isinstance(eldest.database, PostgresDatabase)
+        await eldest.accept(eldest.said())
+        eldest.clock.advance(timedelta(minutes=11))
+        async with (
+            node_of(eldest.database, lease=60) as second,
+            node_of(eldest.database, lease=60) as third,
+        ):
+            nodes = [third, eldest, second]
+            alarms = [
+                SilenceAlarm(node.store, lambda: settings, eldest.clock, log) for node in nodes
+            ]
+
+            async def told(*alarms: SilenceAlarm) -> int:
+                for alarm in alarms:
+                    await alarm.look()
+                return [entry.event for entry in log.entries].count("no outcome for too long")
+
+            assert await told(*alarms, *alarms) == 1
+            assert [list(alarm.silent) for alarm in alarms] == [["main/tel:+573001234567#1"]] * 3
+
+            await store_of(eldest).close()
+            youngest, _, next_ = alarms
+
+            async def told_again() -> bool:
+                return await told(next_, youngest) > 1
+
+            await until(told_again)  # the others see only soon that it is gone
+            assert await told(youngest, next_, youngest, next_) == 2
 
 
 # --- the server

@@ -348,6 +348,42 @@ async def test_an_event_without_an_outcome_is_an_alarm_once(pipeline: Pipeline) 
     assert not alarm.silent
 
 
+async def test_the_oldest_of_many_in_dead_air_are_named_and_the_others_counted(
+    pipeline: Pipeline,
+) -> None:
+    log = RecordingLog()
+    engine = pipeline.engine
+    alarm = SilenceAlarm(engine.store, lambda: pipeline.configuration.settings, engine.clock, log)
+    names = []
+    for number in range(45, 0, -1):  # by their names, the oldest are the last
+        who = plugin.Address("tel", f"+5730000000{number:02}")
+        await engine.accept(engine.said("horario", who=who))
+        engine.clock.advance(timedelta(seconds=1))
+        names.append(f"main/{who}#1")
+    engine.clock.advance(timedelta(minutes=11))
+
+    await alarm.look()
+    await alarm.look()
+
+    assert list(alarm.silent) == names
+    told = [entry.values for entry in log.entries]
+    assert [it["event"] for it in told[:-1]] == names[:20]
+    assert told[-1]["more"] == 25
+    assert told[-1]["list"].startswith("router events list --open")
+    assert alarm.trouble()[:-1] == [f"silent: {name}" for name in names[:20]]
+    assert alarm.trouble()[-1].startswith("silent: and 25 more (router events list --open")
+
+    await engine.accept(engine.said("horario", who=plugin.Address("tel", "+573000000099")))
+    engine.clock.advance(timedelta(minutes=11))
+    await alarm.look()
+
+    # What is new is named, however many were silent before.
+    assert [it.values for it in log.entries[len(told) :]] == [{"event": "main/tel:+573000000099#1"}]
+    await pipeline.settle()
+    await alarm.look()
+    assert (alarm.silent, alarm.trouble()) == ((), [])
+
+
 async def test_reports_of_messages_that_are_not_ours_do_not_pile_up(pipeline: Pipeline) -> None:
     engine = pipeline.engine
     for number in range(3):

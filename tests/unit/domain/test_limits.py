@@ -1,12 +1,13 @@
 """Token buckets: never faster than the limit, and no slower than need be."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.domain.limits import Bucket, RateLimit, take
+from router.domain.limits import Bucket, RateLimit, has_waited, take
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 PAIR = Bucket(key="main/phone/tel:+57300", limit=RateLimit(6.0, burst=3))
@@ -74,11 +75,11 @@ def test_who_comes_new_does_not_take_the_token_of_those_who_wait() -> None:
 
 def test_a_pair_that_waits_pushes_nobody_back_at_the_sender() -> None:
     sender = Bucket(key="main/phone", limit=RateLimit(0.5), shared=True, full_at=later(0.5))
-    pair = Bucket(key=PAIR.key, limit=PAIR.limit, full_at=later(72))
+    pair = Bucket(key=PAIR.key, limit=PAIR.limit, full_at=later(18))
 
     ready, (kept,) = take([sender, pair], NOON, waited=False)
 
-    assert (ready, kept.queued_to) == (later(60), later(1))
+    assert (ready, kept.queued_to) == (later(6), later(1))
 
 
 def test_a_person_goes_ahead_and_moves_nobody_s_place() -> None:
@@ -87,6 +88,67 @@ def test_a_person_goes_ahead_and_moves_nobody_s_place() -> None:
     )
 
     assert take([sender], NOON, waited=False, ahead=True) == (later(0.499999), [])
+
+
+@pytest.mark.parametrize(
+    ("kept", "believed"),
+    [
+        (None, None),
+        (-60, -60),
+        (18, 18),
+        (28, 28),
+        (28.001, 18),
+        (3618, 18),
+    ],
+)
+def test_no_bucket_is_emptier_than_empty(kept: float | None, believed: float | None) -> None:
+    full_at = None if kept is None else later(kept)
+
+    assert PAIR.limit.believed(full_at, NOON) == (None if believed is None else later(believed))
+
+
+def test_that_a_bucket_cannot_be_as_empty_is_kept_so_that_it_fills_from_then_on() -> None:
+    ready, (kept,) = take([replace(PAIR, full_at=later(3600))], NOON, waited=False)
+    assert (ready, kept.full_at) == (later(6), later(18))
+
+    ready, (kept,) = take([kept], later(6), waited=True)
+    assert (ready, kept.full_at) == (None, later(24))
+
+
+@given(
+    every=st.sampled_from([0.5, 1.0, 60.0]),
+    burst=st.integers(1, 5),
+    kept=st.floats(-1e5, 1e5),
+)
+def test_whatever_is_kept_nobody_waits_longer_than_for_one_token(
+    every: float, burst: int, kept: float
+) -> None:
+    limit = RateLimit(every, burst)
+    bucket, now, looks = replace(PAIR, limit=limit, full_at=later(kept)), NOON, 0
+    ready: datetime | None = now
+    while ready is not None:
+        now, looks = ready, looks + 1
+        ready, stands = take([bucket], now, waited=looks > 1)
+        bucket = stands[0] if stands else bucket
+
+    assert now <= later(every + 10)
+    assert looks <= 3
+
+
+@pytest.mark.parametrize(
+    ("claimable", "ready", "waited"),
+    [
+        (0, 0, False),
+        (0, -5, True),
+        (0, 5, False),
+        # From before the clock was set back: it was there before all that is new.
+        (0, 3600, True),
+    ],
+)
+def test_who_could_be_claimed_only_later_than_it_was_ready_has_waited(
+    claimable: float, ready: float, waited: bool
+) -> None:
+    assert has_waited(later(claimable), later(ready), NOON) is waited
 
 
 @given(

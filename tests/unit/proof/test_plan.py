@@ -1,11 +1,15 @@
 """The plan of the crash proof: what a full run kills, and how it is cut up."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from tests.proof.kills import STORES, TROUBLES, Store, names_of, plan, shard_of
+from router.failpoints import NAMES
+from tests.proof.kills import ELSEWHERE, STORES, TROUBLES, Store, names_of, plan, shard_of
 from tests.proof.report import ALL, EACH
+
+ACCEPTANCE = Path(__file__).parents[2] / "acceptance"
 
 
 @pytest.mark.parametrize("store", STORES)
@@ -20,6 +24,13 @@ def test_a_full_run_kills_at_each_failpoint_often_and_at_as_many_random_moments(
     assert named.keys() - {None} == set(names_of(store))
     assert min(named.values()) >= EACH
     assert 2 * named[None] >= ALL
+
+
+def test_a_moment_that_the_proof_never_comes_to_is_killed_at_by_another_test() -> None:
+    proven = {name for store in STORES for name in names_of(store)}
+    for name in set(NAMES) - proven:
+        (file,) = (file for start, file in ELSEWHERE.items() if name.startswith(start))
+        assert f'"{name}:' in (ACCEPTANCE / file).read_text(), name
 
 
 @pytest.mark.parametrize("store", STORES)

@@ -608,7 +608,7 @@ def test_what_has_no_outcome_is_silent_wherever_it_is_stuck(shop: Shop) -> None:
         "main/tel:+580#4",
         "main/tel:+581#4",
     ]
-    assert shop.database.do(silence.unanswered, "clinica", shop.now) == []
+    assert shop.database.do(silence.unanswered, "clinica", shop.now) == {}
 
 
 def standing(shop: Shop) -> None:
