@@ -252,7 +252,7 @@ def _is_event(given: object) -> bool:
     if not isinstance(given, get_args(InboundEvent)):
         return False
     try:
-        _check(given)
+        _check(storable(given))
     except Exception:  # noqa: BLE001 - a plugin's values, of any kind
         return False
     return is_writable(given)

@@ -56,7 +56,12 @@ class Sweeper:
             if self._woken.is_set():
                 self._woken = anyio.Event()
                 # Beside another node that is just at it, too: it may have looked before.
-                self._tell(await remove_unused(self._store, self._shelf.objects, None, self._log))
+                # A file that is not here may be in another node's folder: left to the hourly sweep.
+                self._tell(
+                    await remove_unused(
+                        self._store, self._shelf.objects, None, self._log, anywhere=False
+                    )
+                )
             if anyio.current_time() >= due:
                 await self.sweep()
                 due = anyio.current_time() + _PAUSE

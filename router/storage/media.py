@@ -91,13 +91,13 @@ def unused(
 
 
 def is_unused(connection: "Connection", kept: Kept) -> bool:
-    """Say whether a file was not used since; one that nobody knows any more was not."""
+    """Say whether a file was not used since; of one that is forgotten nobody knows."""
     used_at = connection.scalar(
         sa.select(media.c.used_at).where(
             media.c.tenant == kept.tenant, media.c.digest == kept.digest
         )
     )
-    return used_at is None or used_at == kept.used_at
+    return bool(used_at == kept.used_at)
 
 
 def forget(connection: "Connection", kept: Kept) -> bool:

@@ -54,7 +54,7 @@ Leased = TypeVar("Leased")
 _LONGEST_TURN = timedelta(seconds=60)
 #: Connections for reading and for what people do.
 _CONNECTIONS = 5
-#: Of each flusher: the server works on one group while the next is made up here.
+#: Of what comes in: the server works on one group while the next is made up here.
 _SESSIONS = 2
 #: How often an act is tried that others were in the way of.
 _TRIES = 10
@@ -111,8 +111,9 @@ class PostgresStore(Store):
         flusher = partial(Flusher, publish=self._dispatch.publish, report=self._report)
         # Two, so that who offers an event does not wait for what others have decided. What comes
         # in locks nothing but lanes, in their order; so the two never wait for each other in turn.
-        work = [session() for _ in range(_SESSIONS)]
-        self._flusher: Flusher = flusher(work, name="work")
+        # What is decided locks conversations, too, whose lanes may be in different groups: of two
+        # at once each could wait for the other.
+        self._flusher: Flusher = flusher([session()], name="work")
         intake = [session(single=self._inbox.accept) for _ in range(_SESSIONS)]
         self._intake: Flusher = flusher(intake, name="intake", behind=self._flusher)
 

@@ -167,6 +167,13 @@ class _Odd(Ledger):
         return [MessageReceived("good", ANA, "hola"), self.event]
 
 
+def _deep() -> dict[str, str]:
+    values: dict[str, Any] = {}
+    for _ in range(2000):
+        values = {"x": values}
+    return values
+
+
 @pytest.mark.parametrize(
     "event",
     [
@@ -184,6 +191,7 @@ class _Odd(Ledger):
         pytest.param(
             MessageReceived("A1", ANA, metadata={"x": cast("str", object())}), id="no JSON"
         ),
+        pytest.param(MessageReceived("A1", ANA, metadata=_deep()), id="nested too deep"),
         pytest.param(MessageReceived(cast("str", None), cast("Address", None)), id="no event"),
         # What would be refused, too, each time that it comes again.
         pytest.param(MessageEchoed("E1", ANA, cast("str", None)), id="an echo of no text"),

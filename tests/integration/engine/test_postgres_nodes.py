@@ -34,6 +34,7 @@ from tests.integration.engine.nodes import LEASE, freeze, me, node_of, place_dsn
 from tests.integration.engine.pipeline import running
 from tests.postgres import PostgresServer
 
+_LOCK_ALL = "SELECT * FROM lane FOR UPDATE"
 #: How long anything is waited for.
 _LONG = 40.0
 
@@ -521,8 +522,8 @@ async def test_a_process_that_hangs_in_a_transaction_holds_nobody_up_for_long(
         assert raw is not None
         stuck = me(first)
         await freeze(first)
-        await raw.execute(f"BEGIN; {postgres_sql.ALIVE.format(node=stuck)}")
-        await raw.execute("SELECT * FROM lane FOR UPDATE")
+        alive = postgres_sql.ALIVE.format(node=stuck)
+        await raw.execute(f"BEGIN; {alive}; {_LOCK_ALL}")
 
         async with node_of(place, lease=1.0) as second:
             await until(lambda: gone(second, stuck))
@@ -567,8 +568,7 @@ async def test_a_node_that_froze_while_it_freed_anothers_work_holds_nobody_up_fo
         await freeze(first)
         heart = store_of(first)._node
         assert heart._raw is not None
-        await heart._raw.execute(heart._begin)
-        await heart._raw.execute("SELECT * FROM lane FOR UPDATE")
+        await heart._raw.execute(f"{heart._begin}; {_LOCK_ALL}")
 
         async with node_of(place, lease=2.0) as second:
             await until(lambda: gone(second, stuck))

@@ -14,6 +14,7 @@ import pytest
 
 from router.errors import StorageUnavailable
 from router.storage.postgres_engine import Transaction
+from router.storage.postgres_work import lanes_of
 from router.storage.store import Accepted, NewEvent
 from router.storage.tables import inbox_event, lane
 from tests.integration.engine.harness import ANA, LUIS, Engine
@@ -208,3 +209,43 @@ async def test_a_session_that_is_lost_takes_only_its_own_group_along(engine: Eng
     works = [await engine.claim_one(), await engine.claim_one()]
     assert {work.ref.lane for work in works} == {lost.lane, kept.lane}
     assert {work.crashes for work in works} == {0}
+
+
+async def test_what_is_decided_and_what_leaves_never_wait_for_each_other_in_turn(
+    engine: Engine,
+) -> None:
+    """A conversation is decided in one lane, and leaves by another."""
+    store = store_of(engine)
+    items, works = {}, {}
+    for who in (ANA, LUIS):
+        await engine.accept(engine.said(who=who))
+        await engine.complete(engine.commit(await engine.claim_one(), "hola"))
+        items[who] = await engine.claim_item()
+        await engine.accept(engine.said(who=who))
+        works[who] = await engine.claim_one()
+
+    def decide(who: Any) -> Any:
+        commits = [engine.commit(works[who])]
+        return store._flusher.run_batch(store._inbox.settle, commits, lanes_of(commits))
+
+    def leave(who: Any) -> Any:
+        item = items[who]
+        lanes = [(item.lane_kind, item.lane)]
+        return store._flusher.run_batch(store._outbox.start, [(item, None)], lanes)
+
+    def filled() -> list[Any]:
+        naps = [store._flusher.run(lambda tx: tx.rows("SELECT pg_sleep(0.2)"))]
+        return naps + [store._flusher.run(lambda _: None) for _ in range(_CROWD)]
+
+    with anyio.fail_after(_LONG):
+        await asyncio.gather(
+            *(decide(ANA), *filled(), leave(LUIS)), *(decide(LUIS), *filled(), leave(ANA))
+        )
+        await asyncio.sleep(1.5)  # the server counts now and then
+
+    raw = await asyncpg.connect(place_dsn(engine))
+    try:
+        counted = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+        assert await raw.fetchval(counted) == 0
+    finally:
+        await raw.close()
