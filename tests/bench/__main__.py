@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import json
 import platform
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def main() -> None:
             results[name] = found
             print(goals.table(f"engine on {name}", wanted, found), end="\n\n", flush=True)
         if "growth" in only:
-            found = asyncio.run(_with(opened, engine.growth, arguments.seconds))
+            found = asyncio.run(_growth(opened, arguments.seconds))
             results[f"growth on {name}"] = found
             print(goals.table(f"growth on {name}", goals.GROWTH, found), end="\n\n", flush=True)
     for server in arguments.server or goals.HTTP:
@@ -92,6 +93,12 @@ async def _with(opened: Any, measure: Any, seconds: float) -> dict[str, Any]:
     async with opened() as database:
         result: dict[str, Any] = await measure(database, seconds)
         return result
+
+
+async def _growth(opened: Any, seconds: float) -> dict[str, Any]:
+    async with AsyncExitStack() as stack:
+        databases = [await stack.enter_async_context(opened()) for _ in engine.SIZES]
+        return await engine.growth(databases, seconds)
 
 
 if __name__ == "__main__":
