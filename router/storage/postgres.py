@@ -12,7 +12,7 @@ from router.domain.limits import CLOCKS_APART
 from router.storage import postgres_lanes, postgres_sql
 from router.storage.changes import Listener
 from router.storage.conflicts import number_of
-from router.storage.postgres_dispatch import Dispatch
+from router.storage.postgres_dispatch import NodeDispatch
 from router.storage.postgres_engine import (
     Transaction,
     begin,
@@ -86,7 +86,7 @@ class PostgresStore(Store):
         self._single = make_engine(url, pooled=pooled)
         self._engine = make_engine(url, pooled=pooled, connections=_CONNECTIONS)
         self._reader = self._engine.execution_options(postgresql_readonly=True)
-        self._dispatch = Dispatch()
+        self._dispatch = NodeDispatch()
         self._writing = Writing(clock, self._dispatch, self._mirror_alias)
         self._inbox = InboxWork(self._writing)
         self._outbox = OutboxWork(self._writing, self._inbox)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from router.clock import Clock
 from router.domain.event import ContactOptedOut, MessageEchoed
 from router.storage import postgres_inbox, postgres_lanes, postgres_outbox
-from router.storage.postgres_dispatch import Dispatch
+from router.storage.postgres_dispatch import NodeDispatch
 from router.storage.postgres_engine import Transaction
 from router.storage.postgres_inbox import Identity, identity
 from router.storage.queued import Queued
@@ -30,7 +30,7 @@ def has_echo(events: Iterable[NewEvent]) -> bool:
 class Writing:
     """Puts events and items into a transaction, and offers after its commit what may be worked."""
 
-    def __init__(self, clock: Clock, dispatch: Dispatch, mirror: Mirror) -> None:
+    def __init__(self, clock: Clock, dispatch: NodeDispatch, mirror: Mirror) -> None:
         self.clock = clock
         self.dispatch = dispatch
         self.mirror = mirror

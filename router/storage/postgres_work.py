@@ -1,13 +1,10 @@
 """Working events on PostgreSQL: what comes in, what is claimed, what working it changed."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import islice
-from typing import Any
 
-from router.domain.host_event import TimerFired
 from router.domain.message import Author
 from router.storage import (
     postgres_commits,
@@ -16,10 +13,11 @@ from router.storage import (
     postgres_sql,
     postgres_threads,
 )
+from router.storage.fired import fired
 from router.storage.postgres_engine import MovedOn, Transaction
 from router.storage.postgres_threads import Cursor
 from router.storage.postgres_tx import Writing
-from router.storage.queued import Queued
+from router.storage.queued import queued_by
 from router.storage.store import IN, OUT, OWN_LANE, Accepted, Change, Commit, NewEvent, Work
 
 
@@ -112,7 +110,7 @@ class InboxWork:
         return held, {lane for lane, more in waiting.items() if more}
 
     def _put(self, tx: Transaction, commits: Sequence[Commit]) -> None:
-        queued = [one for commit in commits for one in _queued(commit)]
+        queued = [one for commit in commits for one in queued_by(commit)]
         self._writing.put_items(tx, queued, me=tx.me)
 
     @staticmethod
@@ -142,7 +140,7 @@ class InboxWork:
         now = self._clock.now()
         lanes = [row[0] for row in tx.rows(postgres_sql.LANES_DUE, now, limit)]
         rows = sorted(tx.rows(postgres_sql.DUE, now, limit, lanes), key=lambda row: row[6])
-        self.put(tx, [_fired(row, now) for row in rows])
+        self.put(tx, [fired(*row[:6], now=now) for row in rows])
         due = tx.rows(postgres_sql.NEXT_DUE)[0][0]
         tx.published.append(partial(self._dispatch.alarm.set, due))
         return len(rows)
@@ -167,21 +165,3 @@ def _has_to_wait(tx: Transaction, commits: Sequence[Commit]) -> bool:
 
 def _cursors(commits: Iterable[Commit]) -> list[tuple[str, int, int]]:
     return [(*commit.work.ref, commit.work.lease) for commit in commits]
-
-
-def _fired(row: Sequence[Any], now: datetime) -> NewEvent:
-    tenant, kind, key, lane, generation, payload, _ = row
-    return NewEvent(
-        lane=lane,
-        tenant=tenant,
-        source=f"{tenant}/timer",
-        external_id=f"timer:{kind}:{key}:{generation}",
-        event=TimerFired(timer=kind, key=key, generation=generation, payload=json.loads(payload)),
-        received_at=now,
-    )
-
-
-def _queued(commit: Commit) -> list[Queued]:
-    tenant, decided, thread = commit.work.tenant, commit.work.ref, commit.conversation
-    name, epoch = (None, 0) if thread is None else (thread.id, thread.epoch)
-    return [Queued(item, tenant, name, epoch, decided) for item in commit.items]

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from router.domain.outbox import ItemState
-from router.storage.store import EventRef, Item, NewItem
+from router.storage.store import Commit, EventRef, Item, NewItem
 
 
 class Queued(NamedTuple):
@@ -41,3 +41,10 @@ class Queued(NamedTuple):
             lease=lease,
             not_before=item.not_before,
         )
+
+
+def queued_by(commit: Commit) -> list[Queued]:
+    """Give the items that working an event puts out."""
+    tenant, decided, thread = commit.work.tenant, commit.work.ref, commit.conversation
+    name, epoch = (None, 0) if thread is None else (thread.id, thread.epoch)
+    return [Queued(item, tenant, name, epoch, decided) for item in commit.items]

@@ -189,7 +189,7 @@ async def test_each_start_has_a_number_of_its_own(tmp_path: Path) -> None:
     numbers = set()
     for _ in range(3):
         store = await SQLiteStore.open(database.path, FakeClock())
-        numbers.add(store._me)
+        numbers.add(store._writing.me)
         await store.close()
 
     assert len(numbers) == 3
@@ -574,7 +574,7 @@ async def test_a_page_that_does_not_listen_holds_nobody_up(engine: Engine) -> No
     changes = engine.store.subscribe()
     await engine.answer("hola")
     thread = (await engine.conversation()).id
-    hub = _store(engine).changes
+    hub = _store(engine)._dispatch.changes
     for number in range(3000):
         hub.publish([Change("main", f"{number}")])
 
