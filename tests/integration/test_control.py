@@ -14,8 +14,8 @@ import pytest
 from router.errors import ActRefused, DaemonUnreachable, NotFound, RouterError, StorageUnavailable
 from router.pipeline.control import LIMIT, ask, commands, serve, socket_path
 from router.plugin.testing import RecordingLog
+from tests.integration.acts.desk import Channels
 from tests.integration.engine.harness import ANA, opened
-from tests.integration.test_acts import Channels
 
 
 async def perform(name: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:

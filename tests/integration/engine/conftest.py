@@ -38,3 +38,18 @@ async def one(place: PostgresDatabase) -> AsyncIterator[Engine]:
     """Open a node that nobody declares dead, however long it says nothing."""
     async with node_of(place, lease=300.0) as engine:
         yield engine
+
+
+@pytest.fixture
+async def first(place: PostgresDatabase) -> AsyncIterator[Engine]:
+    """Open a node that says often that it lives."""
+    async with node_of(place) as engine:
+        yield engine
+
+
+@pytest.fixture
+async def second(place: PostgresDatabase) -> AsyncIterator[Engine]:
+    """Open a node beside it, whose ids are others."""
+    async with node_of(place) as engine:
+        engine.numbers = iter(range(10_000, 20_000))  # type: ignore[assignment]
+        yield engine

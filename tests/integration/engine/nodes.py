@@ -1,20 +1,25 @@
-"""Nodes on one PostgreSQL, and a look at what their sessions wait for."""
+"""Nodes on one PostgreSQL: how they end, and a look at what their sessions wait for."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import anyio
 import asyncpg
+import sqlalchemy as sa
 
 from router.plugin.testing import FakeClock
 from router.storage.postgres import PostgresStore
+from router.storage.store import Tx
+from router.storage.tables import node
 from tests.integration.engine.harness import Engine, PostgresDatabase
 
 #: Seconds of a lease, and between two heartbeats, in these tests.
 LEASE, BEAT = 5.0, 0.1
-_LONG = 40.0
+#: How long anything is waited for.
+LONG = 40.0
 
 
 @asynccontextmanager
@@ -54,6 +59,36 @@ async def freeze(engine: Engine) -> None:
     await asyncio.wait([store._node._beating])
 
 
+async def kill(engine: Engine) -> None:
+    """Let a node's sockets close without a word, as the kernel does for a killed process."""
+    await freeze(engine)
+    store = store_of(engine)
+    sessions = (*store._intake.sessions, *store._flusher.sessions)
+    for raw in (store._node._raw, *(session.raw for session in sessions)):
+        if raw is not None:
+            raw.terminate()
+
+
+async def expire(engine: Engine, dead: int) -> None:
+    """Let a node's time be over."""
+
+    def age(tx: Tx) -> None:
+        past = sa.func.clock_timestamp() - timedelta(seconds=1)
+        tx.connection.execute(sa.update(node).where(node.c.id == dead).values(expires_at=past))
+
+    await engine.store.write(age)
+
+
+async def gone(engine: Engine, number: int) -> bool:
+    return await engine.rows(node, id=number) == []
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    with anyio.fail_after(LONG):
+        while not await condition():  # noqa: ASYNC110 - what is waited for is another's doing
+            await anyio.sleep(0.02)
+
+
 async def waiting(engine: Engine, many: int) -> None:
     """Wait until so many sessions wait for a lock."""
     raw = await asyncpg.connect(place_dsn(engine))
@@ -62,7 +97,7 @@ async def waiting(engine: Engine, many: int) -> None:
         "WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
     try:
-        with anyio.fail_after(_LONG):
+        with anyio.fail_after(LONG):
             while await raw.fetchval(count) < many:  # noqa: ASYNC110 - another process's doing
                 await anyio.sleep(0.02)
     finally:

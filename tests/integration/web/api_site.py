@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import anyio
 import httpx
+import pytest
 import sqlalchemy as sa
 
 from router.domain.outbox import ItemState
@@ -18,6 +19,9 @@ from router.storage.tables import contact, inbox_event, outbox
 from router.web.api.app import resources
 from router.web.api.endpoints import Endpoint
 from tests.integration.web.daemon import CONFIG, Daemon, running
+
+SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+PROBLEM = "application/problem+json"
 
 #: Where customers write, by tenant.
 HOOKS = {"main": "/hooks/phone", "clinica": "/hooks/clinica/telefono"}
@@ -199,3 +203,25 @@ async def opened(
     config += '\n[actions.dial]\ntype = "dialer"\n'
     async with running(folder, engine=engine, config=config) as daemon:
         yield Site(daemon)
+
+
+def problem(response: httpx.Response, status: int) -> dict[str, Any]:
+    """Give a problem, checked to be one."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == PROBLEM
+    found: dict[str, Any] = response.json()
+    assert (found["type"], found["status"]) == ("about:blank", status)
+    assert found["title"]
+    assert found["detail"].endswith(".")
+    return found
+
+
+async def sent(site: Site, client: httpx.AsyncClient, conversation: str) -> list[str]:
+    """Give what reached the customer, once nothing is on its way any more."""
+    with anyio.fail_after(30):
+        while True:
+            listed = await client.get(f"outbox?conversation={conversation}&kind=message")
+            items = listed.json()["items"]
+            if not [it for it in items if it["state"] in ("waiting", "started")]:
+                return [it["text"] for it in reversed(items) if it["state"] == "done"]
+            await anyio.sleep(0.02)
