@@ -35,7 +35,7 @@ def test_the_statements_are_found() -> None:
     assert {
         "router.storage.sqlite_lanes._CLAIM",
         "router.storage.sqlite_lanes._FINISH",
-        "router.storage.sqlite._DUE",
+        "router.storage.sqlite_work._DUE",
     } <= set(STATEMENTS)
 
 
