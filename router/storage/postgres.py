@@ -24,10 +24,10 @@ from router.storage.postgres_engine import (
     may_go_well,
 )
 from router.storage.postgres_node import Node, is_pooled
-from router.storage.postgres_sending import OutboxWork
+from router.storage.postgres_sending import OutboxWork, locks_of_item
 from router.storage.postgres_session import Session
 from router.storage.postgres_tx import PostgresTx, Writing, has_echo
-from router.storage.postgres_work import InboxWork, lanes_of
+from router.storage.postgres_work import InboxWork, locks_of
 from router.storage.postgres_writer import Flusher
 from router.storage.ready import Ready
 from router.storage.store import (
@@ -54,7 +54,7 @@ Leased = TypeVar("Leased")
 _LONGEST_TURN = timedelta(seconds=60)
 #: Connections for reading and for what people do.
 _CONNECTIONS = 5
-#: Of what comes in: the server works on one group while the next is made up here.
+#: Of each flusher: the server works on one group while the next is made up here.
 _SESSIONS = 2
 #: How often an act is tried that others were in the way of.
 _TRIES = 10
@@ -111,9 +111,8 @@ class PostgresStore(Store):
         flusher = partial(Flusher, publish=self._dispatch.publish, report=self._report)
         # Two, so that who offers an event does not wait for what others have decided. What comes
         # in locks nothing but lanes, in their order; so the two never wait for each other in turn.
-        # What is decided locks conversations, too, whose lanes may be in different groups: of two
-        # at once each could wait for the other.
-        self._flusher: Flusher = flusher([session()], name="work")
+        work = [session() for _ in range(_SESSIONS)]
+        self._flusher: Flusher = flusher(work, name="work")
         intake = [session(single=self._inbox.accept) for _ in range(_SESSIONS)]
         self._intake: Flusher = flusher(intake, name="intake", behind=self._flusher)
 
@@ -194,8 +193,9 @@ class PostgresStore(Store):
     async def enqueue(self, events: Sequence[NewEvent]) -> list[Accepted]:
         lanes = [(IN, event.lane) for event in events]
         # An echo locks more than lanes: it takes the conversation over.
-        flusher = self._flusher if has_echo(events) else self._intake
-        (accepted,) = await flusher.run_batch(self._inbox.accept, [events], lanes)
+        echo = has_echo(events)
+        flusher = self._flusher if echo else self._intake
+        (accepted,) = await flusher.run_batch(self._inbox.accept, [events], lanes, wide=echo)
         result: list[Accepted] = accepted
         return result
 
@@ -216,7 +216,8 @@ class PostgresStore(Store):
         return ready.take(limit)
 
     async def complete(self, commits: Sequence[Commit]) -> None:
-        await self._flusher.run_batch(self._inbox.settle, commits, lanes_of(commits))
+        wide = any(commit.effects for commit in commits)
+        await self._flusher.run_batch(self._inbox.settle, commits, locks_of(commits), wide=wide)
 
     async def fail(self, work: Work, error: str, retry_at: datetime) -> None:
         await self._flusher.run(
@@ -238,8 +239,8 @@ class PostgresStore(Store):
         )
 
     async def start_attempt(self, item: Item, terms: Terms | None = None) -> Start:
-        lanes = [(item.lane_kind, item.lane)]
-        (start,) = await self._flusher.run_batch(self._outbox.start, [(item, terms)], lanes)
+        parts = [(item, terms)]
+        (start,) = await self._flusher.run_batch(self._outbox.start, parts, locks_of_item(item))
         return Start(start)
 
     async def postpone(self, item: Item, until: datetime) -> None:
@@ -248,8 +249,9 @@ class PostgresStore(Store):
         )
 
     async def finish_attempt(self, item: Item, result: AttemptResult) -> None:
-        lanes = [(item.lane_kind, item.lane), *((IN, event.lane) for event in result.events)]
-        await self._flusher.run_batch(self._outbox.finish, [(item, result)], lanes)
+        locks = [*locks_of_item(item), *((IN, event.lane) for event in result.events)]
+        wide = bool(result.effects) or has_echo(result.events)
+        await self._flusher.run_batch(self._outbox.finish, [(item, result)], locks, wide=wide)
 
     async def release(self, items: Sequence[Item | Work]) -> None:
         lanes = [

@@ -5,6 +5,7 @@ from datetime import datetime
 from router.domain.outbox import ItemState
 from router.storage import postgres_attempts, postgres_lanes, postgres_outbox
 from router.storage.postgres_engine import Transaction
+from router.storage.postgres_queue import THREAD, Lock
 from router.storage.postgres_tx import Writing
 from router.storage.postgres_work import InboxWork
 from router.storage.store import IN, AttemptResult, Change, Item, Start, Terms
@@ -75,6 +76,12 @@ class OutboxWork:
             _tell(tx, item)
         tx.published.extend(self._dispatch.items[kind] for kind in sorted(kinds))
         return [None] * len(parts)
+
+
+def locks_of_item(item: Item) -> list[Lock]:
+    """Give what doing an item locks: its lane, and its conversation."""
+    lane = (item.lane_kind, item.lane)
+    return [lane] if item.conversation is None else [lane, (THREAD, item.conversation)]
 
 
 def _tell(tx: Transaction, item: Item) -> None:

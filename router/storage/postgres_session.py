@@ -19,7 +19,7 @@ from router.storage.postgres_engine import (
     settings,
     was_refused,
 )
-from router.storage.postgres_queue import Batch, Part
+from router.storage.postgres_queue import THREAD, Batch, Part
 
 if TYPE_CHECKING:
     from asyncpg.connection import Connection as Raw
@@ -192,7 +192,8 @@ class Session:
         if len(batches) > 1:
             # Before anything else, and in their order, whatever each batch locks by itself later.
             operations = {part.operation for part in group}
-            lanes = {lane for operation in operations for lane in operation.lanes}
+            locks = {lock for operation in operations for lock in operation.locks}
+            lanes = [lock for lock in locks if lock[0] != THREAD]
             if lanes:
                 kinds, keys = zip(*sorted(lanes), strict=True)
                 tx.rows(postgres_sql.LOCK_LANES, kinds, keys)

@@ -15,6 +15,7 @@ from router.storage import (
 )
 from router.storage.fired import fired
 from router.storage.postgres_engine import MovedOn, Transaction
+from router.storage.postgres_queue import THREAD, Lock
 from router.storage.postgres_threads import Cursor
 from router.storage.postgres_tx import Writing
 from router.storage.queued import queued_by
@@ -96,7 +97,7 @@ class InboxWork:
         self, tx: Transaction, by_lane: Mapping[str, Commit]
     ) -> tuple[list[Commit], set[str]]:
         """As :meth:`_move`, with all locked that has to be before anything is changed."""
-        stands = postgres_lanes.lock(tx, lanes_of(tuple(by_lane.values())))
+        stands = postgres_lanes.lock(tx, _lanes_of(by_lane.values()))
         mine = []
         for lane, commit in by_lane.items():
             stand = stands.get((IN, lane))
@@ -146,11 +147,28 @@ class InboxWork:
         return len(rows)
 
 
-def lanes_of(commits: Sequence[Commit]) -> list[tuple[str, str]]:
+def locks_of(commits: Sequence[Commit]) -> list[Lock]:
+    """Give what commits lock: every lane that they change, and their conversations."""
+    locks = [(IN, commit.work.ref.lane) for commit in commits]
+    for commit in commits:
+        locks += [
+            (item.lane_kind, item.lane)
+            for item in commit.items
+            if not item.lane.startswith(OWN_LANE)
+        ]
+        before, after = commit.work.conversation, commit.conversation
+        if after is not None:
+            # One that is opened has no row yet, but its contact has one of its own.
+            name = after.id if before is not None else f"{commit.work.tenant}/{after.contact.key}"
+            locks.append((THREAD, name))
+        if before is not None and (after is None or after.id != before.id):
+            locks.append((THREAD, before.id))
+    return locks
+
+
+def _lanes_of(commits: Iterable[Commit]) -> list[Lock]:
     """Give every lane that commits change: they are locked before any conversation is."""
-    lanes = [(IN, commit.work.ref.lane) for commit in commits]
-    items = [item for commit in commits for item in commit.items]
-    return lanes + [(it.lane_kind, it.lane) for it in items if not it.lane.startswith(OWN_LANE)]
+    return [lock for lock in locks_of(tuple(commits)) if lock[0] != THREAD]
 
 
 def _has_to_wait(tx: Transaction, commits: Sequence[Commit]) -> bool:

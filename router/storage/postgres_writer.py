@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from router.errors import StorageUnavailable
 from router.storage.postgres_engine import MovedOn, Transaction, in_words, is_away, may_go_well
-from router.storage.postgres_queue import Batch, Group, Lane, Operation, Part, Queue
+from router.storage.postgres_queue import Batch, Group, Lock, Operation, Part, Queue
 from router.storage.postgres_session import Session
 
 Result = TypeVar("Result")
@@ -31,7 +31,8 @@ class Flusher:
     While the server works on a group nothing happens here, and while the next is made up the
     server rests, unless there is another session for it.
 
-    :param sessions: as many groups may be under way, of different lanes, when there is much to do.
+    :param sessions: as many groups may be under way, of which none locks what another does, when
+        there is much to do.
     :param publish: called after each commit with what operations published.
     :param report: called with why the last group could not be committed, or ``None`` once one was.
     :param name: what its tasks are called.
@@ -68,7 +69,7 @@ class Flusher:
     async def run(
         self,
         function: Callable[[Transaction], Result],
-        lanes: Sequence[Lane] = (),
+        locks: Sequence[Lock] = (),
         *,
         alone: bool = False,
     ) -> Result:
@@ -76,16 +77,21 @@ class Flusher:
 
         Once queued it is run and committed even if the caller is cancelled.
 
-        :param lanes: what it locks: kinds and keys.
+        :param locks: what it locks, as far as others could wait for it.
         :param alone: in a group of its own, because nobody knows before what it locks.
         :raises StorageUnavailable: if the database is away; nothing was kept, as far as is known.
         """
-        results = await self._offer(_call, [function], lanes, alone=alone)
+        results = await self._offer(_call, [function], locks, alone=alone)
         result: Result = results[0]
         return result
 
     async def run_batch(
-        self, batch: Batch, parts: Sequence[Any], lanes: Sequence[Lane] = ()
+        self,
+        batch: Batch,
+        parts: Sequence[Any],
+        locks: Sequence[Lock] = (),
+        *,
+        wide: bool = False,
     ) -> list[Any]:
         """Let a batch do its work to parts in the next group, together with others' parts.
 
@@ -93,23 +99,25 @@ class Flusher:
         wrong with it is raised.
 
         :param batch: must be the same callable each time, as a method of the same object is.
+        :param wide: it may lock more than ``locks``: no group is under way beside its own.
         :raises StorageUnavailable: if the database is away; nothing was kept, as far as is known.
         """
-        return await self._offer(batch, parts, lanes) if parts else []
+        return await self._offer(batch, parts, locks, wide=wide) if parts else []
 
     def _offer(
         self,
         batch: Batch,
         parts: Sequence[Any],
-        lanes: Sequence[Lane],
+        locks: Sequence[Lock],
         *,
+        wide: bool = False,
         alone: bool = False,
     ) -> "asyncio.Future[list[Any]]":
         if self._closed:
             message = "the database is closed"
             raise StorageUnavailable(message)
         future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        self._queue.put(Operation(batch, parts, lanes, future, alone=alone))
+        self._queue.put(Operation(batch, parts, locks, future, wide=wide, alone=alone))
         self._look()
         return future
 

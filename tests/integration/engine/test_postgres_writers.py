@@ -14,7 +14,8 @@ import pytest
 
 from router.errors import StorageUnavailable
 from router.storage.postgres_engine import Transaction
-from router.storage.postgres_work import lanes_of
+from router.storage.postgres_sending import locks_of_item
+from router.storage.postgres_work import locks_of
 from router.storage.store import Accepted, NewEvent
 from router.storage.tables import inbox_event, lane
 from tests.integration.engine.harness import ANA, LUIS, Engine
@@ -226,12 +227,11 @@ async def test_what_is_decided_and_what_leaves_never_wait_for_each_other_in_turn
 
     def decide(who: Any) -> Any:
         commits = [engine.commit(works[who])]
-        return store._flusher.run_batch(store._inbox.settle, commits, lanes_of(commits))
+        return store._flusher.run_batch(store._inbox.settle, commits, locks_of(commits))
 
     def leave(who: Any) -> Any:
         item = items[who]
-        lanes = [(item.lane_kind, item.lane)]
-        return store._flusher.run_batch(store._outbox.start, [(item, None)], lanes)
+        return store._flusher.run_batch(store._outbox.start, [(item, None)], locks_of_item(item))
 
     def filled() -> list[Any]:
         naps = [store._flusher.run(lambda tx: tx.rows("SELECT pg_sleep(0.2)"))]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.storage.postgres_queue import Group, Lane, Operation, Queue
+from router.storage.postgres_queue import Group, Lock, Operation, Queue
 
 
 @pytest.fixture(scope="module")
@@ -19,11 +19,17 @@ def future() -> Iterator["asyncio.Future[Any]"]:
 
 
 def operation(
-    future: "asyncio.Future[Any]", lanes: str, *, parts: int = 1, alone: bool = False
+    future: "asyncio.Future[Any]",
+    lanes: str,
+    *,
+    parts: int = 1,
+    wide: bool = False,
+    alone: bool = False,
 ) -> Operation:
     """Give an operation on lanes of one letter each."""
-    names: list[Lane] = [("in", letter) for letter in lanes]
-    return Operation(lambda _tx, parts: parts, range(parts), names, future, alone=alone)
+    names: list[Lock] = [("in", letter) for letter in lanes]
+    batch = lambda _tx, parts: parts  # noqa: E731 - it does nothing
+    return Operation(batch, range(parts), names, future, wide=wide, alone=alone)
 
 
 def filled(queue: Queue, operations: Sequence[Operation]) -> Queue:
@@ -39,20 +45,23 @@ def taken(group: Group | None) -> list[Operation]:
 
 @given(
     offered=st.lists(
-        st.tuples(st.text("abcd", max_size=3), st.booleans(), st.integers(1, 30)), max_size=40
+        st.tuples(
+            st.text("abcd", max_size=3),
+            st.sampled_from([{}, {}, {"wide": True}, {"alone": True}]),
+            st.integers(1, 30),
+        ),
+        max_size=40,
     ),
     turns=st.lists(st.integers(0, 3), max_size=60),
     writers=st.integers(1, 3),
 )
 def test_each_lane_is_written_in_the_order_of_arrival(
     future: "asyncio.Future[Any]",
-    offered: list[tuple[str, bool, int]],
+    offered: list[tuple[str, dict[str, bool], int]],
     turns: list[int],
     writers: int,
 ) -> None:
-    operations = [
-        operation(future, lanes, parts=parts, alone=alone) for lanes, alone, parts in offered
-    ]
+    operations = [operation(future, lanes, parts=parts, **reach) for lanes, reach, parts in offered]
     places = {one: place for place, one in enumerate(operations)}
     queue, coming = Queue(writers), iter(operations)
     under_way: list[Group] = []
@@ -61,10 +70,11 @@ def test_each_lane_is_written_in_the_order_of_arrival(
     def begin() -> None:
         while group := queue.next_group():
             for other in under_way:
-                assert not group.lanes & other.lanes
-                assert not group.alone
-                assert not other.alone
-            assert not group.alone or len(taken(group)) == 1
+                assert not group.locks & other.locks
+                assert not group.wide
+                assert not other.wide
+            assert len(taken(group)) == 1 or not any(one.alone for one in taken(group))
+            assert group.wide == any(one.wide for one in taken(group))
             under_way.append(group)
             begun.extend(taken(group))
         assert len(under_way) <= writers
@@ -85,7 +95,7 @@ def test_each_lane_is_written_in_the_order_of_arrival(
     assert not queue
     assert sorted(begun, key=places.__getitem__) == operations
     for lane in "abcd":
-        mine = [places[one] for one in begun if ("in", lane) in one.lanes]
+        mine = [places[one] for one in begun if ("in", lane) in one.locks]
         assert mine == sorted(mine)
 
 
@@ -135,6 +145,29 @@ def test_nothing_is_under_way_beside_what_is_to_be_alone(future: "asyncio.Future
     queue.done(second)
 
     assert taken(queue.next_group()) == [after]
+
+
+def test_nothing_is_under_way_beside_what_may_lock_anything_and_others_join_it(
+    future: "asyncio.Future[Any]",
+) -> None:
+    before = [operation(future, chr(0x100 + number)) for number in range(20)]
+    wide, after = operation(future, "a", wide=True), operation(future, "b", parts=40)
+    queue = filled(Queue(2), before)
+
+    first = queue.next_group()
+    second = filled(queue, [wide, after]).next_group()
+
+    assert taken(first) == before
+    assert second is None
+    assert first is not None
+
+    queue.done(first)
+
+    assert taken(queue.next_group()) == [wide, after]
+
+    filled(queue, [operation(future, "c", parts=40)])
+
+    assert queue.next_group() is None
 
 
 def test_who_stands_back_from_others_does_so_for_a_few_groups_only(
