@@ -144,6 +144,10 @@ def keep_pauses_short() -> None:
     Under load it would look through all of it again and again, and everything waits meanwhile, for
     a tenth of a second each time. What it left over stays, too: to look for that now would keep the
     first webhook waiting for as long.
+
+    Once only. What a reload makes is a tenth of that, and is looked through now and then. Passed
+    over as well, what it replaces would stay for ever where it refers to itself, unless all of this
+    were looked through first, and everything waited for that.
     """
     gc.freeze()
     gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])

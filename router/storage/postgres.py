@@ -20,6 +20,7 @@ from router.storage.postgres_engine import (
     in_transaction,
     in_words,
     is_away,
+    keep_open,
     make_engine,
     may_go_well,
 )
@@ -81,6 +82,7 @@ class PostgresStore(Store):
         #: Why the last group could not be committed; ``None`` once one could.
         self._error: str | None = None
         # A process that freezes in the middle gives its locks back when its lease is over.
+        self._lease = lease
         self._act = begin(lease)
         self._glance = begin(lease, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         self._single = make_engine(url, pooled=pooled)
@@ -309,17 +311,20 @@ class PostgresStore(Store):
             try:
                 # A connection of its own: what is done may need all of the others.
                 _, raw = await stack.enter_async_context(connected(self._single))
-                # It says nothing while what it is for is done on others.
-                await raw.execute(begin(0))
+                await raw.execute(self._act)
                 mine = bool(await raw.fetchval(postgres_sql.TURN, number_of("turn", name)))
             except Exception as error:
                 if is_away(error):
                     raise in_words(error) from error
                 raise
+            over = asyncio.Event()
+            kept = asyncio.create_task(keep_open(raw, over, self._lease / 3), name="postgres-turn")
             try:
                 yield mine
             finally:
+                over.set()
                 with suppress(Exception):  # it goes with the connection, too
+                    await kept
                     await raw.execute("ROLLBACK")
 
     # --- everything else

@@ -1,8 +1,9 @@
 """Reaching PostgreSQL: engines, what an address may say, and the server's errors in words."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
@@ -341,10 +342,9 @@ def settings(values: Mapping[str, str], *, local: bool) -> str:
 def patient(seconds: float) -> dict[str, str]:
     """Give the setting after which the server ends a session that holds a transaction open.
 
-    :param seconds: for which it says nothing; 0 is for ever.
+    :param seconds: for which it says nothing.
     """
-    milliseconds = max(1, int(seconds * 1000)) if seconds else 0
-    return {"idle_in_transaction_session_timeout": f"{milliseconds}ms"}
+    return {"idle_in_transaction_session_timeout": f"{max(1, int(seconds * 1000))}ms"}
 
 
 def begin(patience: float, how: str = "BEGIN") -> str:
@@ -355,3 +355,20 @@ def begin(patience: float, how: str = "BEGIN") -> str:
     :param patience: see :func:`patient`.
     """
     return f"{how}; {settings(patient(patience), local=True)}"
+
+
+async def keep_open(raw: "Raw[Any]", over: asyncio.Event, every: float) -> None:
+    """Say something now and then in a transaction that has to outlast its patience.
+
+    A process that froze says nothing, and loses it. Whoever set the event waits for the end of
+    this: a connection does one thing at a time.
+
+    :param every: seconds.
+    """
+    with suppress(Exception):  # the transaction is gone, and everything that goes with it
+        while not over.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(every):
+                    await over.wait()
+                    break
+            await raw.execute("SELECT 1")

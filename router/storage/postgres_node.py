@@ -2,8 +2,10 @@
 
 A node holds its leases while its row is there. Who is dead is found by the survivors: a session's
 advisory lock goes with its process, whatever kills it; the row's expiry covers a host that is gone
-without a word, and a process that is frozen. Whoever wakes up and finds its row gone begins anew
-under another number; what it still tries to write under the old one matches nothing.
+without a word, and a process that is frozen. The survivors wait for nobody: what others hold of a
+dead node's lanes is freed a little later, and until then its row stays, declared dead. Whoever
+wakes up and finds that of itself begins anew under another number; what it still tries to write
+under the old one matches nothing.
 
 Behind a transaction pooler a session's lock and LISTEN mean nothing: such a node polls, and is
 judged by its expiry alone.
@@ -33,8 +35,9 @@ if TYPE_CHECKING:
 _CHANNEL: Final = "router"
 #: Seconds: notices are sent together, at most so often.
 _COALESCE: Final = 0.002
-#: Seconds between two tries to take the lock, while the server still ends who held it before.
-_UNHELD: Final = 0.25
+#: Seconds between two ticks while something is left to do: to take the lock, while the server
+#: still ends who held it before, or to free what somebody held.
+_SOON: Final = 0.25
 #: Seconds that a node has to come back after the server was restarted.
 _GRACE: Final = timedelta(seconds=5)
 #: Bytes of one notice; the server takes a few more.
@@ -94,7 +97,7 @@ class Node:
         self._pooled = pooled
         self._lease = timedelta(seconds=lease)
         self._begin = begin(lease)
-        # So that its own heart beats in time, whatever lock it has to wait for.
+        # So that its own heart beats in time, whatever table somebody has locked.
         self._patience = f"SET LOCAL lock_timeout = '{max(1, int(lease * 1000 / 3))}ms'"
         self._tick = tick
         self._heard = heard
@@ -102,11 +105,14 @@ class Node:
         self._freed = freed
         self._connection: AsyncConnection | None = None
         self._raw: Raw[Any] | None = None
+        #: Numbers that this node gave up; no work crashed under them.
         self._abandoned: list[int] = []
         self._notices: dict[str, None] = {}
         self._wake = asyncio.Event()
         self._said = asyncio.Event()
         self._holds = False
+        #: There are dead nodes of whose leases others hold some.
+        self._unburied = False
         self._beating: asyncio.Task[None] | None = None
         self._telling: asyncio.Task[None] | None = None
         # A driver's connection does one thing at a time.
@@ -164,10 +170,12 @@ class Node:
     async def _run(self) -> None:
         while True:
             held = self._holds or self._pooled or self._raw is None
+            rests = held and not self._unburied
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._tick if held else min(self._tick, _UNHELD)):
+                async with asyncio.timeout(self._tick if rests else min(self._tick, _SOON)):
                     await self._wake.wait()
             self._wake.clear()
+            self._unburied = False
             try:
                 await self._beat()
             except Exception as error:  # noqa: BLE001 - a heart goes on beating
@@ -221,9 +229,9 @@ class Node:
                 self._pooled,
             )
             if self._abandoned:
-                await self._free(raw, self._abandoned, crashes=0)
+                await raw.execute(postgres_sql.DECLARE_DEAD, self._abandoned)
+                await self._free(raw, self._abandoned)
         reach("node.registered")
-        self._abandoned.clear()
         return number
 
     @asynccontextmanager
@@ -242,30 +250,40 @@ class Node:
         lock = "SELECT pg_try_advisory_lock($1, $2)"
         return bool(await raw.fetchval(lock, postgres_sql.NODE_LOCK, number % _NUMBERS))
 
-    async def _bury(self, raw: "Raw[Any]") -> int:
-        """Free what dead nodes leased; say how many there were."""
+    async def _bury(self, raw: "Raw[Any]") -> bool:
+        """Free what dead nodes leased, but for what others hold; say whether there were any.
+
+        That is left to another tick, which comes soon.
+        """
         try:
             async with self._transaction(raw):
                 rows = await raw.fetch(
                     postgres_sql.DEAD, self.me, postgres_sql.NODE_LOCK, self._lease, _GRACE
                 )
                 dead = [row[0] for row in rows]
+                buried = set()
                 if dead:
                     await raw.execute(self._patience)
-                    await self._free(raw, dead, crashes=_SUSPECT)
+                    await raw.execute(postgres_sql.DECLARE_DEAD, dead)
+                    await self._free(raw, dead)
+                    buried = {row[0] for row in await raw.fetch(postgres_sql.BURY, dead)}
                     reach("node.burying")
         except asyncpg.LockNotAvailableError:
-            # Somebody is in the middle of a long change; at the next tick again.
-            return 0
+            # Somebody has the whole table; at the next tick again.
+            return False
+        self._unburied = len(buried) < len(dead)
+        self._abandoned = [number for number in self._abandoned if number not in buried]
         if dead:
             reach("node.buried")
-        return len(dead)
+        return bool(dead)
 
-    @staticmethod
-    async def _free(raw: "Raw[Any]", nodes: Sequence[int], *, crashes: int) -> None:
-        # In this order: who is gone leases nothing more, and what it did lease is seen.
-        await raw.execute(postgres_sql.BURY, list(nodes))
-        await raw.execute(postgres_sql.FREE, list(nodes), crashes)
+    async def _free(self, raw: "Raw[Any]", nodes: Sequence[int]) -> None:
+        """Free what nobody holds of what nodes leased that were declared dead."""
+        own = [number for number in nodes if number in self._abandoned]
+        others = [number for number in nodes if number not in own]
+        for crashes, numbers in ((0, own), (_SUSPECT, others)):
+            if numbers:
+                await raw.execute(postgres_sql.FREE, numbers, crashes)
 
     def _on_loss(self, raw: Any) -> None:
         """Take the lock again at once: until then the others take this node for dead."""

@@ -566,9 +566,11 @@ INSERT INTO node (id, started_at, expires_at, host, version, polls)
 VALUES ($1, $2, clock_timestamp() + $3::interval, $4, $5, $6)
 """
 
-# No row: another node has declared this one dead, and given its lanes to whoever claims them.
+# No row: another node has declared this one dead, and gives its lanes to whoever claims them. A row
+# may still be there, for as long as a lane of it could not be freed; nothing brings it back.
 HEARTBEAT: Final = """
-UPDATE node SET expires_at = clock_timestamp() + $2::interval WHERE id = $1 RETURNING id
+UPDATE node SET expires_at = clock_timestamp() + $2::interval
+WHERE id = $1 AND expires_at > timestamptz 'epoch' RETURNING id
 """
 
 # Dead is whose time is over, and whose session is gone: the kernel closes the sockets of a process
@@ -585,17 +587,28 @@ WHERE id != $1
 FOR UPDATE SKIP LOCKED
 """
 
-BURY: Final = "DELETE FROM node WHERE id = ANY ($1::bigint[])"
+# From its commit on the node leases nothing more, and is found among the dead until it is buried.
+DECLARE_DEAD: Final = """
+UPDATE node SET expires_at = timestamptz 'epoch' WHERE id = ANY ($1::bigint[])
+"""
 
-# A statement after the rows are gone: it sees every lease that they took. The lane is only a
+# A statement after the rows are locked: it sees every lease that they took. The lane is only a
 # suspect (1); the worker counts further crashes while it works a suspect alone, so that bystanders
-# are never blamed.
+# are never blamed. Nobody is waited for: the heart that does this has to go on beating, and what
+# somebody holds keeps the rest from nobody. It is freed at a later tick.
 FREE: Final = """
 WITH theirs AS (
   SELECT kind, key FROM lane WHERE lease_owner = ANY ($1::bigint[])
-  ORDER BY kind COLLATE "C", key COLLATE "C" FOR UPDATE)
+  ORDER BY kind COLLATE "C", key COLLATE "C" FOR UPDATE SKIP LOCKED)
 UPDATE lane l SET lease_owner = NULL, crashes = greatest(l.crashes, $2::int)
 FROM theirs WHERE l.kind = theirs.kind AND l.key = theirs.key
+"""
+
+# The last of it: nobody would find what it still leases once its row is gone.
+BURY: Final = """
+DELETE FROM node WHERE id = ANY ($1::bigint[])
+  AND NOT EXISTS (SELECT 1 FROM lane WHERE lease_owner = node.id)
+RETURNING id
 """
 
 # Stopped in order: nothing is left that a survivor would have to free.

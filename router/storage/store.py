@@ -497,7 +497,8 @@ class Store(ABC):
 
         For what is done now and then, and would be done twice for nothing. There is no leader:
         each time, whichever node comes while no other is at it has the turn until the end of the
-        context. If the database is lost meanwhile, so is the turn, and nobody says so.
+        context. If the database is lost meanwhile, or this process stands still for longer than a
+        lease, so is the turn, and nobody says so.
 
         :param name: of what is done; one word of the program's.
         """

@@ -201,6 +201,7 @@ class _Run:
             self.town.customers,
             self.provider.arrivals(),
             frozenset(self.people.resent),
+            self.provider.letters(),
         )
 
     async def _check(self) -> None:
@@ -219,7 +220,10 @@ class _Run:
             await anyio.sleep(0.1)
 
     async def _settled(self) -> bool:
-        return await rest.at_rest(self.database)
+        ((found,),) = await self.database.rows(
+            f"SELECT count(*) FROM inbox_event WHERE source = 'main/{site.MAILBOX}'"  # noqa: S608
+        )
+        return found >= len(self.provider.letters()) and await rest.at_rest(self.database)
 
     async def _left_alone(self) -> None:
         """Let the daemons find out what became of what they can ask the provider about."""
@@ -257,6 +261,7 @@ class _Run:
         counts["messages acknowledged"] = sum(len(one.acknowledged) for one in self.town.customers)
         counts["events"] = len(evidence.events)
         counts["events given up and listed"] = len(invariants.dead(evidence))
+        counts["letters found by asking"] = len(evidence.letters)
         counts["takeovers"] = sum(one.taken_at is not None for one in self.town.customers)
         counts["effects"] = len(self.provider.effects())
         counts["repeats without effect"] = len(evidence.arrivals) - len(self.provider.effects())

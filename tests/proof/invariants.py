@@ -11,8 +11,8 @@ from router.pipeline.ask import INTERRUPTIONS
 from router.pipeline.worker import MAX_CRASHES
 from tests.proof.database import Database
 from tests.proof.load import Customer, Written
-from tests.proof.provider import MARK, Arrival
-from tests.proof.site import ORDER, QUESTION, SURE, TIMEOUT
+from tests.proof.provider import MARK, Arrival, Letter
+from tests.proof.site import MAILBOX, ORDER, QUESTION, SURE, TIMEOUT
 
 #: What becomes of an event around which processes were killed again and again while it was worked
 #: alone: nobody can tell one that is killed at an event from one that dies of it.
@@ -73,6 +73,7 @@ class Evidence:
     unfinished: int
     turns: int
     resent: frozenset[str] = frozenset()
+    letters: Sequence[Letter] = ()
 
 
 async def gather(
@@ -80,6 +81,7 @@ async def gather(
     customers: Sequence[Customer],
     arrivals: Sequence[Arrival],
     resent: frozenset[str] = frozenset(),
+    letters: Sequence[Letter] = (),
 ) -> Evidence:
     """Read everything that the checks look at."""
     events = await database.rows(
@@ -115,6 +117,7 @@ async def gather(
         unfinished=unfinished or 0,
         turns=turns,
         resent=resent,
+        letters=letters,
     )
 
 
@@ -143,7 +146,7 @@ def dead(evidence: Evidence) -> list[Event]:
 
 def _nothing_is_lost(it: Evidence) -> Iterator[str]:
     stored = Counter((event.source, event.external_id) for event in it.events)
-    known = set()
+    known = {_letter(number) for number in range(len(it.letters))}
     for customer, written in _written(it):
         key = _key(customer, written)
         known.add(key)
@@ -197,6 +200,24 @@ def _turns_are_worked_in_order(it: Evidence) -> Iterator[str]:
         numbers = [event.seq for event in found if event is not None]
         if numbers != sorted(numbers):
             yield f"{customer.address}'s messages were stored in the order {numbers}"
+
+
+def _letters_are_found_once_and_in_order(it: Evidence) -> Iterator[str]:
+    found: dict[tuple[str, str], list[Event]] = defaultdict(list)
+    for event in it.events:
+        found[event.source, event.external_id].append(event)
+    numbers: dict[str, list[int]] = defaultdict(list)
+    for number, letter in enumerate(it.letters):
+        events = found[_letter(number)]
+        if len(events) != 1:
+            yield f"letter {number} could be asked for, and is stored {len(events)} times"
+        for event in events:
+            numbers[letter.sender].append(event.seq)
+            if event.outcome not in ("ignore", "dead"):
+                yield f"letter {number} should have been ignored: {event.outcome}"
+    for sender, stored in numbers.items():
+        if stored != sorted(stored):
+            yield f"{sender}'s letters were stored in the order {stored}"
 
 
 # --- what left
@@ -314,6 +335,7 @@ _CHECKS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     _every_event_ends,
     _each_message_has_its_answer,
     _turns_are_worked_in_order,
+    _letters_are_found_once_and_in_order,
     _nothing_happens_twice,
     _what_is_told_is_true,
     _answers_come_in_order,
@@ -330,6 +352,10 @@ def _written(it: Evidence) -> Iterator[tuple[Customer, Written]]:
 
 def _key(customer: Customer, written: Written) -> tuple[str, str]:
     return f"main/{customer.channel}", f"message:{written.id}"
+
+
+def _letter(number: int) -> tuple[str, str]:
+    return f"main/{MAILBOX}", f"message:{number}"
 
 
 def _effects(it: Evidence) -> list[Arrival]:

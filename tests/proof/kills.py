@@ -22,7 +22,7 @@ PER_EPISODE = 25
 
 #: Moments that the channels of this proof never come to, by what their names begin with: the
 #: acceptance test that kills there.
-ELSEWHERE = {"poll.": "test_polling.py", "media.": "test_files.py"}
+ELSEWHERE = {"media.": "test_files.py"}
 
 #: Moments that only one of the stores has.
 _OF_ONE_STORE: dict[str, Store] = {"node.": "postgres"}

@@ -14,7 +14,7 @@ from tests.proof import site
 from tests.proof.database import Database
 from tests.proof.kills import Death, Kill, Trouble
 from tests.proof.load import Town
-from tests.proof.nodes import PATIENCE, RECOVERY, Node, until
+from tests.proof.nodes import PATIENCE, POLLED, RECOVERY, Node, until
 from tests.proof.recovery import Stopwatch
 from tests.proof.report import Result
 
@@ -130,7 +130,8 @@ class Lives:
                     await node.start()
         elif asked is not None:
             if await self._begin(node, f"{asked}:{death.count}") is not None:
-                await until(lambda: not node.daemon.alive, PATIENCE)
+                patience = POLLED if asked.startswith("poll.") else PATIENCE
+                await until(lambda: not node.daemon.alive, patience)
         elif await self._begin(node, None) is not None:
             if death.trouble is not None:
                 self._suffering += 1

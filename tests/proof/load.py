@@ -17,11 +17,14 @@ import anyio
 import httpx
 
 from tests.acceptance.daemon import signed
-from tests.proof.provider import ACCOUNT, MARK, SENDER, TOKEN, Callback, Provider
-from tests.proof.site import ORDER, PUBLIC, QUESTION, REPEAT
+from tests.proof.provider import ACCOUNT, MARK, SENDER, TOKEN, Callback, Letter, Provider
+from tests.proof.site import LETTER, ORDER, PUBLIC, QUESTION, REPEAT
 
 #: Customers who write at the same time.
 WRITERS = 8
+
+#: And those who write letters, one after the other.
+_CORRESPONDENTS = 5
 
 #: A node that has not answered by then is tried no longer; it may be frozen.
 _ANSWER = 4.0
@@ -101,6 +104,7 @@ class Town:
         self._http = httpx.AsyncClient(timeout=_ANSWER, limits=limits, trust_env=False)
         async with self._http, anyio.create_task_group() as tasks:
             tasks.start_soon(self._courier)
+            tasks.start_soon(self._correspond)
             for _ in range(writers):
                 tasks.start_soon(self._write)
         self.finished.set()
@@ -169,6 +173,15 @@ class Town:
         customer.acknowledged.append(written)
         if self._chance.random() < 0.2:  # a provider that did not see our answer, or is confused
             await self._deliver(_message(customer, self._chance.choice(customer.acknowledged)))
+
+    async def _correspond(self) -> None:
+        """Put letters into the provider's mailbox."""
+        number = 0
+        while not self._stopping:
+            sender = f"tel:+57302{number % _CORRESPONDENTS:07}"
+            self._provider.put(Letter(sender, f"{LETTER} {number}"))
+            number += 1
+            await anyio.sleep(self._chance.uniform(0.05, 0.4))
 
     async def _take_over(self, customer: Customer) -> None:
         """Let a person of the business answer by telephone: the provider shows it as an echo."""

@@ -14,6 +14,8 @@ from tests.proof.logs import strange
 
 #: How long a process may take to come to a failpoint while traffic flows.
 PATIENCE = 15.0
+#: The same of a poll: whoever took one and died keeps it from the other nodes for that long.
+POLLED = PATIENCE + 20.0
 #: How long one may take to be as it was when a trouble is over.
 RECOVERY = 30.0
 

@@ -1,8 +1,8 @@
 """A provider that counts what its customers got, and misbehaves in every way that is known.
 
-It is four services on one port: Twilio's API (no key, but a listing of what was sent), a ledger
-with and without a key, a receiver of webhooks that honours ``Idempotency-Key``, and a server of
-chat completions.
+It is five services on one port: Twilio's API (no key, but a listing of what was sent), a ledger
+with and without a key, a receiver of webhooks that honours ``Idempotency-Key``, a server of chat
+completions, and a mailbox that tells of its letters only when it is asked.
 """
 
 import json
@@ -51,6 +51,14 @@ class Arrival:
     waited: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """Something in the mailbox; its id is its place there, from 0."""
+
+    sender: str
+    text: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Whim:
     """How one request is treated.
@@ -73,6 +81,9 @@ class Whim:
 
 
 FINE = Whim()
+
+#: Letters that are given at once.
+_PAGE = 4
 
 #: Longer than any client of the proof waits for an answer.
 TOO_LONG = 2.5
@@ -163,6 +174,7 @@ class Provider:
         self._keys: dict[tuple[str, str], str] = {}
         self._sent: list[_Sent] = []
         self._callbacks: list[Callback] = []
+        self._letters: list[Letter] = []
         self._closed = threading.Event()
 
     # --- what the proof asks
@@ -183,6 +195,16 @@ class Provider:
             due = [one for one in self._callbacks if one.due <= now]
             self._callbacks = [one for one in self._callbacks if one.due > now]
         return due
+
+    def letters(self) -> list[Letter]:
+        """Give what was put into the mailbox, in order."""
+        with self._lock:
+            return list(self._letters)
+
+    def put(self, letter: Letter) -> None:
+        """Put a letter into the mailbox."""
+        with self._lock:
+            self._letters.append(letter)
 
     def close(self) -> None:
         self._closed.set()
@@ -270,6 +292,16 @@ class Provider:
             "next_page_uri": None,
         }
 
+    def page(self, begin: int) -> dict[str, Any]:
+        """Give the letters from one on, some at a time."""
+        letters = self.letters()
+        end = min(begin + _PAGE, len(letters))
+        found = [
+            {"id": str(number), "from": letters[number].sender, "text": letters[number].text}
+            for number in range(begin, end)
+        ]
+        return {"letters": found, "next": str(end), "more": end < len(letters)}
+
     def complete(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Answer as a model does that has understood the question: by naming it."""
         with self._lock:
@@ -303,22 +335,25 @@ class _Handler(Handler):
 
     def do_GET(self) -> None:  # noqa: N802 - what http.server calls it
         parts = urlsplit(self.path)
+        query = dict(parse_qsl(parts.query))
         if parts.path == f"{API}.json":
             self._answer(200, {"sid": ACCOUNT, "status": "active"})
         elif parts.path == f"{API}/Messages.json":
-            self._listing(dict(parse_qsl(parts.query))["To"])
+            self._list(lambda: self.it.listing(query["To"]))
+        elif parts.path == "/letters":
+            self._list(lambda: self.it.page(int(query["after"])))
         elif parts.path == "/v1/models":
             self._answer(200, {"data": [{"id": "proof"}]})
         else:
             self._answer(404, {})
 
-    def _listing(self, to: str) -> None:
+    def _list(self, listing: Callable[[], dict[str, Any]]) -> None:
         whim = self.it.whim()
         self.it.think(whim.before + whim.after)
         if whim.end or whim.status:
             self._misbehave(whim)
         else:
-            self._answer(200, self.it.listing(to))
+            self._answer(200, listing())
 
     def do_POST(self) -> None:  # noqa: N802 - likewise
         body = self.body()

@@ -1,7 +1,6 @@
 """What the killed daemons are configured with: one of each sort of thing that leaves."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from tests.acceptance.daemon import PLUGIN, SECRET
 from tests.proof.provider import ACCOUNT, SENDER, TOKEN
@@ -30,6 +29,10 @@ SETTLE = 10.0
 
 # What a customer's message begins with says what becomes of it.
 REPEAT, ORDER, QUESTION = "repite", "pedido", "¿Cuánto cuesta el envío?"
+#: And a letter, of which no webhook tells: the provider has to be asked for it.
+LETTER = "carta"
+#: The channel that letters come by.
+MAILBOX = "mailbox"
 
 _CONFIG = """
 [router]
@@ -38,7 +41,7 @@ lease = "{lease:g}s"
 public_url = "{public}"
 rules = ["rules.toml"]
 language = "es"
-plugins = ["{plugin}"]
+plugins = ["{plugin}", "{mailbox}"]
 
 [policy]
 mode = "autopilot"
@@ -76,6 +79,12 @@ breaker_pause = "2s"
 base_url = "{provider}/ledger"
 secret = {{ env = "LEDGER_SECRET" }}
 
+[channels.{mailbox_name}]
+type = "mailbox"
+timeout = "{timeout:g}s"
+base_url = "{provider}"
+seconds = 0.2
+
 [ai.assistant]
 type = "openai"
 timeout = "{timeout:g}s"
@@ -109,6 +118,11 @@ then.run = [{{ action = "crm", title = "{{{{ text }}}}" }}]
 then.reply = {{ text = "{{{{ text }}}}" }}
 
 [[rule]]
+id = "letter"
+when.text.starts_with = "{LETTER}"
+then.ignore = "it is read, and that is all"
+
+[[rule]]
 id = "question"
 when.text.contains = "?"
 then.set.category = "INFO"
@@ -132,7 +146,9 @@ def files(*, database: str, provider: str) -> dict[str, str]:
         database=database,
         lease=LEASE,
         public=PUBLIC,
-        plugin=Path(PLUGIN),
+        plugin=PLUGIN,
+        mailbox=PLUGIN.with_name("mailbox.py"),
+        mailbox_name=MAILBOX,
         timeout=TIMEOUT,
         account=ACCOUNT,
         sender=SENDER,

@@ -10,14 +10,15 @@ router_api = (1, 1)
 
 class MailboxConfig(plugin.PluginConfig):
     base_url: str
+    seconds: float = 0.05
 
 
 class Letters(plugin.Poller):
     name = "letters"
-    every = timedelta(milliseconds=50)
 
     def __init__(self, channel: "Mailbox") -> None:
         self._channel = channel
+        self.every = timedelta(seconds=channel.config.seconds)
 
     async def poll(self, cursor: str | None) -> plugin.Polled:
         url = f"{self._channel.config.base_url}/letters"

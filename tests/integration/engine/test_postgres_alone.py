@@ -1,14 +1,17 @@
 """What one node of several on PostgreSQL does alone: whose turn it is, and how long."""
 
+import signal
+import sys
 from datetime import timedelta
 from pathlib import Path
 
 import anyio
 import pytest
+from anyio.streams.buffered import BufferedByteReceiveStream
 
 from router.schedule.silence import SilenceAlarm
 from tests.integration.engine.harness import Engine, PostgresDatabase
-from tests.integration.engine.nodes import node_of, store_of, until
+from tests.integration.engine.nodes import LONG, node_of, store_of, until
 from tests.integration.engine.pipeline import running
 
 
@@ -39,6 +42,56 @@ async def test_a_turn_lasts_as_long_as_what_it_is_for(place: PostgresDatabase) -
         await anyio.sleep(1.5)
         async with second.store.alone("sweep") as theirs:
             assert not theirs
+
+
+_TURN = """
+import anyio
+from router.clock import SystemClock
+from router.storage.postgres import PostgresStore
+
+async def turn():
+    store = await PostgresStore.open({url!r}, SystemClock(), lease=1.0, heartbeat=0.1)
+    try:
+        async with store.alone("sweep") as mine:
+            print("mine" if mine else "theirs", flush=True)
+            await anyio.to_thread.run_sync(input)
+            print("over", flush=True)
+    finally:
+        await store.close()
+
+anyio.run(turn)
+"""
+
+
+async def test_a_turn_that_its_process_froze_in_ends_with_its_lease(
+    place: PostgresDatabase, second: Engine
+) -> None:
+    script = _TURN.format(url=place.url)
+    async with await anyio.open_process([sys.executable, "-c", script], stderr=None) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        said = BufferedByteReceiveStream(process.stdout)
+        with anyio.fail_after(LONG):
+            assert await said.receive_until(b"\n", 100) == b"mine"
+
+        async def ours() -> bool:
+            async with second.store.alone("sweep") as mine:
+                return mine
+
+        await anyio.sleep(1.5)
+        assert not await ours()
+
+        process.send_signal(signal.SIGSTOP)
+        try:
+            await until(ours)
+        finally:
+            process.send_signal(signal.SIGCONT)
+
+        # It wakes up, and ends what it was at as if nothing had been.
+        await process.stdin.send(b"\n")
+        with anyio.fail_after(LONG):
+            assert await said.receive_until(b"\n", 100) == b"over"
+            assert await process.wait() == 0
 
 
 @pytest.mark.usefixtures("place")

@@ -1,6 +1,7 @@
 """A node of several on one PostgreSQL dies, freezes or hangs: who notices, and what goes on."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import anyio
@@ -102,40 +103,103 @@ async def test_a_node_that_was_declared_dead_leases_nothing(
         assert (await second.claim_one()).lease == me(second)
 
 
-async def test_a_survivor_that_waits_for_anothers_lock_goes_on_saying_that_it_lives(
+async def test_what_somebody_holds_of_a_dead_node_is_freed_later_and_the_rest_at_once(
     place: PostgresDatabase, second: Engine
 ) -> None:
     async with node_of(place) as first:
-        await first.accept(first.said())
+        await first.accept(*(first.said(id=f"A{it}", lane=f"main/tel:{it}") for it in "12"))
+        assert len(await first.store.claim(2)) == 2
         dead = me(first)
         raw = await asyncpg.connect(place_dsn(second))
         try:
             await raw.execute("BEGIN")
-            await raw.execute("SELECT * FROM lane FOR UPDATE")
+            await raw.execute("SELECT * FROM lane WHERE key = 'main/tel:1' FOR UPDATE")
             await kill(first)
-            heart = store_of(second)._node._raw
-            assert heart is not None
-            waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = $1"
-            alive = "SELECT expires_at FROM node WHERE id = $1"
 
-            async def waiting() -> bool:
-                return bool(await raw.fetchval(waits, heart.get_server_pid()))
-
-            await until(waiting)
-            before = await raw.fetchval(alive, me(second))
-
-            async def later() -> bool:
-                return bool(await raw.fetchval(alive, me(second)) > before)
-
-            await until(later)
-            assert store_of(second)._node._raw is heart  # it holds its lock still
-            assert second.store.trouble == []
-            assert not await gone(second, dead)
+            with anyio.fail_after(LONG):
+                (rest,) = await second.store.claim(2)
+            assert (rest.ref.lane, rest.crashes) == ("main/tel:2", 1)
+            assert not await gone(second, dead)  # nobody would know of what it still leases
             await raw.execute("COMMIT")
         finally:
             await raw.close()
 
         await until(lambda: gone(second, dead))
+        with anyio.fail_after(LONG):
+            (held,) = await second.store.claim(2)
+        assert (held.ref.lane, held.crashes) == ("main/tel:1", 1)
+
+
+async def test_a_survivor_goes_on_saying_that_it_lives_however_many_lanes_others_hold(
+    place: PostgresDatabase,
+) -> None:
+    many, lease = 12, 1.5
+    async with (
+        node_of(place, lease=lease) as first,
+        node_of(place, lease=lease) as second,
+        AsyncExitStack() as stack,
+    ):
+        lanes = [f"main/tel:{number:02}" for number in range(many)]
+        await first.accept(*(first.said(id=it, lane=it) for it in lanes))
+        assert len(await first.store.claim(many)) == many
+        dead, survivor = me(first), me(second)
+        holders = []
+        for key in lanes:
+            raw = await asyncpg.connect(place_dsn(second))
+            stack.push_async_callback(raw.close)
+            await raw.execute("BEGIN")
+            await raw.execute("SELECT * FROM lane WHERE key = $1 FOR UPDATE", key)
+            holders.append(raw)
+        look = await asyncpg.connect(place_dsn(second))
+        stack.push_async_callback(look.close)
+        alive = "SELECT expires_at > clock_timestamp() FROM node WHERE id = $1"
+        lived = []
+        await kill(first)
+
+        # One after the other, each held for less long than anybody waits for a lock.
+        for raw in holders:
+            for _ in range(8):
+                await anyio.sleep(lease / 3 / 10)
+                lived.append(await look.fetchval(alive, survivor))
+            await raw.execute("COMMIT")
+
+        assert all(lived)
+        assert me(second) == survivor
+        assert second.store.trouble == []
+        await until(lambda: gone(second, dead))
+        with anyio.fail_after(LONG):
+            freed = await second.store.claim(many)
+        assert sorted((it.ref.lane, it.crashes) for it in freed) == [(it, 1) for it in lanes]
+
+
+async def test_a_node_that_was_declared_dead_comes_back_under_another_number_alone(
+    place: PostgresDatabase, second: Engine
+) -> None:
+    async with node_of(place) as first:
+        await first.accept(first.said())
+        await first.claim_one()
+        stuck = me(first)
+        await freeze(first)
+        raw = await asyncpg.connect(place_dsn(second))
+        try:
+            await raw.execute("BEGIN")
+            await raw.execute(_LOCK_ALL)
+            await expire(second, stuck)
+
+            async def declared() -> bool:
+                (row,) = await second.rows(node, id=stuck)
+                return bool(row.expires_at.year < 2000)
+
+            # Its row stays while somebody holds what it leases; no heartbeat brings it back.
+            await until(declared)
+            await store_of(first)._node._beat()
+            assert me(first) != stuck
+            assert not await gone(second, stuck)
+            await raw.execute("COMMIT")
+        finally:
+            await raw.close()
+
+        await until(lambda: gone(second, stuck))
         assert (await second.claim_one()).crashes == 1
 
 

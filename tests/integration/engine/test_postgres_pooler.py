@@ -136,3 +136,19 @@ async def test_nothing_stays_behind_in_a_session(place: PostgresDatabase, engine
 
     for _ in range(8):  # each session of the pooler, twice
         assert await engine.store.read(names) == (0, "on")
+
+
+async def test_a_turn_behind_a_pooler_lasts_as_long_as_what_it_is_for(
+    place: PostgresDatabase, engine: Engine
+) -> None:
+    direct = await PostgresStore.open(place.url, engine.clock)
+    try:
+        async with engine.store.alone("sweep") as mine:
+            assert mine
+            await anyio.sleep(3.0)  # a lease is 2 s
+            async with direct.alone("sweep") as theirs:
+                assert not theirs
+        async with direct.alone("sweep") as theirs:
+            assert theirs
+    finally:
+        await direct.close()

@@ -8,7 +8,7 @@ import pytest
 from router.clock import from_micros
 from tests.proof.invariants import BLAMED, Event, Evidence, Item, broken
 from tests.proof.load import Customer, Written
-from tests.proof.provider import Arrival
+from tests.proof.provider import Arrival, Letter
 from tests.proof.site import ORDER, REPEAT
 
 DIGITS = "573010000000"
@@ -65,6 +65,12 @@ def arrival(name: str, number: int, **values: Any) -> Arrival:
     return replace(Arrival(10.0 + number, name, "safe", KEY, text, new=True), **values)
 
 
+def letter(number: int, **values: Any) -> Event:
+    named = {"source": "main/mailbox", "external_id": f"message:{number}", "outcome": "ignore"}
+    return event(number, lane="main/tel:+573020000000", **named | values)
+
+
+LETTERS = [Letter("tel:+573020000000", "carta 0"), Letter("tel:+573020000000", "carta 1")]
 A, B = item("a", 0), item("b", 1)
 CRM = item("crm", 1, kind="action", destination="crm", lane="item/crm", seq=1)
 TOLD = arrival("crm", 1, service="crm")
@@ -123,6 +129,7 @@ GOOD = {
         items=(),
         arrivals=[],
     ),
+    "letters": evidence(events=[event(0), event(1), letter(0), letter(1)], letters=LETTERS),
     "unknown, and what waits behind it": evidence(
         items=(replace(A, state="unknown"), replace(B, state="waiting"), CRM),
         arrivals=[arrival("a", 0), TOLD],
@@ -141,6 +148,26 @@ BAD = {
     "made up": (
         evidence(events=[event(0), event(1), event(2)]),
         "nobody wrote main/safe message:SM2",
+    ),
+    "a letter that was not found": (
+        evidence(events=[event(0), event(1), letter(0)], letters=LETTERS),
+        "letter 1 could be asked for, and is stored 0 times",
+    ),
+    "a letter that was found twice": (
+        evidence(events=[event(0), event(1), letter(0), letter(0)], letters=LETTERS[:1]),
+        "letter 0 could be asked for, and is stored 2 times",
+    ),
+    "letters in another order": (
+        evidence(events=[event(0), event(1), letter(0, seq=2), letter(1, seq=1)], letters=LETTERS),
+        "tel:+573020000000's letters were stored in the order [2, 1]",
+    ),
+    "a letter that was answered": (
+        evidence(events=[event(0), event(1), letter(0, outcome="reply")], letters=LETTERS[:1]),
+        "letter 0 should have been ignored: reply",
+    ),
+    "a letter that nobody wrote": (
+        evidence(events=[event(0), event(1), letter(0)]),
+        "nobody wrote main/mailbox message:0",
     ),
     "without an end": (evidence(events=[event(0), event(1, outcome=None)]), "has the outcome None"),
     "still waiting": (

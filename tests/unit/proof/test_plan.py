@@ -26,6 +26,11 @@ def test_a_full_run_kills_at_each_failpoint_often_and_at_as_many_random_moments(
     assert 2 * named[None] >= ALL
 
 
+@pytest.mark.parametrize("store", STORES)
+def test_whoever_asks_a_provider_is_killed_at_it_on_both_stores(store: Store) -> None:
+    assert {"poll.taken", "poll.answered", "poll.stored"} <= set(names_of(store))
+
+
 def test_a_moment_that_the_proof_never_comes_to_is_killed_at_by_another_test() -> None:
     proven = {name for store in STORES for name in names_of(store)}
     for name in set(NAMES) - proven:

@@ -89,10 +89,12 @@ def test_the_page_tells_how_it_went_and_how_to_repeat_it(whole: list[Result]) ->
     page = report.page(whole)
 
     assert "**Every promise was kept.**" in page
+    assert "longer than the goal" not in page
     assert "| kills | 500 | 500 |" in page
     assert "| `node.buried` | – | " in page
     assert "| messages acknowledged | 20,000 | 20,000 |" in page
-    assert "| restart, sqlite | 20 | 0.25 | 0.25 | 1 |" in page
+    assert "| start, sqlite | 20 | 0.60 | 0.60 |  |  |  |" in page
+    assert "| restart, sqlite | 20 | 0.25 | 0.25 | 1 | yes | yes |" in page
     assert "- `--seed 1 --kills 500 --per-episode 25`" in page
     assert "Missed" not in page
 
@@ -104,3 +106,46 @@ def test_the_page_names_what_was_broken(whole: list[Result]) -> None:
 
     assert "**Promises were broken.**" in page
     assert f"- {whole[3].episode}: lost: main/safe message:SM1" in page
+
+
+SLOW = {
+    "a few": (
+        ([0.2, 0.3, 1.0], [0.4, 0.9, 1.6]),
+        "1 of 3 survivors took longer than the goal of 1.5 s",
+        ("3 | 0.30 | 1.00 | 1 | yes | yes", "3 | 0.90 | 1.60 | 1.5 | yes | no"),
+    ),
+    "of both sorts": (
+        ([0.2, 1.2, 1.3], [0.4, 1.6]),
+        (
+            "2 of 3 restarts took longer than the goal of 1 s, and "
+            "1 of 2 survivors took longer than the goal of 1.5 s"
+        ),
+        ("3 | 1.20 | 1.30 | 1 | no | no", "2 | 1.00 | 1.60 | 1.5 | yes | no"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_the_page_says_which_recoveries_took_longer_than_their_goal(
+    whole: list[Result], name: str
+) -> None:
+    (restarts, survivals), slow, (restart, survivor) = SLOW[name]
+    for one in whole:
+        one.restarts, one.survivals = [], []
+    whole[0].restarts, whole[-1].survivals = restarts, survivals
+
+    page = report.page(whole)
+
+    assert f"**Every promise was kept; {slow}.**" in page
+    assert f"| restart, sqlite | {restart} |" in page
+    assert f"| survivor, postgres | {survivor} |" in page
+
+
+def test_a_broken_promise_and_a_slow_recovery_are_both_said_at_the_top(whole: list[Result]) -> None:
+    whole[0].restarts = [2.0]
+    whole[3].broken.append("lost: main/safe message:SM1")
+
+    assert (
+        "**Promises were broken; 1 of 20 restarts took longer than the goal of 1 s.**"
+        in report.page(whole)
+    )
