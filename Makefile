@@ -47,7 +47,7 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -c '' 2>/dev/null || rm -rf $(VENV); \
 	echo "Installing what requirements.lock names into $(VENV)/"; \
 	if [ -n "$$uv" ]; then \
-	    [ -d $(VENV) ] || "$$uv" venv --quiet --python "$$python" $(VENV); \
+	    [ -d $(VENV) ] || "$$uv" venv --quiet --seed --python "$$python" $(VENV); \
 	    "$$uv" pip install --python $(BIN)/python --quiet --require-hashes \
 	        --requirements requirements.lock; \
 	    "$$uv" pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --editable .; \

@@ -14,8 +14,8 @@ def init(
 ) -> int:
     """Write a starter configuration.
 
-    That is router.toml, rules, example articles and .env.example. What exists already is left as
-    it is.
+    That is router.toml, rules, example articles, .env.example and .gitignore. What exists already
+    is left as it is.
     """
     import sys
 

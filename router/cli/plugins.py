@@ -79,7 +79,16 @@ def new(
     folder = directory or Path(f"router-{name.replace('_', '-')}")
     for path in write_skeleton(folder, name):
         print(f"wrote {path}")
-    print(f"\nNext: pip install -e {folder}; router plugins check {name}")
+    print(f"\nNext: {_pip()} install -e {folder}; router plugins check {name}")
+
+
+def _pip() -> str:
+    """Give the pip of the environment that this runs in: another's would install elsewhere."""
+    import os
+    import sys
+
+    here = Path(sys.executable).with_name("pip")
+    return os.path.relpath(here) if here.is_relative_to(Path.cwd()) else str(here)
 
 
 @app.command(epilog="Example: router plugins check simulator")

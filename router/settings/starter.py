@@ -13,6 +13,7 @@ def starter_files() -> dict[str, Path]:
     files = {
         "router.toml": data_path("config", "starter", "router.toml"),
         ".env.example": data_path("config", "starter", "env.example"),
+        ".gitignore": data_path("config", "starter", "gitignore"),
     }
     rules = data_path("rules")
     for source in sorted(rules.rglob("*.toml")):

@@ -1,6 +1,7 @@
 """`router plugins`: what is there, a new one, and whether it keeps the contract."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,5 +82,8 @@ def test_a_new_plugin_is_written_and_never_over_another(
     again = capsys.readouterr().err
 
     assert (tmp_path / "router-acme-sms" / "router_acme_sms" / "__init__.py").exists()
-    assert out.endswith("\nNext: pip install -e router-acme-sms; router plugins check acme_sms\n")
+    pip = Path(sys.executable).with_name("pip")
+    assert out.endswith(
+        f"\nNext: {pip} install -e router-acme-sms; router plugins check acme_sms\n"
+    )
     assert "exists already. Choose another directory" in again

@@ -30,7 +30,13 @@ def test_a_new_directory_gets_everything_that_a_first_start_needs(tmp_path: Path
 
     names = {str(path.relative_to(tmp_path / "desk")) for path in written}
     assert names == set(starter_files())
-    assert {"router.toml", ".env.example", "rules/triage.toml", "rules/guardrails.toml"} <= names
+    assert {
+        "router.toml",
+        ".env.example",
+        ".gitignore",
+        "rules/triage.toml",
+        "rules/guardrails.toml",
+    } <= names
     assert {"rules/triage.test.toml", "rules/countries/mx.toml"} <= names
     assert any(name.startswith("config/knowledge/") for name in names)
     assert settings.tenants["main"].policy.mode == "assisted"
