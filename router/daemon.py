@@ -111,7 +111,14 @@ class Router:
         self._worker = Worker(store, lambda: self._triage, *shared, rush)
         media = Media(store, lambda: self.configuration, shelf, *shared, flights=asker.flights)
         self._deliverer = Deliverer(
-            store, lambda: self.configuration, asker, *shared, rush=rush, media=media, ids=ids
+            store,
+            lambda: self.configuration,
+            asker,
+            *shared,
+            rush=rush,
+            media=media,
+            ids=ids,
+            approvals=self._approvals,
         )
         self._timers = Timers(store, log)
         self._silence = SilenceAlarm(store, lambda: self.settings, self.clock, log)
@@ -160,6 +167,7 @@ class Router:
                 *(f"{name} fails: circuit breaker open" for name in self.held_back()),
                 *self._pollers.trouble(),
                 *self._silence.trouble(),
+                *self._deliverer.trouble(),
                 *map(str, self._listings.refused()),
                 *self._indexer.doubts,
                 *self._unloaded(),

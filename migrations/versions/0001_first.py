@@ -216,6 +216,8 @@ def _events() -> None:
         sa.Column("crashes", sa.Integer, nullable=False, server_default="0"),
         sa.Column("last_error", sa.Text),
         sa.Column("parked", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("queue", sa.Text),
+        sa.Column("place", Moment),
         sa.PrimaryKeyConstraint("kind", "key", name="pk_lane"),
         sqlite_with_rowid=False,
         postgresql_with={"fillfactor": "70", "autovacuum_vacuum_scale_factor": "0.02"},
@@ -233,6 +235,13 @@ def _events() -> None:
         ["kind"],
         sqlite_where=sa.text("parked"),
         postgresql_where=sa.text("parked"),
+    )
+    op.create_index(
+        "lane_queue",
+        "lane",
+        ["tenant", "queue", "place"],
+        sqlite_where=sa.text("queue IS NOT NULL"),
+        postgresql_where=sa.text("queue IS NOT NULL"),
     )
     op.create_index(
         "lane_ready",

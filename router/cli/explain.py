@@ -105,12 +105,15 @@ def _item_head(item: "ItemView") -> str:
 
 def _became(item: "ItemView") -> list[str]:
     from router.cli.output import line, moment
+    from router.clock import SystemClock
 
     provider = f", provider's id {item.provider_ref}" if item.provider_ref else ""
     attempts = f" after {item.attempt} attempts" if item.attempt > 1 else ""
     at = moment(item.finished_at or item.started_at or item.created_at)
     held = item.not_before if item.state == "waiting" else None
-    waits = f", not before {moment(held)}" if held else ""
+    # One that a person asked for again is only as young as that, and waits for no moment.
+    later = held is not None and held > SystemClock().now()
+    waits = f", not before {moment(held)}" if later else ""
     lines = [
         f"  {item.kind} {item.id} to {item.destination}, by {item.author}",
         f"    {item.state}{attempts}, {at}{waits}{provider}",

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+#: Who is called looks so much earlier than whoever looks at the same moment without that.
+_CALLED = timedelta(microseconds=1)
 #: Who goes ahead looks so much earlier than whoever has the same place.
-_AHEAD = timedelta(microseconds=1)
+_AHEAD = timedelta(microseconds=2)
 
 #: So far the clocks of nodes may lie apart. What is kept from later than this after now was written
 #: before the clock was set back, or under other limits.
@@ -58,9 +60,9 @@ class Bucket:
 
     :param key: its name: ``<tenant>/<channel>`` of a sender, the lane of a pair.
     :param shared: lanes compete for it: those that wait get a place each, one after the other.
-    :param queued_to: up to when places are given away, where it is shared. A place is kept even if
-        who had it is withdrawn, or if the limit is raised: who comes new then waits for at most
-        as many intervals as places were given away, as long as those were at that time.
+    :param queued_to: up to when places are given away, where it is shared. A place says when its
+        turn comes at the latest: whoever takes a token, or gives a place up, calls the next in
+        the queue for when there is one (:meth:`next_at`).
     """
 
     key: str
@@ -68,6 +70,20 @@ class Bucket:
     shared: bool = False
     full_at: datetime | None = None
     queued_to: datetime | None = None
+
+    def next_at(self, now: datetime) -> datetime:
+        """Give when the first in the queue is to look: there is a token then."""
+        return self.limit.free_at(self.limit.believed(self.full_at, now), now) - _CALLED
+
+
+def queue_of(before: Sequence[Bucket], kept: Sequence[Bucket]) -> str | None:
+    """Give the key of the bucket in whose queue :func:`take` has given a place, if it has.
+
+    :param before: how the buckets stood.
+    :param kept: what is to be kept.
+    """
+    stood = {it.key: it.queued_to for it in before}
+    return next((it.key for it in kept if it.queued_to != stood[it.key]), None)
 
 
 def has_waited(claimable_since: datetime, ready_since: datetime, now: datetime) -> bool:
@@ -83,9 +99,9 @@ def take(
 ) -> tuple[datetime | None, list[Bucket]]:
     """Take a token from every bucket, or from none.
 
-    A lane that finds a shared bucket empty gets a place at the end of the queue, so that it looks
-    again once, when its turn may have come, however many wait. Only who has waited, and who goes
-    ahead, may take a token while there is a queue.
+    A lane that finds a shared bucket empty gets a moment at the end of the queue, so that it looks
+    again once, however many wait; when its turn comes before that, it is called. Only who has
+    waited, and who goes ahead, may take a token while there is a queue.
 
     A bucket that would be full later than it can be, because the clock was set back or the limit
     was raised, counts as empty from now on.

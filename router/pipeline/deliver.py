@@ -20,11 +20,13 @@ from router.errors import (
     Refused,
     StorageUnavailable,
     Unavailable,
+    place_of,
 )
 from router.failpoints import reach
 from router.ids import Ids
 from router.metrics import Metrics
 from router.pipeline import reconcile, refused, repeats, undelivered
+from router.pipeline.approvals import Approvals, Objection
 from router.pipeline.ask import Asker
 from router.pipeline.attempts import ALWAYS, Patience, finish, judge
 from router.pipeline.busy import Busy
@@ -34,8 +36,9 @@ from router.pipeline.guard import Guard
 from router.pipeline.instances import Live, LiveChannel
 from router.pipeline.media import Media
 from router.pipeline.outgoing import outbound_message
+from router.pipeline.recurring import Recurring
 from router.pipeline.rush import Rush
-from router.pipeline.terms import CLOSED, terms_of
+from router.pipeline.terms import CLOSED, objection_to, terms_of
 from router.plugin.action import Action, ActionCall, NoticeParams
 from router.plugin.context import Log
 from router.plugin.http import classify
@@ -66,6 +69,7 @@ class Deliverer:
 
     :param configuration: gives the configuration in force; asked for each item.
     :param rush: what work gives way to.
+    :param approvals: what providers say of their templates; ``None``: nothing is known.
     """
 
     def __init__(
@@ -80,8 +84,10 @@ class Deliverer:
         rush: Rush,
         media: Media,
         ids: Ids,
+        approvals: Approvals | None = None,
     ) -> None:
         self._store = store
+        self._approvals = approvals
         self._configuration = configuration
         self._asker = asker
         self._clock = clock
@@ -96,9 +102,14 @@ class Deliverer:
         self._media = media
         self._flights = asker.flights
         self._busy = Busy()
+        self._recurring = Recurring(clock)
         asks = anyio.Semaphore(_CONCURRENCY, fast_acquire=True)
         self._room = {kind: anyio.Semaphore(_CONCURRENCY, fast_acquire=True) for kind in ItemKind}
         self._room |= {ItemKind.ASK: asks, ItemKind.CLASSIFY: asks}
+
+    def trouble(self) -> list[str]:
+        """Say what breaks again and again by a mistake of ours, for ``router status``."""
+        return self._recurring.trouble()
 
     async def idle(self) -> None:
         """Wait until no attempt is under way."""
@@ -137,15 +148,34 @@ class Deliverer:
             async with self._room[item.kind]:
                 with self._busy.one():
                     await self._do(item)
+            self._recurring.ended(item.id)
         except StorageUnavailable as error:
             # The lease stays with us; the item is looked at again when the database is back.
             self._log.error("attempt not stored", item=item.id, error=str(error))
             await self._give_back(item)
         except Exception as error:  # noqa: BLE001 - a worker turn: our mistake stops one item
-            self._log.error("attempt broke", item=item.id, error=repr(error))
-            await self._give_back(item)
+            await self._broke(item, error)
         finally:
             taken.release()
+
+    async def _broke(self, item: Item, error: Exception) -> None:
+        """Let an item rest, longer each time: what recurs would fill the log, and call providers.
+
+        For a call that may be repeated is made again whenever its end could not be written.
+        """
+        broken = self._recurring.broke(item.id, error)
+        self._log.error(
+            "attempt broke",
+            item=item.id,
+            error=broken.error,
+            where=place_of(error),
+            times=broken.times,
+            again_at=broken.again_at.isoformat(),
+        )
+        try:
+            await self._store.postpone(item, broken.again_at)
+        except StorageUnavailable:
+            await self._give_back(item)
 
     async def _do(self, item: Item) -> None:
         if item.kind is ItemKind.MESSAGE:
@@ -184,8 +214,23 @@ class Deliverer:
             error = f"it waited longer than {patience.age.total_seconds() / 3600:g} h"
             await self._end(item, AttemptResult(state=ItemState.DEAD, error=error))
             return
-        terms = None if live is None else terms_of(item, live)
-        await self._attempt(item, live, patience, lambda: self._send(item, live), terms)
+        objection = self._objection(item)
+        terms = None if live is None else terms_of(item, live, barred=objection is not None)
+        start = await self._attempt(item, live, patience, lambda: self._send(item, live), terms)
+        if start is Start.CLOSED:
+            await self._end(item, AttemptResult(state=ItemState.DEAD, error=CLOSED))
+        elif start is Start.OVERTAKEN:
+            await self._end(item, AttemptResult(state=ItemState.UNKNOWN, error=_OVERTAKEN))
+        elif start is Start.BARRED and objection is not None:
+            result = AttemptResult(state=ItemState.DEAD, error=objection.words("en"))
+            await self._end(item, result, objection=objection)
+
+    def _objection(self, item: Item) -> Objection | None:
+        """Look once more at what its provider says of a template: much may have passed since."""
+        if self._approvals is None:
+            return None
+        listing = self._approvals.get(item.tenant, item.destination, self._clock.now())
+        return None if listing is None else objection_to(item, listing)
 
     async def _send(self, item: Item, live: LiveChannel | None) -> AttemptResult:
         if live is None:
@@ -254,16 +299,20 @@ class Deliverer:
         patience: Patience,
         call: Callable[[], Awaitable[AttemptResult]],
         terms: Terms | None = None,
-    ) -> None:
+    ) -> Start:
+        """Make an attempt, if it may be made, and write how it ended.
+
+        :return: whether it was; where the item is still leased, it is to be ended.
+        """
         if item.state is ItemState.STARTED and item.attempt > patience.repeat_unknown:
             # A process died between the start and the result: it may have left.
             result = judge(item, _INTERRUPTED, Patience(), self._clock.now())
             await self._end(item, result, began=item.started_at)
             self._report(item, result, _INTERRUPTED)
             self._measure(item, result, None)
-            return
+            return Start.NOT
         if not await self._guard.admits(live, item):
-            return
+            return Start.NOT
         reach("deliver.claimed")
         start = Start.NOT
         try:
@@ -272,12 +321,8 @@ class Deliverer:
         finally:
             if not start:
                 self._guard.spared(live)
-        if start is Start.CLOSED:
-            await self._end(item, AttemptResult(state=ItemState.DEAD, error=CLOSED))
-        elif start is Start.OVERTAKEN:
-            await self._end(item, AttemptResult(state=ItemState.UNKNOWN, error=_OVERTAKEN))
         if not start:
-            return
+            return start
         reach("deliver.started")
         clock, error = self._clock.monotonic(), None
         try:
@@ -297,6 +342,7 @@ class Deliverer:
             else:
                 await self._guard.told(live, error)
         reach("deliver.finished")
+        return start
 
     async def _end(
         self,
@@ -305,6 +351,7 @@ class Deliverer:
         error: ProviderError | None = None,
         *,
         began: datetime | None = None,
+        objection: Objection | None = None,
     ) -> None:
         """Store how it ended, and what follows from it.
 
@@ -312,6 +359,7 @@ class Deliverer:
         has to know. What the provider said of the customer is taken up.
 
         :param began: when the attempt began; ``None`` if there was none.
+        :param objection: why it was not sent, for the ticket to say it.
         """
         if result.state is ItemState.DONE:
             await finish(self._store, item, result, self._log)
@@ -330,7 +378,10 @@ class Deliverer:
         elif reported := refused.report_of(item, error, self._clock.now()):
             result = replace(result, events=(*result.events, reported))
         elif result.state in undelivered.STATES:
-            effects.append(undelivered.ticket_of(item, result, self._configuration(), self._ids))
+            configuration = self._configuration()
+            effects.append(
+                undelivered.ticket_of(item, result, configuration, self._ids, objection=objection)
+            )
         why = error.why if isinstance(error, Refused) else None
         if why is not None and item.conversation is not None:
             effects.append(partial(refused.take_up, item=item, why=why, sent_at=began))

@@ -1,8 +1,10 @@
-"""What a message has to keep to before it may leave: its channel's limits and window."""
+"""What a message has to keep to before it may leave: its channel's limits, window and templates."""
 
 import json
 
 from router.domain.limits import Bucket
+from router.domain.message import Template
+from router.pipeline.approvals import Listing, Objection
 from router.pipeline.instances import LiveChannel
 from router.storage.store import Item, Terms
 
@@ -13,8 +15,28 @@ CLOSED = (
 )
 
 
-def terms_of(item: Item, live: LiveChannel) -> Terms | None:
-    """Give what a message has to keep to, as its channel declares it."""
+#: What the body of every item with a template holds, and hardly any other.
+_TEMPLATE = '"template"'
+
+
+def objection_to(item: Item, listing: Listing) -> Objection | None:
+    """Say why the provider would refuse a message by now; ``None`` if it is not known to.
+
+    Whether the customer wrote lately is not asked: what needs no approval then may be tried.
+    """
+    if _TEMPLATE not in item.body:
+        return None
+    found = json.loads(item.body).get("template")
+    if found is None:
+        return None
+    return listing.objection(Template(found["ref"], found["variables"]), in_window=True)
+
+
+def terms_of(item: Item, live: LiveChannel, *, barred: bool = False) -> Terms | None:
+    """Give what a message has to keep to, as its channel declares it.
+
+    :param barred: there is an objection to it.
+    """
     can = live.capabilities
     buckets = []
     if can.sender_limit is not None:
@@ -25,6 +47,6 @@ def terms_of(item: Item, live: LiveChannel) -> Terms | None:
     window = can.window
     if window is not None and json.loads(item.body).get("template") is not None:
         window = None
-    if not buckets and window is None:
+    if not buckets and window is None and not barred:
         return None
-    return Terms(buckets=tuple(buckets), window=window)
+    return Terms(buckets=tuple(buckets), window=window, barred=barred)

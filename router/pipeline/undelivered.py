@@ -9,8 +9,10 @@ from router.domain.event import DeliveryReported
 from router.domain.outbox import ItemKind, ItemState
 from router.ids import Ids, new_secret
 from router.pipeline.actions import action_item, contact_of
+from router.pipeline.approvals import Objection
 from router.pipeline.configuration import Configuration
 from router.pipeline.notices import address_of
+from router.pipeline.reasons import TITLES
 from router.rules.model import DEFAULT_QUEUE
 from router.storage.store import AttemptResult, Item, NewItem, Tx
 
@@ -38,11 +40,19 @@ STATES = frozenset(_TITLES["en"])
 
 
 def ticket_of(
-    item: Item, result: AttemptResult, configuration: Configuration, ids: Ids
+    item: Item,
+    result: AttemptResult,
+    configuration: Configuration,
+    ids: Ids,
+    *,
+    objection: Objection | None = None,
 ) -> Callable[[Tx], None]:
     """Give the effect that opens the ticket, and tells whoever the queue ``default`` names.
 
     An action that failed opens a ticket and tells nobody: it may have been the telling.
+
+    :param objection: why it was not sent; the title then says it, as it does where it is known when
+        something is decided.
     """
     # Gone from the settings since it was decided, maybe: its items have to end all the same.
     tenant = configuration.settings.tenants.get(item.tenant)
@@ -55,6 +65,9 @@ def ticket_of(
         what = body["text"] or files or body["recipient"]
     what = what if len(what) <= _LONGEST else f"{what[: _LONGEST - 1]}…"
     title = f"{said}: {what}"
+    if objection is not None:
+        words = TITLES.get(language, TITLES["en"])
+        title = words.format(channel=item.destination, why=objection.words(language))
     notices: list[NewItem] = []
     link = None
     queue = configuration.settings.queues.get(DEFAULT_QUEUE)

@@ -158,12 +158,36 @@ def prove(
 
 
 def wake_lane(connection: sa.Connection, tenant: str, key: str, now: datetime) -> None:
-    """Let an out lane be claimed now that was parked, or that waits for another attempt."""
+    """Let an out lane be claimed now that was parked, or that waits for another attempt.
+
+    If it waited for a sender's token it gives its place up, and the next in the queue is called.
+    """
+    here = sa.and_(lane.c.kind == OUT, lane.c.key == key, lane.c.tenant == tenant)
+    queue = connection.execute(sa.select(lane.c.queue).where(here)).scalar_one_or_none()
     connection.execute(
         sa.update(lane)
-        .where(lane.c.kind == OUT, lane.c.key == key, lane.c.tenant == tenant)
-        .where(lane.c.lease_owner.is_(None), lane.c.done_seq < lane.c.last_seq)
-        .values(parked=False, ready_at=now)
+        .where(here, lane.c.lease_owner.is_(None), lane.c.done_seq < lane.c.last_seq)
+        .values(parked=False, ready_at=now, queue=None, place=None)
+    )
+    if queue is not None:
+        _call_next(connection, tenant, queue, now)
+
+
+def _call_next(connection: sa.Connection, tenant: str, queue: str, now: datetime) -> None:
+    """Let the first of a queue look now; its start finds out when there is a token."""
+    # One that somebody has locked is being claimed, or grows; it keeps its moment.
+    first = (
+        sa.select(lane.c.key)
+        .where(lane.c.tenant == tenant, lane.c.queue == queue, lane.c.ready_at.is_not(None))
+        .order_by(lane.c.place)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    connection.execute(
+        sa.update(lane)
+        .where(lane.c.kind == OUT, lane.c.key == first.scalar_subquery())
+        .where(lane.c.lease_owner.is_(None), lane.c.ready_at > now)
+        .values(ready_at=now)
     )
 
 

@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from router.clock import EPOCH
-from router.domain.limits import Bucket, has_waited, take
+from router.domain.limits import Bucket, has_waited, queue_of, take
 from router.domain.message import Author
 from router.domain.outbox import ItemKind, ItemState
 from router.storage import postgres_lanes, postgres_outbox, postgres_sql
 from router.storage.postgres_engine import Transaction
-from router.storage.postgres_lanes import Standing, columns
+from router.storage.postgres_lanes import Later, Standing, columns
 from router.storage.postgres_outbox import End, Shown
 from router.storage.store import Item, Start, Terms
 
@@ -23,10 +23,11 @@ _Name = tuple[str, str]
 
 def start(
     tx: Transaction, parts: Sequence[tuple[Item, Terms | None]], now: datetime
-) -> tuple[list[Start], list[Item]]:
+) -> tuple[list[Start], list[Item], bool]:
     """Mark items as started, or withdraw them; give the next items of lanes that go on.
 
     :param parts: of different lanes.
+    :return: besides, whether others may look earlier now.
     """
     lanes = postgres_lanes.lock(tx, [(item.lane_kind, item.lane) for item, _ in parts])
     threads = _lock_threads(tx, [item for item, _ in parts])
@@ -44,8 +45,9 @@ def start(
         thread = None if item.conversation is None else threads.get(item.conversation)
         starts.append(round_.judge(item, terms, row, thread, stands, buckets))
     following = round_.write(tx)
+    called = buckets.call_next(tx, now)
     buckets.keep(tx, now)
-    return starts, following
+    return starts, following, called
 
 
 def _lock_threads(tx: Transaction, items: Sequence[Item]) -> dict[str, Any]:
@@ -65,7 +67,8 @@ class _Round:
         self._shown: list[Shown] = []
         self._unasked: list[tuple[str, int]] = []
         self._moved: list[Item] = []
-        self._postponed: list[tuple[str, str, int, int, datetime]] = []
+        self._postponed: list[Later] = []
+        self._called: list[tuple[str, str]] = []
 
     def judge(
         self,
@@ -81,6 +84,9 @@ class _Round:
         :param row: the item as it is now: id, state, attempt, epoch.
         :param thread: its conversation: id, epoch, owner, pending ask, last message in, window.
         """
+        if stands.queue is not None:
+            self._called.append((item.lane_kind, item.lane))
+            buckets.leaves(item.tenant, stands.queue)
         _, state, attempt, under = row
         _, epoch, owner, pending, last_in_at, shut_at, _, _ = thread or (None,) * 8
         if attempt != item.attempt:
@@ -105,15 +111,16 @@ class _Round:
             return Start.NOT
         if item.not_before is not None and self._now < item.not_before:
             lane = (item.lane_kind, item.lane, item.lease, item.seq)
-            self._postponed.append((*lane, item.not_before))
+            self._postponed.append(Later(*lane, item.not_before))
             return Start.NOT
         if terms is not None:
+            if terms.barred:
+                return Start.BARRED
             if terms.window is not None and _closed(terms.window, last_in_at, shut_at, self._now):
                 return Start.CLOSED
-            ready_at = buckets.take(item, terms, stands.ready_at, self._now)
-            if ready_at is not None:
-                lane = (item.lane_kind, item.lane, item.lease, item.seq)
-                self._postponed.append((*lane, ready_at))
+            later = buckets.take(item, terms, stands, self._now)
+            if later is not None:
+                self._postponed.append(later)
                 return Start.NOT
         self._begun.append(item.id)
         return Start.BEGUN
@@ -130,6 +137,7 @@ class _Round:
         postgres_outbox.show(tx, self._shown)
         if self._unasked:
             tx.rows(postgres_sql.UNASK, *columns(self._unasked, 2))
+        postgres_lanes.leave_queue(tx, self._called)
         postgres_lanes.postpone(tx, self._postponed)
         return postgres_outbox.move(tx, self._moved, self._now)
 
@@ -152,6 +160,8 @@ class _Buckets:
         self._stand: dict[_Name, Bucket] = {}
         self._changed: set[_Name] = set()
         self._taken = 0
+        #: In whose queues something has moved.
+        self._queues: set[_Name] = set()
         for item, terms in parts:
             for bucket in () if terms is None else terms.buckets:
                 self._stand[item.tenant, bucket.key] = bucket
@@ -162,9 +172,36 @@ class _Buckets:
                 bucket = self._stand[tenant, key]
                 self._stand[tenant, key] = replace(bucket, full_at=full_at, queued_to=queued_to)
 
-    def take(
-        self, item: Item, terms: Terms, ready_at: datetime | None, now: datetime
-    ) -> datetime | None:
+    def leaves(self, tenant: str, queue: str) -> None:
+        """Note that a lane that waited in a queue has been called."""
+        self._queues.add((tenant, queue))
+
+    def call_next(self, tx: Transaction, now: datetime) -> bool:
+        """Call the first lane of each queue for when there is a token.
+
+        To be done when everything else of the group is written.
+
+        :return: whether any was to come later.
+        """
+        called = False
+        for tenant, queue in sorted(self._queues):
+            bucket = self._stand.get((tenant, queue))
+            first = postgres_lanes.first_queued(tx, tenant, queue)
+            if first is None:
+                if bucket is not None and bucket.queued_to is not None:
+                    self._stand[tenant, queue] = replace(bucket, queued_to=None)
+                    self._changed.add((tenant, queue))
+                continue
+            lane, ready_at, owner = first
+            # Without a bucket there is no such limit any more.
+            next_at = now if bucket is None else bucket.next_at(now)
+            # Who is leased is about to look, and calls the next.
+            if owner is None and ready_at > next_at:
+                postgres_lanes.call(tx, lane, next_at)
+                called = True
+        return called
+
+    def take(self, item: Item, terms: Terms, lane: Standing, now: datetime) -> Later | None:
         """Take a token from each bucket, or say when to look again."""
         if not terms.buckets:
             return None
@@ -173,17 +210,22 @@ class _Buckets:
             for wanted in terms.buckets
             for it in (self._stand[item.tenant, wanted.key],)
         ]
-        again, kept = take(
-            stands,
-            now,
-            waited=has_waited(ready_at or EPOCH, item.ready_since, now),
-            ahead=item.author is Author.PERSON,
-        )
+        since = lane.ready_at or EPOCH
+        waited = lane.queue is not None or has_waited(since, item.ready_since, now)
+        again, kept = take(stands, now, waited=waited, ahead=item.author is Author.PERSON)
         for bucket in kept:
             self._stand[item.tenant, bucket.key] = bucket
             self._changed.add((item.tenant, bucket.key))
-        self._taken += again is None
-        return again
+        if again is None:
+            self._taken += 1
+            return None
+        queue = queue_of(stands, kept)
+        if queue is None:
+            return Later(item.lane_kind, item.lane, item.lease, item.seq, again)
+        self._queues.add((item.tenant, queue))
+        # Who comes back in vain is still before all that were to come later.
+        place = since if waited else again
+        return Later(item.lane_kind, item.lane, item.lease, item.seq, again, queue, place)
 
     def keep(self, tx: Transaction, now: datetime) -> None:
         """Write what has changed, and forget some that are full again."""

@@ -21,6 +21,7 @@ class Standing(NamedTuple):
     last_seq: int
     lease_owner: int | None
     ready_at: datetime | None
+    queue: str | None
 
     def held(self, lease: int, seq: int) -> bool:
         """Tell whether a lease still stands, and what it was taken for is still undone."""
@@ -63,6 +64,23 @@ class Rest(NamedTuple):
     parked: bool = False
 
 
+class Later(NamedTuple):
+    """How a lane is given back that was not begun.
+
+    :param seq: the number of what was not begun; nothing happens if it is done.
+    :param queue: the bucket for whose token it waits, if others wait for it, too.
+    :param place: where it stands among those: the earlier, the sooner it is called.
+    """
+
+    kind: str
+    key: str
+    lease: int
+    seq: int
+    ready_at: datetime
+    queue: str | None = None
+    place: datetime | None = None
+
+
 def columns(rows: Iterable[Sequence[Any]], width: int) -> list[list[Any]]:
     """Give rows as the arrays that ``unnest`` reads."""
     found: list[list[Any]] = [list(column) for column in zip(*rows, strict=True)]
@@ -83,7 +101,7 @@ def counted(keys: Iterable[Key]) -> tuple[dict[Key, int], list[int]]:
 def lock(tx: Transaction, lanes: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Standing]:
     """Lock lanes, in their order, and give how they stand."""
     rows = tx.rows(postgres_sql.LOCK_LANES, *columns(sorted(set(lanes)), 2))
-    return {(row[0], row[1]): Standing(row[2], row[3], row[4], row[5]) for row in rows}
+    return {(row[0], row[1]): Standing(*row[2:7]) for row in rows}
 
 
 def extend(
@@ -157,13 +175,32 @@ def release(tx: Transaction, lanes: Sequence[tuple[str, str, int, int]]) -> None
         tx.rows(postgres_sql.RELEASE, *columns(sorted(lanes), 4))
 
 
-def postpone(tx: Transaction, lanes: Sequence[tuple[str, str, int, int, datetime]]) -> None:
-    """Give leases back untouched, to be claimed again at a later moment.
+def postpone(tx: Transaction, lanes: Sequence[Later]) -> None:
+    """Give leases back untouched, to be claimed again at a later moment."""
+    if lanes:
+        tx.rows(postgres_sql.POSTPONE, *columns(lanes, 7))
 
-    :param lanes: kind, key, lease, number and moment.
+
+def leave_queue(tx: Transaction, lanes: Sequence[tuple[str, str]]) -> None:
+    """Let lanes wait for nobody's token any more.
+
+    :param lanes: kind and key; this transaction has locked them.
     """
     if lanes:
-        tx.rows(postgres_sql.POSTPONE, *columns(lanes, 5))
+        tx.rows(postgres_sql.LEAVE_QUEUE, *columns(lanes, 2))
+
+
+def first_queued(
+    tx: Transaction, tenant: str, queue: str
+) -> tuple[str, datetime, int | None] | None:
+    """Give the first lane of a queue, when it is claimed again, and who leases it."""
+    rows = tx.rows(postgres_sql.FIRST_QUEUED, tenant, queue)
+    return (rows[0][0], rows[0][1], rows[0][2]) if rows else None
+
+
+def call(tx: Transaction, key: str, ready_at: datetime) -> None:
+    """Let a lane that waits be claimed earlier, unless somebody has it locked."""
+    tx.rows(postgres_sql.CALL_NEXT, key, ready_at)
 
 
 def suspect(tx: Transaction, kind: str, key: str, seq: int, *, lease: int) -> int | None:

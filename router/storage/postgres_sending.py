@@ -8,7 +8,7 @@ from router.storage.postgres_engine import Transaction
 from router.storage.postgres_queue import THREAD, Lock
 from router.storage.postgres_tx import Writing
 from router.storage.postgres_work import InboxWork
-from router.storage.store import IN, AttemptResult, Change, Item, Start, Terms
+from router.storage.store import IN, OUT, AttemptResult, Change, Item, Start, Terms
 
 
 class OutboxWork:
@@ -36,8 +36,10 @@ class OutboxWork:
         """Note that items are about to leave, unless they must not."""
         if len({(item.lane_kind, item.lane) for item, _ in parts}) < len(parts):
             return [self.start(tx, [part])[0] for part in parts]
-        starts, following = postgres_attempts.start(tx, parts, self._clock.now())
+        starts, following, called = postgres_attempts.start(tx, parts, self._clock.now())
         tx.published.extend(following)
+        if called:
+            tx.published.append(self._dispatch.items[OUT])
         for (item, _), start in zip(parts, starts, strict=True):
             _tell(tx, item)
             if start is Start.NOT:
@@ -46,7 +48,7 @@ class OutboxWork:
 
     def postpone(self, tx: Transaction, item: Item, until: datetime) -> None:
         """Give an item back that was not begun, to be claimed again at a later moment."""
-        lane = (item.lane_kind, item.lane, item.lease, item.seq, until)
+        lane = postgres_lanes.Later(item.lane_kind, item.lane, item.lease, item.seq, until)
         postgres_lanes.postpone(tx, [lane])
         tx.published.append(self._dispatch.items[item.lane_kind])
 

@@ -26,7 +26,7 @@ ALIVE: Final = (
 
 # Locks lanes in their order; each row is the newest, read after the lock was granted.
 LOCK_LANES: Final = """
-SELECT l.kind, l.key, l.done_seq, l.last_seq, l.lease_owner, l.ready_at
+SELECT l.kind, l.key, l.done_seq, l.last_seq, l.lease_owner, l.ready_at, l.queue
 FROM unnest($1::text[], $2::text[]) AS k (kind, key)
 JOIN lane l ON l.kind = k.kind AND l.key = k.key
 ORDER BY l.kind COLLATE "C", l.key COLLATE "C" FOR UPDATE OF l
@@ -116,10 +116,33 @@ WHERE l.kind = u.kind AND l.key = u.key AND l.lease_owner + 0 = u.lease AND l.do
 
 # As a release, but it is not claimed again before a moment. What was counted stays.
 POSTPONE: Final = """
-UPDATE lane l SET lease_owner = NULL, ready_at = u.ready_at
-FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::timestamptz[])
-  AS u (kind, key, lease, seq, ready_at)
+UPDATE lane l SET lease_owner = NULL, ready_at = u.ready_at, queue = u.queue, place = u.place
+FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::timestamptz[],
+  $6::text[], $7::timestamptz[]) AS u (kind, key, lease, seq, ready_at, queue, place)
 WHERE l.kind = u.kind AND l.key = u.key AND l.lease_owner + 0 = u.lease AND l.done_seq < u.seq
+"""
+
+# Locked by whoever asks.
+LEAVE_QUEUE: Final = """
+UPDATE lane l SET queue = NULL, place = NULL FROM unnest($1::text[], $2::text[]) AS u (kind, key)
+WHERE l.kind = u.kind AND l.key = u.key
+"""
+
+# In the order of the places, and not of the moments of looking: who looked in vain, because a
+# person's word went ahead, is still the first. Whoever asks has the bucket locked: no other place
+# in its queue is being given away.
+FIRST_QUEUED: Final = """
+SELECT key, ready_at, lease_owner FROM lane
+WHERE tenant = $1 AND queue = $2 AND ready_at IS NOT NULL ORDER BY place LIMIT 1
+"""
+
+# Whoever asks holds locks of other lanes and waits for none of this one: who has it locked is
+# claiming it, or lets it grow, and it keeps its moment.
+CALL_NEXT: Final = """
+UPDATE lane SET ready_at = $2 WHERE kind = 'out' AND key = (
+  SELECT key FROM lane
+  WHERE kind = 'out' AND key = $1 AND lease_owner IS NULL AND ready_at > $2
+  FOR UPDATE SKIP LOCKED)
 """
 
 # Counted in advance: it stands if this process dies before the event is done.

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from router.clock import from_micros, to_micros
-from router.domain.limits import has_waited
+from router.domain.limits import Bucket, has_waited
 from router.domain.message import Author
 from router.domain.outbox import ItemKind, ItemState
 from router.storage import sqlite_buckets, sqlite_lanes
@@ -20,7 +20,7 @@ from router.storage.store import JOB, OUT, OWN_LANE, AttemptResult, Item, Start,
 
 _STANDS = Lookup(
     """o.id, o.state, o.attempt, o.epoch, v.epoch, v.owner, v.pending_ask, v.last_in_at,
-  v.window_shut_at, l.lease_owner, l.done_seq, l.last_seq""",
+  v.window_shut_at, l.lease_owner, l.done_seq, l.last_seq, l.ready_at, l.queue""",
     """
 FROM (VALUES {rows}) AS k JOIN outbox o ON o.id = k.column1
   JOIN lane l ON l.kind = k.column2 AND l.key = o.lane
@@ -112,6 +112,13 @@ class _Row(NamedTuple):
     lease: int | None
     done_seq: int
     last_seq: int
+    ready_at: int | None
+    queue: str | None
+
+
+#: Buckets in whose queues something has moved, by tenant and key; ``None``: there is no such limit
+#: any more.
+_Queues = dict[tuple[str, str], Bucket | None]
 
 
 def _rows(raw: sqlite3.Connection, items: Sequence[Item]) -> dict[str, _Row]:
@@ -122,26 +129,56 @@ def _rows(raw: sqlite3.Connection, items: Sequence[Item]) -> dict[str, _Row]:
 
 def start(
     raw: sqlite3.Connection, attempts: Sequence[Attempt], now: int, *, me: int
-) -> list[tuple[Start, Item | None]]:
-    """Mark items started, or withdraw them; after a withdrawal, give the lane's next item."""
+) -> tuple[list[tuple[Start, Item | None]], bool]:
+    """Mark items started, or withdraw them; after a withdrawal, give the lane's next item.
+
+    :return: of each, whether it may leave; and whether others may look earlier now.
+    """
     rows = _rows(raw, [attempt.item for attempt in attempts])
     begun: set[str] = set()
     answers: list[tuple[Start, Item | None]] = []
+    queues = _leave_queues(raw, attempts, rows, me)
     for item, terms in attempts:
         row = rows.get(item.id)
         if row is None or item.id in begun:
             answers.append((Start.NOT, None))
             continue
-        answer = _judge(raw, item, terms, row, now, me=me)
+        answer = _judge(raw, item, terms, row, now, queues, me=me)
         answers.append(answer)
         if answer[0] is Start.BEGUN:
             begun.add(item.id)
     _START.run(raw, [(name,) for name in begun], now)
-    return answers
+    called = [
+        sqlite_buckets.call_next(raw, tenant, key, bucket, now)
+        for (tenant, key), bucket in queues.items()
+    ]
+    return answers, any(called)
+
+
+def _leave_queues(
+    raw: sqlite3.Connection, attempts: Sequence[Attempt], rows: dict[str, _Row], me: int
+) -> _Queues:
+    """Let the lanes that have been called out of their queues, and give those."""
+    queues: _Queues = {}
+    for item, terms in attempts:
+        row = rows.get(item.id)
+        if row is None or row.queue is None or row.lease != me:
+            continue
+        buckets = () if terms is None else terms.buckets
+        queues[item.tenant, row.queue] = next((it for it in buckets if it.key == row.queue), None)
+        sqlite_lanes.leave_queue(raw, item.lane_kind, [item.lane])
+    return queues
 
 
 def _judge(
-    raw: sqlite3.Connection, item: Item, terms: Terms | None, row: _Row, now: int, *, me: int
+    raw: sqlite3.Connection,
+    item: Item,
+    terms: Terms | None,
+    row: _Row,
+    now: int,
+    queues: _Queues,
+    *,
+    me: int,
 ) -> tuple[Start, Item | None]:
     if row.lease != me or row.done_seq >= item.seq:
         return Start.NOT, None
@@ -162,9 +199,11 @@ def _judge(
         sqlite_lanes.postpone(raw, item.lane_kind, item.lane, item.seq, me=me, ready_at=ready_at)
         return Start.NOT, None
     if terms is not None:
+        if terms.barred:
+            return Start.BARRED, None
         if terms.window is not None and _closed(terms.window, row.last_in_at, row.shut_at, now):
             return Start.CLOSED, None
-        if terms.buckets and not _admitted(raw, item, terms, now, me=me):
+        if terms.buckets and not _admitted(raw, item, terms, row, now, queues, me=me):
             return Start.NOT, None
     return Start.BEGUN, None
 
@@ -189,20 +228,39 @@ def _closed(window: timedelta, last_in_at: int | None, shut_at: int | None, now:
     return now >= closes_at or (shut_at is not None and shut_at >= last_in_at)
 
 
-def _admitted(raw: sqlite3.Connection, item: Item, terms: Terms, now: int, *, me: int) -> bool:
+def _admitted(
+    raw: sqlite3.Connection,
+    item: Item,
+    terms: Terms,
+    row: _Row,
+    now: int,
+    queues: _Queues,
+    *,
+    me: int,
+) -> bool:
     """Take a token from each bucket, or let the lane rest until there may be one."""
-    since = sqlite_lanes.claimable_since(raw, item.lane_kind, item.lane)
-    ready_at = sqlite_buckets.take(
-        raw,
-        item.tenant,
-        terms.buckets,
-        now,
-        waited=has_waited(from_micros(since), item.ready_since, from_micros(now)),
-        ahead=item.author is Author.PERSON,
+    since = row.ready_at or 0
+    waited = row.queue is not None or has_waited(
+        from_micros(since), item.ready_since, from_micros(now)
     )
-    if ready_at is None:
+    ahead = item.author is Author.PERSON
+    later = sqlite_buckets.take(raw, item.tenant, terms.buckets, now, waited=waited, ahead=ahead)
+    if later is None:
         return True
-    sqlite_lanes.postpone(raw, item.lane_kind, item.lane, item.seq, me=me, ready_at=ready_at)
+    ready_at, queue = later
+    if queue is not None:
+        queues[item.tenant, queue] = next(it for it in terms.buckets if it.key == queue)
+    sqlite_lanes.postpone(
+        raw,
+        item.lane_kind,
+        item.lane,
+        item.seq,
+        me=me,
+        ready_at=ready_at,
+        queue=queue,
+        # Who comes back in vain is still before all that were to come later.
+        place=None if queue is None else since if waited else ready_at,
+    )
     return False
 
 

@@ -109,9 +109,25 @@ WHERE kind = ? AND key = ? AND lease_owner = ? AND done_seq < ?
 
 # As a release, but it is not claimed again before a moment. What was counted stays.
 _POSTPONE = """
-UPDATE lane SET lease_owner = NULL, ready_at = ?
+UPDATE lane SET lease_owner = NULL, ready_at = ?, queue = ?, place = ?
 WHERE kind = ? AND key = ? AND lease_owner = ? AND done_seq < ?
 """
+
+_LEAVE_QUEUE = Bulk(
+    """
+UPDATE lane SET queue = NULL, place = NULL WHERE kind = ? AND key IN (VALUES {rows})
+""",
+    1,
+)
+
+# In the order of the places, and not of the moments of looking: who looked in vain, because a
+# person's word went ahead, is still the first.
+_FIRST_QUEUED = """
+SELECT key, ready_at, lease_owner FROM lane
+WHERE tenant = ? AND queue = ? AND ready_at IS NOT NULL ORDER BY place LIMIT 1
+"""
+
+_CALL = "UPDATE lane SET ready_at = ? WHERE kind = 'out' AND key = ?"
 
 _RELEASE_ALL = "UPDATE lane SET lease_owner = NULL WHERE lease_owner = ?"
 
@@ -293,12 +309,6 @@ def holds(raw: sqlite3.Connection, kind: str, key: str, seq: int, *, me: int) ->
     return raw.execute(_HOLDS, (kind, key, me, seq)).fetchone() is not None
 
 
-def claimable_since(raw: sqlite3.Connection, kind: str, key: str) -> int:
-    """Give the moment from which the lane that is leased could be claimed."""
-    row = raw.execute("SELECT ready_at FROM lane WHERE kind = ? AND key = ?", (kind, key))
-    return row.fetchone()[0] or 0
-
-
 def rest(
     raw: sqlite3.Connection,
     kind: str,
@@ -346,10 +356,42 @@ def release(raw: sqlite3.Connection, kind: str, key: str, seq: int, *, me: int) 
 
 
 def postpone(
-    raw: sqlite3.Connection, kind: str, key: str, seq: int, *, me: int, ready_at: int
+    raw: sqlite3.Connection,
+    kind: str,
+    key: str,
+    seq: int,
+    *,
+    me: int,
+    ready_at: int,
+    queue: str | None = None,
+    place: int | None = None,
 ) -> None:
-    """Give the lease back untouched, to be claimed again at a later moment."""
-    raw.execute(_POSTPONE, (ready_at, kind, key, me, seq))
+    """Give the lease back untouched, to be claimed again at a later moment.
+
+    :param queue: the bucket for whose token it waits, if others wait for it, too.
+    :param place: where it stands among those: the earlier, the sooner it is called.
+    """
+    raw.execute(_POSTPONE, (ready_at, queue, place, kind, key, me, seq))
+
+
+def leave_queue(raw: sqlite3.Connection, kind: str, keys: Sequence[str]) -> None:
+    """Let lanes wait for nobody's token any more."""
+    _LEAVE_QUEUE.run(raw, [(key,) for key in keys], kind)
+
+
+def first_queued(
+    raw: sqlite3.Connection, tenant: str, queue: str
+) -> tuple[str, int, int | None] | None:
+    """Give the first lane of a queue, when it is claimed again, and who leases it."""
+    found: tuple[str, int, int | None] | None = raw.execute(
+        _FIRST_QUEUED, (tenant, queue)
+    ).fetchone()
+    return found
+
+
+def call(raw: sqlite3.Connection, key: str, ready_at: int) -> None:
+    """Let a lane that waits be claimed earlier."""
+    raw.execute(_CALL, (ready_at, key))
 
 
 def release_all(raw: sqlite3.Connection, *, me: int) -> None:

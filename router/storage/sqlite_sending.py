@@ -9,7 +9,7 @@ from router.storage.sqlite_attempts import Attempt, End
 from router.storage.sqlite_tx import Writing
 from router.storage.sqlite_work import outlook
 from router.storage.sqlite_writer import Transaction
-from router.storage.store import Change, Item, Start
+from router.storage.store import OUT, Change, Item, Start
 
 
 class OutboxWork:
@@ -34,7 +34,9 @@ class OutboxWork:
     def start(self, tx: Transaction, attempts: list[Attempt]) -> list[Start]:
         """Note that items are about to leave, unless they must not."""
         now = to_micros(self._clock.now())
-        answers = sqlite_attempts.start(tx.raw, attempts, now, me=self._writing.me)
+        answers, called = sqlite_attempts.start(tx.raw, attempts, now, me=self._writing.me)
+        if called:
+            tx.published.append(self._dispatch.items[OUT])
         for (item, _), (start, following) in zip(attempts, answers, strict=True):
             _follow(tx, item, following)
             if start is Start.NOT:

@@ -276,10 +276,12 @@ class Terms:
 
     :param buckets: each must have a token; their state is the store's. In the order of their keys.
     :param window: how long after the customer's last message it may leave; ``None``: always.
+    :param barred: it must not leave, whatever else holds: the provider would refuse it.
     """
 
     buckets: tuple[Bucket, ...] = ()
     window: timedelta | None = None
+    barred: bool = False
 
 
 class Start(Enum):
@@ -291,6 +293,8 @@ class Start(Enum):
     NOT = "not"
     #: The channel's window is closed. The item is still leased, and is to be ended.
     CLOSED = "closed"
+    #: The terms bar it. The item is still leased, and is to be ended.
+    BARRED = "barred"
     #: The conversation was taken over, and an attempt before this one may have reached the
     #: customer. The item is still leased, and is to be ended as unknown.
     OVERTAKEN = "overtaken"

@@ -69,6 +69,8 @@ lane = sa.Table(
     sa.Column("crashes", sa.Integer, nullable=False, server_default="0"),
     sa.Column("last_error", sa.Text),
     sa.Column("parked", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("queue", sa.Text),
+    sa.Column("place", Moment),
     sqlite_with_rowid=False,
     postgresql_with={"fillfactor": "70", "autovacuum_vacuum_scale_factor": "0.02"},
 )
@@ -87,6 +89,16 @@ sa.Index(
     lane.c.lease_owner,
     sqlite_where=lane.c.lease_owner.is_not(None),
     postgresql_where=lane.c.lease_owner.is_not(None),
+)
+# Whose items wait for a token of the same bucket, one after the other.
+_queued = lane.c.queue.is_not(None)
+sa.Index(
+    "lane_queue",
+    lane.c.tenant,
+    lane.c.queue,
+    lane.c.place,
+    sqlite_where=_queued,
+    postgresql_where=_queued,
 )
 sa.Index("lane_parked", lane.c.kind, sqlite_where=lane.c.parked, postgresql_where=lane.c.parked)
 

@@ -15,6 +15,7 @@ from router import plugin
 from router.clock import Clock
 from router.domain.event import InboundEvent
 from router.metrics import Metrics
+from router.pipeline.approvals import Approvals
 from router.pipeline.ask import Asker
 from router.pipeline.configuration import Configuration
 from router.pipeline.deliver import Deliverer
@@ -280,6 +281,7 @@ class Pipeline:
     poison: Callable[[Work], None] = lambda _work: None
 
     def __post_init__(self) -> None:
+        self.approvals = Approvals(self.engine.clock.now())
         self.build()
 
     def build(self) -> None:
@@ -314,7 +316,14 @@ class Pipeline:
         self.worker = Worker(store, lambda: cast("Triage", Watched()), *shared, rush)
         media = Media(store, configuration, shelf, *shared, flights=self.asker.flights)
         self.deliverer = Deliverer(
-            store, configuration, self.asker, *shared, rush=rush, media=media, ids=ids
+            store,
+            configuration,
+            self.asker,
+            *shared,
+            rush=rush,
+            media=media,
+            ids=ids,
+            approvals=self.approvals,
         )
         self.intake = Intake(store, self.log, metrics, rush)
 
@@ -334,6 +343,10 @@ class Pipeline:
 
     async def do(self, item: Item) -> None:
         await self.deliverer._do(item)
+
+    async def turn(self, item: Item) -> None:
+        """Do an item as the deliverer's own loop does: a mistake of ours stops it alone."""
+        await self.deliverer._one(item, anyio.Semaphore(0))
 
     async def waits(self, kind: str) -> bool:
         """Tell whether anything of a kind can be claimed; nothing may be in the test's hands."""

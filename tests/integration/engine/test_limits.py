@@ -272,6 +272,132 @@ async def test_a_person_goes_ahead_of_the_sender_s_queue(engine: Engine) -> None
     assert await send_all(engine, sender=sender) == ["soy yo"]
 
 
+async def wait_in_line(engine: Engine, number: int, sender: RateLimit) -> None:
+    """Let as many customers be answered, of whom the first gets the only token."""
+    for each in range(number):
+        await engine.answer("hola", str(each), who=customer(each))
+    assert await send_all(engine, sender=sender) == ["0"]
+
+
+def customer(number: int) -> Address:
+    # The lanes' names have another order than their places.
+    return Address("tel", f"+5730000000{99 - number:02}")
+
+
+async def each_second(engine: Engine, number: int, sender: RateLimit | None) -> list[list[str]]:
+    sent = []
+    for _ in range(number):
+        sent.append(await send_all(engine, sender=sender))
+        engine.clock.advance(timedelta(seconds=1))
+    return sent
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_the_places_of_those_that_were_withdrawn_are_taken_by_those_behind(
+    engine: Engine, *, restarts: bool
+) -> None:
+    sender = RateLimit(1.0)
+    await wait_in_line(engine, 10, sender)
+    for number in (1, 2, 3, 5, 6):
+        await engine.accept(engine.echoed("Le atiende Marta", who=customer(number)))
+    if restarts:
+        await engine.restart()
+    engine.clock.advance(timedelta(seconds=1))
+
+    sent = await each_second(engine, 4, sender)
+    await engine.answer("hola", "new")
+    sent += await each_second(engine, 1, sender)
+
+    assert sent == [["4"], ["7"], ["8"], ["9"], ["new"]]
+
+
+async def test_who_comes_when_all_were_withdrawn_waits_for_nobody(engine: Engine) -> None:
+    sender = RateLimit(1.0)
+    await wait_in_line(engine, 10, sender)
+    for number in range(1, 10):
+        await engine.accept(engine.echoed("Le atiende Marta", who=customer(number)))
+    engine.clock.advance(timedelta(seconds=1))
+
+    await engine.answer("hola", "new")
+
+    assert await send_all(engine, sender=sender) == ["new"]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_a_limit_that_was_raised_holds_for_those_who_wait_already(
+    engine: Engine, *, restarts: bool
+) -> None:
+    await wait_in_line(engine, 5, RateLimit(60.0))
+    if restarts:
+        await engine.restart()
+    engine.clock.advance(timedelta(seconds=60))
+
+    sent = await each_second(engine, 4, RateLimit(1.0))
+
+    assert sent == [["1"], ["2"], ["3"], ["4"]]
+
+
+async def test_who_comes_after_a_limit_was_raised_lets_those_before_go_first(
+    engine: Engine,
+) -> None:
+    await wait_in_line(engine, 4, RateLimit(60.0))
+    engine.clock.advance(timedelta(seconds=10))
+    await engine.answer("hola", "new")
+
+    # The bucket was emptied under the old limit: it counts as empty now.
+    sent = await each_second(engine, 5, RateLimit(1.0))
+
+    assert sent == [[], ["1"], ["2"], ["3"], ["new"]]
+
+
+async def test_a_limit_that_was_taken_away_holds_nobody_back(engine: Engine) -> None:
+    await wait_in_line(engine, 4, RateLimit(60.0))
+    engine.clock.advance(timedelta(seconds=60))
+
+    assert await send_all(engine) == ["1", "2", "3"]
+
+
+async def test_a_limit_that_was_lowered_keeps_the_order(engine: Engine) -> None:
+    await wait_in_line(engine, 5, RateLimit(1.0))
+    engine.clock.advance(timedelta(seconds=1))
+
+    assert await each_second(engine, 7, RateLimit(2.0)) == [["1"], [], ["2"], [], ["3"], [], ["4"]]
+
+
+async def test_whose_token_a_person_s_word_took_is_the_next(engine: Engine) -> None:
+    sender = RateLimit(1.0)
+    await engine.answer("hola", who=ANA)
+    (thread,) = await engine.rows(conversation)
+    await wait_in_line(engine, 4, sender)
+    await engine.person_writes("soy yo", thread.id)
+
+    assert await each_second(engine, 5, sender) == [[], ["soy yo"], ["1"], ["2"], ["3"]]
+
+
+async def test_a_stop_that_some_slept_through_costs_them_no_place(engine: Engine) -> None:
+    sender = RateLimit(1.0)
+    await wait_in_line(engine, 9, sender)
+    await engine.restart()
+    engine.clock.advance(timedelta(seconds=5))
+
+    sent = await each_second(engine, 8, sender)
+
+    assert sent == [[str(number)] for number in range(1, 9)]
+
+
+async def test_who_waits_for_a_customer_s_own_limit_holds_nobody_up(engine: Engine) -> None:
+    sender, pair = RateLimit(1.0), RateLimit(6.0)
+    await engine.answer("hola", "uno", "dos", who=LUIS)
+    for number in range(3):
+        await engine.answer("hola", str(number), who=customer(number))
+    sent = []
+    for _ in range(7):
+        sent.append(await send_all(engine, sender=sender, pair=pair))
+        engine.clock.advance(timedelta(seconds=1))
+
+    assert sent == [["uno"], ["0"], ["1"], ["2"], [], [], ["dos"]]
+
+
 async def test_buckets_that_are_full_again_are_forgotten(engine: Engine) -> None:
     pair = RateLimit(6.0)
     for number in range(20):

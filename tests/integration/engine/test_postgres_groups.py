@@ -54,7 +54,11 @@ _LANE = {
         *(_LANES, _ONES, _ONES, [_MOMENT] * 2, _ONES, [None, None], [False, False]),
     ),
     "RELEASE": (["in", "in"], _LANES, _ONES, _ONES),
-    "POSTPONE": (["in", "in"], _LANES, _ONES, _ONES, [_MOMENT] * 2),
+    "POSTPONE": (
+        ["in", "in"],
+        *(_LANES, _ONES, _ONES, [_MOMENT] * 2, [None, "main/phone"], [None, _MOMENT]),
+    ),
+    "LEAVE_QUEUE": (["in", "in"], _LANES),
     "MOVE": (["in", "in"], _LANES, _ONES),
     "STANDS": (["in", "in"], _LANES),
 }
@@ -77,6 +81,29 @@ async def test_a_lane_is_found_by_its_key_whatever_the_planner_knows(
     cond = next(line for line in plan.splitlines() if "Index Cond" in line and "kind" in line)
     assert ".kind)" in cond
     assert ".key)" in cond
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "index"),
+    [
+        ("FIRST_QUEUED", ("main", "main/phone"), "lane_queue"),
+        ("CALL_NEXT", (_LANES[0], _MOMENT), "pk_lane"),
+    ],
+)
+async def test_the_first_of_a_queue_is_found_by_an_index(
+    one: Engine, name: str, values: tuple[Any, ...], index: str
+) -> None:
+    strangers = [Address("tel", f"+57{number:03}") for number in range(300)]
+    await one.accept(*(one.said(who=stranger) for stranger in strangers))
+
+    def explain(tx: Transaction) -> str:
+        statement = f"EXPLAIN {getattr(postgres_sql, name)}"
+        return "\n".join(row[0] for row in tx.rows(statement, *values))
+
+    plan = await store_of(one)._flusher.run(explain)
+
+    assert index in plan
+    assert "Seq Scan" not in plan
 
 
 async def test_who_needs_a_lane_that_is_being_written_stands_back_and_the_rest_goes_on(

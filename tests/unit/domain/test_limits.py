@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.domain.limits import Bucket, RateLimit, has_waited, take
+from router.domain.limits import Bucket, RateLimit, has_waited, queue_of, take
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 PAIR = Bucket(key="main/phone/tel:+57300", limit=RateLimit(6.0, burst=3))
@@ -73,6 +73,35 @@ def test_who_comes_new_does_not_take_the_token_of_those_who_wait() -> None:
     assert (fresh, waited, ahead) == (later(2), None, None)
 
 
+def test_who_is_called_looks_just_before_whoever_has_that_moment_anyway() -> None:
+    assert replace(SENDER, full_at=later(0.5)).next_at(NOON) == later(0.499999)
+    assert replace(SENDER, full_at=later(60)).next_at(NOON) == later(0.499999)
+    assert SENDER.next_at(NOON) == later(-0.000001)
+
+
+@pytest.mark.parametrize(
+    ("sender_in", "pair_in", "ahead", "queue"),
+    [
+        (0.5, 0, False, SENDER.key),
+        (0.5, 18, False, SENDER.key),
+        (0, 18, False, None),
+        (0.5, 0, True, None),
+    ],
+)
+def test_only_who_gets_a_place_stands_in_a_queue(
+    sender_in: float, pair_in: float, queue: str | None, *, ahead: bool
+) -> None:
+    buckets = [
+        replace(SENDER, full_at=later(sender_in)),
+        replace(PAIR, full_at=later(pair_in)),
+    ]
+
+    ready, kept = take(buckets, NOON, waited=False, ahead=ahead)
+
+    assert ready is not None
+    assert queue_of(buckets, kept) == queue
+
+
 def test_a_pair_that_waits_pushes_nobody_back_at_the_sender() -> None:
     sender = Bucket(key="main/phone", limit=RateLimit(0.5), shared=True, full_at=later(0.5))
     pair = Bucket(key=PAIR.key, limit=PAIR.limit, full_at=later(18))
@@ -87,7 +116,7 @@ def test_a_person_goes_ahead_and_moves_nobody_s_place() -> None:
         key="main/phone", limit=RateLimit(0.5), shared=True, full_at=later(0.5), queued_to=later(9)
     )
 
-    assert take([sender], NOON, waited=False, ahead=True) == (later(0.499999), [])
+    assert take([sender], NOON, waited=False, ahead=True) == (later(0.499998), [])
 
 
 @pytest.mark.parametrize(

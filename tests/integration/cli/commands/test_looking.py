@@ -1,11 +1,14 @@
 """The commands that look at a real database: lists, one thing whole, and its story."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from router.domain.outbox import ItemState
+from router.storage.tables import outbox
 from tests.integration.acts.desk import drafted, stuck, ticketed, unparsed
 from tests.integration.cli.commands.shell import Run, closed_later, shown
 from tests.integration.engine.harness import ANA, LUIS, ref
@@ -238,3 +241,34 @@ async def test_the_story_of_what_a_person_sent_has_no_event(run: Run, desk: Path
 
     assert told.startswith(f"Outbox item {item}, decided by a person\n")
     assert told.endswith('\n    "Ya le llamo."\n')
+
+
+@pytest.mark.parametrize("hours, said", [(-1, False), (1, True)])
+async def test_a_story_names_the_moment_that_something_waits_for_while_it_is_to_come(
+    run: Run, desk: Path, *, hours: int, said: bool
+) -> None:
+    held = datetime.now(UTC) + timedelta(hours=hours)
+    async with closed_later(desk) as engine:
+        await engine.answer("hola", "¡Hola!")
+        item = (await engine.claim_item()).id
+        await engine.store.write(
+            lambda tx: tx.connection.execute(sa.update(outbox).values(not_before=held))
+        )
+
+    told = (await shown(run, "explain", item)).out
+
+    assert (", not before " in told) is said
+
+
+@pytest.mark.parametrize("state", [ItemState.DEAD, ItemState.UNKNOWN])
+async def test_what_a_person_asked_for_again_waits_for_no_moment(
+    run: Run, desk: Path, state: ItemState
+) -> None:
+    async with closed_later(desk) as engine:
+        item = await stuck(engine, state)
+
+    assert (await shown(run, "outbox", "resolve", item, "--resend")).status == 0
+    told = (await shown(run, "explain", item)).out
+
+    assert "    waiting, " in told
+    assert "not before" not in told
