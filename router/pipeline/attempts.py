@@ -2,7 +2,7 @@
 
 import random
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import anyio
@@ -15,7 +15,7 @@ from router.errors import (
     StorageUnavailable,
     Unavailable,
 )
-from router.pipeline.storable import storable
+from router.pipeline.storable import storable, storable_id
 from router.plugin.context import Log
 from router.plugin.http import classify
 from router.storage.store import AttemptResult, Item, Store
@@ -80,6 +80,8 @@ def _retry(retry_at: datetime, error: ProviderError) -> AttemptResult:
 async def finish(store: Store, item: Item, result: AttemptResult, log: Log) -> None:
     """Store how an attempt ended, as soon as the database takes it: nobody else knows it."""
     result = storable(result)
+    if isinstance(result.provider_ref, str):  # a plugin's value, of any kind
+        result = replace(result, provider_ref=storable_id(result.provider_ref))
     while True:
         try:
             await store.finish_attempt(item, result)

@@ -179,6 +179,8 @@ def cancel_batch(tx: Tx, given: BatchEnd, dialers: Mapping[str, type[BaseModel]]
             ) from None
         through = _chosen(given.through, dialers)
         return {"item": _ending(tx, given, dialers, through, given.id), "batch": None}
+    # Looked at again: who asked for the same at the same moment has put the action in by now.
+    view = show_batch(tx.connection, given.tenant, view.id, lock=True)
     item = view.cancel if view.cancel_state in _UNDER_WAY else None
     if view.batch is None:
         _withdraw(tx, given, view)

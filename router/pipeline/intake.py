@@ -20,7 +20,7 @@ from router.failpoints import reach
 from router.metrics import Metrics
 from router.pipeline.instances import LiveChannel
 from router.pipeline.rush import Rush
-from router.pipeline.storable import LONGEST_ADDRESS, storable, storable_id
+from router.pipeline.storable import LONGEST_ADDRESS, storable, storable_event, storable_id
 from router.plugin.channel import WebhookAnswer, WebhookRequest
 from router.plugin.context import Log
 from router.storage.store import Accepted, NewEvent, Store
@@ -186,7 +186,7 @@ class Intake:
         aliases, tenant = self._store.aliases, channel.tenant
         events = []
         for received in parsed:
-            event = storable(received)
+            event = storable_event(received)
             _check(event)
             key = thread_key(event.address)
             key = aliases.get((tenant, key), key) if aliases else key

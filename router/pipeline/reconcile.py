@@ -26,6 +26,7 @@ from router.pipeline.flights import CalledOff, Flights
 from router.pipeline.guard import Guard
 from router.pipeline.instances import LiveChannel
 from router.pipeline.outgoing import outbound_message
+from router.pipeline.storable import storable_id
 from router.plugin.context import Log
 from router.plugin.http import classify
 from router.storage.store import OWN_LANE, AttemptResult, Item, NewItem, Store, Tx
@@ -223,7 +224,7 @@ class Reconciler:
         from router.storage.reconciliation import held_by_others
 
         oldest = sorted(found, key=lambda it: it.sent_at or asked_at)
-        names = [it.provider_id for it in oldest]
+        names = [storable_id(it.provider_id) for it in oldest]
         settle, again = _lag(live)
         if names:
             held = await self._store.read(lambda it: held_by_others(it, about, names))

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from datetime import datetime
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
+
+from router.domain.event import DeliveryReported, MessageEchoed
 
 Value = TypeVar("Value")
 
@@ -19,6 +21,11 @@ LONGEST_ID = 500
 #: The longest address.
 LONGEST_ADDRESS = 500
 
+#: What an index finds our messages by, in events that tell of them.
+_LOOKED_UP: Mapping[type, tuple[str, ...]] = {
+    DeliveryReported: ("provider_id",),
+    MessageEchoed: ("id", "provider_id"),
+}
 _AS_THEY_ARE = frozenset({bool, bytes, datetime, float, int, type(None)})
 
 
@@ -28,8 +35,20 @@ def storable(value: Value) -> Value:
     return value if changed is value else changed  # type: ignore[no-any-return]
 
 
+def storable_event(event: Value) -> Value:
+    """Give what a channel found, fit to be stored, and to be looked up by its provider's ids."""
+    event = storable(event)
+    changes = {}
+    for name in _LOOKED_UP.get(type(event), ()):
+        text = getattr(event, name)
+        if isinstance(text, str) and len(text) > LONGEST_ID:  # a plugin's value, of any kind
+            changes[name] = storable_id(text)
+    return replace(cast("Any", event), **changes) if changes else event
+
+
 def storable_id(text: str) -> str:
     """Give a provider's id, or its digest where it is too long for an index."""
+    text = _text(text)
     if len(text) <= LONGEST_ID:
         return text
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

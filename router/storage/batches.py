@@ -91,12 +91,16 @@ def find_batch(connection: "Connection", tenant: str, id: str, actions: Sequence
     return _views(connection, tenant, [newest])[0]
 
 
-def show_batch(connection: "Connection", tenant: str, item: str) -> BatchView:
+def show_batch(
+    connection: "Connection", tenant: str, item: str, *, lock: bool = False
+) -> BatchView:
     """Give the batch that leaves as an outbox item.
 
+    :param lock: nobody else locks it until this transaction ends; waits for who has.
     :raises NotFound: if the tenant has none of this id.
     """
-    rows = connection.execute(_batches(connection, tenant).where(outbox.c.id == item)).all()
+    statement = _batches(connection, tenant).where(outbox.c.id == item)
+    rows = connection.execute(statement.with_for_update() if lock else statement).all()
     if not rows:
         raise NotFound(f'there is no batch "{item}"')
     return _views(connection, tenant, rows)[0]

@@ -238,11 +238,11 @@ def retry_id(connection: "Connection", source: str, external_id: str) -> str:
 
 
 def mark_retried(
-    connection: "Connection", tenant: str, event: EventRef, successors: Sequence[EventRef]
+    connection: "Connection", tenant: str, seen: EventView, successors: Sequence[EventRef]
 ) -> bool:
     """Note that an event was put in again: it is no dead letter any more.
 
-    :return: ``False`` if it was discarded meanwhile; nothing was noted then.
+    :return: ``False`` if it was retried or discarded since it was seen; nothing was noted then.
     """
     names = ", ".join(str(successor) for successor in successors)
     why = sa.func.coalesce(inbox_event.c.dead_error + "; ", "") + f"tried again as {names}"
@@ -250,9 +250,9 @@ def mark_retried(
         sa.update(inbox_event)
         .where(
             inbox_event.c.tenant == tenant,
-            inbox_event.c.lane == event.lane,
-            inbox_event.c.seq == event.seq,
-            inbox_event.c.discarded_at.is_(None),
+            inbox_event.c.lane == seen.event.lane,
+            inbox_event.c.seq == seen.event.seq,
+            inbox_event.c.outcome.is_not_distinct_from(seen.outcome),
         )
         .values(outcome=RETRIED, dead_at=None, dead_error=why)
     )

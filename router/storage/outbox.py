@@ -159,7 +159,8 @@ def resolve_item(
         old place in its lane, a dead letter at the end; what was unknown and no person wrote is
         withdrawn if somebody has taken the conversation over. ``drop``: it does not leave any more.
     :raises NotFound: if the tenant has none of this id.
-    :raises ActRefused: if it has ended well, may still leave, or is a question.
+    :raises ActRefused: if it has ended well, may still leave, is a question, or was changed by
+        somebody else meanwhile.
     """
     item = show_item(connection, tenant, id)
     dead = item.state in _RETRYABLE
@@ -181,7 +182,7 @@ def resolve_item(
     else:
         ended = ItemState.DONE if verdict is Verdict.SENT else ItemState.WITHDRAWN
         values |= {"state": ended, "finished_at": now}
-    _update(connection, tenant, id, values)
+    _update(connection, item, values)
     if item.kind == ItemKind.MESSAGE:
         failure = values["error"] if verdict is Verdict.DROP else None
         _set_status(connection, tenant, id, _STATUS[verdict], failure)
@@ -212,7 +213,8 @@ def retry_item(
     A person asked for it, so a takeover since its decision does not withdraw it.
 
     :raises NotFound: if the tenant has none of this id.
-    :raises ActRefused: if it may have been taken, may still leave, or is no message or action.
+    :raises ActRefused: if it may have been taken, may still leave, is no message or action, or
+        was changed by somebody else meanwhile.
     """
     item = show_item(connection, tenant, id)
     if item.kind not in _KINDS_FOR_PEOPLE:
@@ -242,7 +244,7 @@ def retry_item(
         "code": None,
         "error": f"{by} asked for another try; before: {item.error or item.state}",
     }
-    _update(connection, tenant, id, values)
+    _update(connection, item, values)
     if item.kind == ItemKind.MESSAGE:
         _set_status(connection, tenant, id, DeliveryStatus.QUEUED)
     return show_item(connection, tenant, id)
@@ -349,10 +351,26 @@ def _forget_lane(connection: "Connection", tenant: str, key: str) -> None:
     )
 
 
-def _update(connection: "Connection", tenant: str, id: str, values: Mapping[str, Any]) -> None:
-    connection.execute(
-        sa.update(outbox).where(outbox.c.id == id, outbox.c.tenant == tenant).values(**values)
+def _update(connection: "Connection", seen: ItemView, values: Mapping[str, Any]) -> None:
+    """Change an item that is as it was seen.
+
+    It is not locked when it is looked at: who does attempts locks lanes first, then items.
+
+    :raises ActRefused: if another person, a report or an attempt was faster.
+    """
+    done = connection.execute(
+        sa.update(outbox)
+        .where(
+            outbox.c.id == seen.id,
+            outbox.c.tenant == seen.tenant,
+            outbox.c.state == seen.state,
+            outbox.c.attempt == seen.attempt,
+        )
+        .values(**values)
     )
+    if not done.rowcount:
+        after = show_item(connection, seen.tenant, seen.id)
+        raise ActRefused(f'outbox item "{seen.id}" has changed just now: it is {after.state}')
 
 
 def _set_status(

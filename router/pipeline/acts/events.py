@@ -10,6 +10,7 @@ from router.errors import ActRefused
 from router.pipeline.acts.arguments import Signed
 from router.pipeline.acts.lanes import lane_of
 from router.pipeline.acts.table import Act, Acts
+from router.pipeline.storable import storable_event, storable_id
 from router.pipeline.surroundings import Surroundings
 from router.storage import codec, discarding, events, outbox
 from router.storage.store import EventRef, NewEvent, Tx
@@ -49,10 +50,7 @@ def _retry_event(tx: Tx, given: Signed, around: Surroundings) -> dict[str, Any]:
     """Put a dead letter in again, or read an unparsed request again."""
     tenant, ref = given.tenant, _ref(given.id)
     view = events.show_event(tx.connection, tenant, ref)
-    if view.outcome == events.RETRIED:
-        raise ActRefused(f'event "{ref}" was {discarding.tried_again(view)}')
-    if view.discarded is not None:
-        raise ActRefused(_discarded(ref, view.discarded))
+    _check_undecided(view)
     event = codec.decode(view.kind, codec.dumps(view.payload))
     if isinstance(event, Unparsed):
         fresh = [
@@ -60,15 +58,16 @@ def _retry_event(tx: Tx, given: Signed, around: Surroundings) -> dict[str, Any]:
                 lane=lane_of(tx, tenant, parsed.address),
                 tenant=tenant,
                 source=view.source,
-                external_id=parsed.dedupe_key,
+                external_id=storable_id(parsed.dedupe_key),
                 event=parsed,
                 received_at=view.received_at,
             )
-            for parsed in around.parse(tenant, event, view.received_at)
+            for parsed in map(storable_event, around.parse(tenant, event, view.received_at))
         ]
     elif view.dead_at is None:
-        stands = "still waits for its turn" if view.outcome is None else f"ended: {view.outcome}"
-        raise ActRefused(f'event "{ref}" {stands}. Only a dead or an unparsed event can be retried')
+        raise ActRefused(
+            f'event "{ref}" {_stands(view)}. Only a dead or an unparsed event can be retried'
+        )
     else:
         stem = _RETRY.sub("", view.external_id)
         fresh = [
@@ -82,8 +81,10 @@ def _retry_event(tx: Tx, given: Signed, around: Surroundings) -> dict[str, Any]:
             )
         ]
     accepted = tx.enqueue(fresh)
-    if not events.mark_retried(tx.connection, tenant, ref, [each.ref for each in accepted]):
-        raise ActRefused(f'event "{ref}" was discarded just now')
+    if not events.mark_retried(tx.connection, tenant, view, [each.ref for each in accepted]):
+        after = events.show_event(tx.connection, tenant, ref)
+        _check_undecided(after)
+        raise ActRefused(f'event "{ref}" has changed just now: it {_stands(after)}')
     known = [str(each.ref) for each in accepted if not each.new]
     return {"event": str(ref), "as": [str(each.ref) for each in accepted], "known": known}
 
@@ -108,8 +109,16 @@ def _ref(name: str) -> EventRef:
         raise ActRefused(str(error)) from None
 
 
-def _discarded(ref: EventRef, discard: events.Discard) -> str:
-    return f'event "{ref}" was discarded by {discard.by}: {discard.because}'
+def _check_undecided(view: events.EventView) -> None:
+    """Make sure that no person has decided about an event yet."""
+    if view.outcome == events.RETRIED:
+        raise ActRefused(f'event "{view.event}" was {discarding.tried_again(view)}')
+    if (discard := view.discarded) is not None:
+        raise ActRefused(f'event "{view.event}" was discarded by {discard.by}: {discard.because}')
+
+
+def _stands(view: events.EventView) -> str:
+    return "still waits for its turn" if view.outcome is None else f"ended: {view.outcome}"
 
 
 ACTS: Final[Acts] = {

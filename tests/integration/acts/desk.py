@@ -101,7 +101,8 @@ async def stuck(engine: Engine, state: ItemState, *more: str) -> str:
     return item.id
 
 
-async def unparsed(engine: Engine) -> str:
+async def unparsed(engine: Engine, *, worked: bool = True) -> str:
+    """Let a request come that cannot be read; give its event's name."""
     body = base64.b64encode(b"<xml/>").decode()
     event = Unparsed(channel="phone", endpoint="", body=body, headers={}, error="ValueError: no")
     new = NewEvent(
@@ -113,7 +114,8 @@ async def unparsed(engine: Engine) -> str:
         received_at=engine.clock.now(),
     )
     await engine.accept(new)
-    await engine.complete(Commit(work=await engine.claim_one(), outcome="unparsed"))
+    if worked:
+        await engine.complete(Commit(work=await engine.claim_one(), outcome="unparsed"))
     return "main/raw:phone#1"
 
 

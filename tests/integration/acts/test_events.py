@@ -10,7 +10,7 @@ import pytest
 from router.domain.event import MessageReceived
 from router.domain.host_event import Unparsed
 from router.errors import ActRefused
-from router.storage.events import mark_retried
+from router.storage.events import mark_retried, show_event
 from router.storage.status import waiting_for_people
 from router.storage.store import Commit, NewEvent
 from router.storage.tables import inbox_event
@@ -231,11 +231,10 @@ async def test_a_retry_that_comes_after_a_discard_changes_nothing(
     engine: Engine, desk: Desk
 ) -> None:
     await dead(engine)
+    seen = await engine.store.read(lambda it: show_event(it, "main", ref(1)))
     await desk.do("events.discard", str(ref(1)), because="spam")
 
-    noted = await engine.store.write(
-        lambda tx: mark_retried(tx.connection, "main", ref(1), [ref(2)])
-    )
+    noted = await engine.store.write(lambda tx: mark_retried(tx.connection, "main", seen, [ref(2)]))
 
     assert noted is False
     (row,) = await engine.rows(inbox_event)

@@ -119,6 +119,7 @@ class Provider:
     :ivar answers: what models that call tools answer, one after the other; then ``answer``.
     :ivar found: what is found by whoever looks something up.
     :ivar slow: what looking something up waits for.
+    :ivar ref: what it calls a message by begins so.
     """
 
     sent: list[tuple[str, str, str]] = field(default_factory=list)
@@ -132,6 +133,7 @@ class Provider:
     found: plugin.ActionResult | None = None
     slow: anyio.Event | None = None
     pause: anyio.Event | None = None
+    ref: str = "ref-"
     answer: plugin.Completion = field(
         default_factory=lambda: plugin.Completion("Cuesta 5.", confidence=0.9, category="INFO")
     )
@@ -180,7 +182,7 @@ class Ledger(plugin.Channel[NoConfig]):
             self.provider.sent.append((message.id, str(message.recipient), message.text))
         if outcome is not None:
             raise outcome
-        return plugin.SendReceipt(f"ref-{message.id}")
+        return plugin.SendReceipt(f"{self.provider.ref}{message.id}")
 
     async def find_sent(
         self, message: plugin.OutboundMessage, since: datetime

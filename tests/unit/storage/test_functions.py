@@ -482,7 +482,8 @@ def test_each_retry_of_an_event_has_a_name_of_its_own(shop: Shop) -> None:
     shop.event(4, external_id="message:Ab1~retry2")
 
     assert shop.database.do(events.retry_id, "main/phone", "message:A_1") == "message:A_1~retry2"
-    shop.database.do(events.mark_retried, "main", EventRef(LANE, 1), [EventRef(LANE, 5)])
+    view = shop.database.do(events.show_event, "main", EventRef(LANE, 1))
+    shop.database.do(events.mark_retried, "main", view, [EventRef(LANE, 5)])
     view = shop.database.do(events.show_event, "main", EventRef(LANE, 1))
     assert (view.outcome, view.dead_error) == ("retried", f"tried again as {LANE}#5")
     with pytest.raises(NotFound):
