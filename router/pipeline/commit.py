@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from router.domain.conversation import BOT, NOBODY, Conversation, ConversationStatus
@@ -12,6 +13,7 @@ from router.ids import Ids, new_secret
 from router.pipeline import memory, notices
 from router.pipeline.actions import action_item, contact_of
 from router.pipeline.announcing import announced
+from router.pipeline.because import in_words
 from router.pipeline.configuration import Configuration
 from router.pipeline.outgoing import file_items, message_items
 from router.rules.recall import BOT as ANSWERED
@@ -80,6 +82,8 @@ class Committer:
         if decision.escalation is not None:
             more.append(self._escalation(work, conversation, decision, link))
             owner = NOBODY if conversation.owner == BOT else owner
+        if link is not None and decision.ticket is None and decision.escalation is None:
+            more.append(partial(_link, work=work, conversation=conversation, secret=link))
         more.extend(self._contact(work, conversation, decision))
         queued = _queued(leaving, lines)
         return Commit(
@@ -190,11 +194,11 @@ class Committer:
     ) -> str | None:
         """Queue what is to be run and who is to be told; give the secret of the notices' link."""
         calls = [(request.action, dict(request.params)) for request in decision.actions]
-        secret = None
+        language, secret = self._configuration.policy(work.tenant).language, None
         if told := notices.told(self._configuration, decision):
             secret = new_secret()
             url = notices.address_of(self._configuration, work.tenant, secret)
-            notice = notices.words(decision, conversation, text, url)
+            notice = notices.words(decision, conversation, text, url, language)
             calls += [(name, notice) for name in told]
             secret = secret if url else None
         if not calls:
@@ -208,7 +212,7 @@ class Committer:
                 params,
                 conversation=conversation.id,
                 contact=contact,
-                because=decision.because,
+                because=in_words(decision.because, language),
                 ids=self._ids,
             )
             for name, params in calls

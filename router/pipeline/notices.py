@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from router.domain.conversation import Conversation
 from router.domain.decision import Decision
+from router.pipeline.because import in_words
 from router.pipeline.configuration import Configuration
 from router.rules.model import DEFAULT_QUEUE
 
@@ -45,13 +46,14 @@ def address_of(configuration: Configuration, tenant: str, secret: str) -> str | 
 
 
 def words(
-    decision: Decision, conversation: Conversation, text: str, url: str | None
+    decision: Decision, conversation: Conversation, text: str, url: str | None, language: str
 ) -> dict[str, Any]:
     """Give the parameters of a notice.
 
     :param text: what the customer wrote last.
+    :param language: of the people who are told, a BCP 47 tag.
     """
-    about = decision.because
+    about = in_words(decision.because, language)
     if decision.escalation is not None:
         about = decision.escalation.because
     elif decision.ticket is not None:

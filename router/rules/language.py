@@ -57,8 +57,8 @@ _WORDS: Final[Mapping[str, frozenset[str]]] = {
         would want need where when how what which who order please thanks thank hello hi hey good
         morning this that these those was were been from at on am will yes any but be get got help
         still much price do did don't i'm it's there here they we our us his her him them about
-        just now received arrived refund back again because should an by me why who stop texting
-        text texts message messages unsubscribe quit spam spamming asap charge charged charges cool
+        just now received arrived refund back again because should an by me why who texting
+        text texts message messages unsubscribe quit spamming asap charge charged charges cool
         great cheers brilliant bet lol haha wont thru call talk speak someone package delivery
         bill invoice store open close hours today tomorrow yesterday week month card cancel broken
         late never always nobody asap plese y'all yall im that's what's don't can't won't he she
@@ -159,13 +159,14 @@ def turn_language(
     """
     known = conversation or contact
     found = guess(text) if text else None
-    if found is None or (known is not None and not found.sure):
+    if found is not None and known is None and base(default) == found.language:
+        return default, default
+    # One word is no language yet, and some of them everybody writes, such as STOP.
+    if found is None or (not found.sure and (known is not None or len(text.split()) == 1)):
         return known or default, None
     if known is not None and base(known) == found.language:
         # A tag such as pt-BR says more than the text can.
         return known, None
-    if known is None and base(default) == found.language:
-        return default, default
     return found.language, found.language
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from router.domain.conversation import BOT
+from router.domain.conversation import BOT, NOBODY
 from router.domain.decision import (
     ActionRequest,
     Decision,
@@ -395,8 +395,11 @@ def _review(setting: Setting, plan: Plan) -> None:
 
 
 def _owned(setting: Setting, plan: Plan) -> None:
+    owner = setting.facts.get("conversation.owner")
     because = "a person owns the conversation"
-    if setting.facts.get("conversation.owner") in (MISSING, BOT):
+    if owner == NOBODY:
+        because = "the conversation waits for a person"
+    elif owner in (MISSING, BOT):
         because = "a rule has silenced the bot for a while"
     if not setting.policy.drafts_while_owned:
         if plan.say or plan.outcome in {Outcome.REPLY, Outcome.DRAFT}:

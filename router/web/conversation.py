@@ -20,6 +20,7 @@ from starlette.routing import Route
 from router.domain.conversation import BOT, NOBODY
 from router.domain.identity import Address
 from router.errors import NotFound
+from router.pipeline.because import in_words
 from router.pipeline.notices import PATH
 from router.storage.calls import CallView, calls_of
 from router.storage.conversations import ConversationView, Line, last_lines, show_conversation
@@ -28,7 +29,6 @@ from router.storage.escalations import EscalationView, show_escalation
 from router.storage.links import find_link
 from router.storage.opt_ins import OptInView, opt_ins_of
 from router.storage.tickets import TicketView, show_ticket
-from router.web.reasons import in_words
 from router.web.simulator.view import clock_time
 from router.web.templates import render
 from router.web.texts import TEXTS, language_of

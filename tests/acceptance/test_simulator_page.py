@@ -285,6 +285,32 @@ DIM_TEXTS = """() => {
 }"""
 
 
+# What is smaller to a finger than WCAG 2.2 wants it, level AA.
+SMALL_TARGETS = """() => {
+  const targets = "a:not(.skip, .trace a), button, input:not([type=hidden]), textarea, summary";
+  const small = (box) => Math.min(box.width, box.height) < 24;
+  return [...document.querySelectorAll(targets)]
+    .filter((it) => it.checkVisibility() && small(it.getBoundingClientRect()))
+    .map((it) => it.outerHTML.slice(0, 80));
+}"""
+
+
+async def test_small_screen_shows_the_page_from_its_top_and_fingers_find_everything(
+    page: "Page", shipped: str, number: str
+) -> None:
+    from playwright.async_api import expect
+
+    await page.set_viewport_size({"width": 360, "height": 740})
+    await page.goto(f"{shipped}?address={number.replace('+', '%2B')}")
+    await expect(page.get_by_text("Todavía no hay mensajes.")).to_be_visible()
+    assert await page.evaluate("() => window.scrollY") == 0
+
+    await say(page, "¿Cuál es el horario?")
+    await expect(page.get_by_role("article")).to_have_count(1)
+    await expect(page.locator("a.chip")).to_have_count(1)
+    assert await page.evaluate(SMALL_TARGETS) == []
+
+
 async def test_everything_can_be_reached_and_is_named(phone: "Page") -> None:
     from playwright.async_api import expect
 

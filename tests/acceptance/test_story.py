@@ -263,7 +263,7 @@ def test_a_batch_is_called_followed_up_answered_by_its_agent_and_handed_to_a_per
     assert len(twilio.posted()) == 3
     (draft,) = story.told("drafts", "list")
     assert (draft["author"], draft["text"]) == ("bot", answered(agent.spoken()[-1]))
-    assert draft["because"] == "a person owns the conversation"
+    assert draft["because"] == "the conversation waits for a person"
     notices = [json.loads(request.data)["params"] for request, _ in story.pager.log]
     assert "out of patience" in notices[0]["title"]
     assert angry in notices[0]["text"]

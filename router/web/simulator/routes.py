@@ -14,12 +14,12 @@ from starlette.routing import Route
 from router.domain.identity import MAIN_TENANT
 from router.domain.message import DeliveryStatus
 from router.ids import new_id
+from router.pipeline.because import in_words
 from router.plugin.channel import WebhookRequest
 from router.storage.decisions import load_trace
 from router.storage.store import EventRef
 from router.web import asgi
 from router.web.live import LiveResponse
-from router.web.reasons import in_words
 from router.web.simulator.view import (
     Customer,
     PhoneView,

@@ -13,6 +13,11 @@ document.addEventListener("htmx:after:request", (event) => {
   if (ctx.response.status < 300 && form.matches("form[data-reset]")) form.reset();
 });
 
+// Where the phone is in view anyway, one may type at once; a small screen would scroll down to it.
+if (!window.matchMedia("(max-width: 44rem)").matches) {
+  document.getElementById("text")?.focus({ preventScroll: true });
+}
+
 // A request that never reached the router, and a live stream that broke off.
 document.addEventListener("htmx:error", () => document.body.classList.add("is-offline"));
 document.addEventListener("htmx:sse:error", () => document.body.classList.add("is-offline"));

@@ -406,9 +406,11 @@ async def running(
     policy: str = "",
     tables: str = "",
     rules: str = "",
+    language: str = "es",
 ) -> AsyncIterator[Pipeline]:
     """Open a pipeline on an empty database; more tables and rules come behind the usual ones."""
     written = SETTINGS.format(debounce=debounce, policy=policy) + tables
+    written = written.replace('language = "es"', f'language = "{language}"')
     (folder / "router.toml").write_text(written)
     (folder / "rules.toml").write_text(RULES + rules)
     settings = load_settings(folder / "router.toml", registry(), run=True)

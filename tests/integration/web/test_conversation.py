@@ -139,7 +139,7 @@ async def test_notice_of_an_escalation_leads_to_its_conversation(world: World) -
         "¿Qué horario tienen?",
         "Abrimos de lunes a viernes",
         "mi abogado &lt;b&gt;mañana&lt;/b&gt;",
-        "nadie: espera a una persona",
+        "No atiende nadie: espera a una persona",
         f"router escalations ack {call}",
     ):
         assert words in page.text
@@ -369,6 +369,37 @@ async def test_every_notice_about_one_ticket_leads_to_it(world: World) -> None:
         assert "Ticket #1" in page
         assert "router tickets state 1 in_progress" in page
         assert "¿Y mi factura?" in page
+
+
+@pytest.mark.parametrize(
+    "query, words",
+    [
+        ("", ("cola billing · nuevo", ">No atiende nadie: espera a una persona<")),
+        ("?lang=pt", ("fila billing · novo", ">Ninguém atende: espera uma pessoa<")),
+        ("?lang=en", ("queue billing · new", ">Served by nobody: waits for a person<")),
+    ],
+)
+async def test_page_tells_in_the_readers_language_how_things_stand(
+    world: World, query: str, words: tuple[str, ...]
+) -> None:
+    path = await world.called("Quiero mi factura")
+    await world.called()
+
+    page = (await world.get(path + query)).text
+
+    assert [said for said in words if said not in page] == []
+
+
+async def test_notice_about_a_conversation_that_waits_for_a_person_leads_to_it(
+    tmp_path: Path, httpserver: HTTPServer
+) -> None:
+    everything = '\n[queues.default]\nnotify = ["pager"]\n'
+    async with opened(tmp_path, httpserver, CONFIG + everything) as world:
+        await world.called()
+        page = await world.get(await world.called("¿Hay alguien?"))
+
+    assert page.status_code == 200
+    assert "¿Hay alguien?" in page.text
 
 
 async def test_page_of_an_escalation_names_the_ticket_that_was_open(world: World) -> None:

@@ -169,7 +169,7 @@ async def test_customers_channels_and_tenants_are_kept_apart(client: httpx.Async
         (
             "factura",
             "ticket",
-            ["Ticket #1", "cola billing", "Consulta de factura", "» abre un ticket"],
+            ["Ticket #1", "cola billing · nuevo", "Consulta de factura", "» abre un ticket"],
         ),
         ("abogado", "escalate", ["Escalado a legal:", "legal threat", "LEGAL", "alto"]),
     ],

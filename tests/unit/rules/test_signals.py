@@ -122,7 +122,12 @@ def test_a_language_is_told_by_its_small_words(text: str, expected: str | None, 
     [
         (None, None, "ok", ("es", None)),
         (None, None, "gracias", ("es", "es")),
-        (None, None, "obrigada", ("pt", "pt")),
+        (None, None, "STOP", ("es", None)),
+        (None, None, "stop por favor", ("es", None)),
+        (None, None, "basta de spam", ("es", None)),
+        (None, None, "obrigada", ("es", None)),
+        (None, None, "muito obrigada", ("pt", "pt")),
+        (None, None, "stop texting me please", ("en", "en")),
         (None, "pt-BR", "gracias", ("pt-BR", None)),
         (None, "pt-BR", "¿dónde está mi pedido?", ("es", "es")),
         ("es", None, "thanks", ("es", None)),
@@ -131,7 +136,7 @@ def test_a_language_is_told_by_its_small_words(text: str, expected: str | None, 
         ("pt", None, "", ("pt", None)),
     ],
 )
-def test_one_word_does_not_change_the_language_of_a_conversation(
+def test_one_word_does_not_decide_the_language_of_a_conversation(
     conversation: str | None, contact: str | None, text: str, expected: tuple[str, str | None]
 ) -> None:
     found = language.turn_language(text, conversation=conversation, contact=contact, default="es")

@@ -5,6 +5,7 @@ import pytest
 
 from router.domain.decision import Outcome
 from router.domain.message import Author, DeliveryStatus
+from router.domain.ticket import TicketState
 from router.web import texts as module
 from router.web.texts import TEXTS, language_of
 
@@ -34,6 +35,7 @@ def test_every_text_is_used_and_every_used_text_exists() -> None:
     used |= {f"owner_{owner}" for owner in ("bot", "nobody", "person")}
     used |= {f"risk_{risk}" for risk in ("low", "medium", "high")}
     used |= {f"draft_{state}" for state in ("pending", "approved", "edited", "discarded")}
+    used |= {f"ticket_{state}" for state in TicketState}
     used |= {f"mark_{report}" for report in ("delivered", "read", "failed")}
     used |= {f"call_{word}" for word in ("inbound", "outbound", "success", "failure")}
     files = ("image", "audio", "video", "document", "sticker", "location", "contact")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from router.web.reasons import REASONS, in_words
+from router.pipeline.because import REASONS, in_words
 from router.web.texts import TEXTS
 
 ROOT = Path(__file__).parents[3] / "router"
@@ -18,7 +18,7 @@ SOURCES = (
 )
 #: What gives reasons, or is given them, under other names.
 GIVERS = {"apply_mode", "_superseded", "failed"}
-NAMES = {"because", "QUIET", "DOES_NOT_KNOW"}
+NAMES = {"because", "reason", "QUIET", "DOES_NOT_KNOW", "NOTHING_TO_DO"}
 
 
 def made(node: ast.AST) -> Iterator[ast.expr]:

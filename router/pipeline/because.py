@@ -1,4 +1,4 @@
-"""Why something was decided, in the language of who looks at a page.
+"""Why something was decided, in the language of who is told: on a page, or by a notice.
 
 Decisions and drafts keep their reason in English, as commands and logs show it; what a rule or a
 person wrote is theirs, and stays as they wrote it.
@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Final
+
+from router.rules.language import base
 
 #: Each sentence as it is kept, and how it is said.
 REASONS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -63,6 +65,14 @@ REASONS: Final[Mapping[str, Mapping[str, str]]] = {
         "es": "respondió «{backend}»",
         "pt": "«{backend}» respondeu",
     },
+    '"{backend}" failed: {error}': {
+        "es": "«{backend}» falló: {error}",
+        "pt": "«{backend}» falhou: {error}",
+    },
+    "nothing to do": {
+        "es": "no hay nada que hacer",
+        "pt": "não há nada a fazer",
+    },
     "no model was asked": {
         "es": "no se consultó a ningún modelo",
         "pt": "nenhum modelo foi consultado",
@@ -110,6 +120,10 @@ REASONS: Final[Mapping[str, Mapping[str, str]]] = {
     "a person owns the conversation": {
         "es": "una persona atiende la conversación",
         "pt": "uma pessoa atende a conversa",
+    },
+    "the conversation waits for a person": {
+        "es": "la conversación espera a una persona",
+        "pt": "a conversa espera uma pessoa",
     },
     "a rule has silenced the bot for a while": {
         "es": "una regla calló al bot por un rato",
@@ -159,10 +173,14 @@ REASONS: Final[Mapping[str, Mapping[str, str]]] = {
 
 
 def in_words(reason: str, language: str) -> str:
-    """Say a reason in a language; as it is kept, where it is no sentence of ours."""
+    """Say a reason in a language; as it is kept, where it is no sentence of ours.
+
+    :param language: a BCP 47 tag.
+    """
+    spoken = base(language)
     for pattern, said in _patterns():
         if found := pattern.fullmatch(reason):
-            return said[language].format(**found.groupdict()) if language in said else reason
+            return said[spoken].format(**found.groupdict()) if spoken in said else reason
     return reason
 
 
