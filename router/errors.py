@@ -47,6 +47,9 @@ class ConfigError(RouterError):
 class PluginError(RouterError):
     """A plugin cannot be loaded, or does not keep the contract."""
 
+    #: The single-file plugin that is at fault; ``None`` for another, or where none is known.
+    file: Path | None = None
+
 
 class StorageError(RouterError):
     """The database refused."""

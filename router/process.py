@@ -16,9 +16,8 @@ from router.logs import Redaction, configure
 from router.notify import Notifier
 from router.pipeline.control import commands, serve, socket_path
 from router.pipeline.watching import Watcher
-from router.plugin.loading import load_plugins
 from router.settings.inputs import Files
-from router.settings.loading import load_settings, plugin_files
+from router.settings.loading import load_registry, load_settings, plugin_files
 from router.settings.model import Settings
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def run(
     # Nearly all that the start makes is kept: see keep_pauses_short, which switches it on again.
     gc.disable()
     plugins = plugin_files(config)
-    registry = load_plugins(plugins)
+    registry = load_registry(config)
     files = Files(config)
 
     def load() -> Settings:

@@ -137,7 +137,7 @@ def load(path: Path | str) -> Document:
     :raises ConfigError: with one :class:`Problem`, if it cannot be read or is not TOML.
     """
     try:
-        text = Path(path).read_bytes().decode("utf-8")
+        text = Path(path).read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(
             [Problem(path=path, message="there is no such file", remedy="Check the path.")]
@@ -228,7 +228,12 @@ _PLAIN = {
         "Close it with a quotation mark.",
     ),
     "Invalid value": ("this is not a TOML value", "Put texts between quotation marks."),
-    "Illegal character": ("a character that may not stand here", ""),
+    # A line that ends within quotation marks.
+    "Illegal character '\\n'": (
+        "a string is not closed",
+        "Close it with a quotation mark.",
+    ),
+    "Illegal character": ("a character that may not stand here", "Take it out."),
 }
 
 

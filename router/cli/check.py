@@ -41,8 +41,6 @@ def check(
     for warning in settings.warnings:
         print(f"warning: {warning.render()}", file=sys.stderr)
     articles = _articles(settings)
-    for failure in project.registry.failures.values():
-        print(f"warning: plugin {failure} (it could not be loaded)", file=sys.stderr)
     tenants = settings.tenants.values()
     places = [rule.place for it in tenants for rule in it.rules.rules]
     places += [guardrail.place for it in tenants for guardrail in it.rules.guardrails]

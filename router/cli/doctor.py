@@ -101,22 +101,21 @@ async def _examined(
     from router.plugin.transport import open_client
     from router.web.doctor import instances as each
     from router.web.doctor.diagnosis import Lines
-    from router.web.doctor.machine import configuration, room
+    from router.web.doctor.machine import configuration, files_folder, room
     from router.web.doctor.site import Site
 
     clock, lines = SystemClock(), Lines(settings.path)
     warnings = [str(it) for it in settings.warnings if str(it) not in problems]
-    warnings += [
-        f"plugin {failure} (it could not be loaded)"
-        for failure in project.registry.failures.values()
-    ]
     found = configuration(problems, warnings, f"{settings.path} is fine.")
     built = Instances(settings, clock, configure(Redaction(settings.secrets)))
     paths = [each.self_test_path(live, settings.router.public_url) for live in each.calling(built)]
     async with open_client(_PATIENCE) as client:
         site = Site(settings, lines, client, clock, base=base, several=several)
         found += await site.examined(paths)
-        found += [*stored, *room(settings, project.sqlite)]
+        found += stored
+        if settings.media.fetch and "://" not in settings.media.store:
+            found += files_folder(Path(settings.media.store), lines)
+        found += room(settings, project.sqlite)
         found += await each.examined(built, lines, clock, client, base=base, outside=site.skew)
     return found
 

@@ -49,18 +49,21 @@ class Project:
         if not self.config.is_file():
             from router.toml import Problem
 
+            message = "there is no such file"
             remedy = "Write one with `router init`, or name another with --config."
-            raise ConfigError(
-                [Problem(path=self.config, message="there is no such file", remedy=remedy)]
-            )
+            if self.config.is_dir():
+                message, inside = "it is a folder", self.config / "router.toml"
+                remedy = "Write a router.toml with `router init`, or name another with --config."
+                if inside.is_file():
+                    remedy = f"Name the file in it: --config {inside}."
+            raise ConfigError([Problem(path=self.config, message=message, remedy=remedy)])
 
     @cached_property
     def registry(self) -> "Registry":
         """The kinds that plugins registered."""
-        from router.plugin.loading import load_plugins
-        from router.settings.loading import plugin_files
+        from router.settings.loading import load_registry
 
-        return load_plugins(plugin_files(self.config))
+        return load_registry(self.config)
 
     def settings(self, *, run: bool = False, examples: bool = False) -> "Settings":
         """Read the whole configuration.
@@ -85,6 +88,11 @@ class Project:
     def tenants(self) -> tuple[str, ...]:
         """Every tenant, ``main`` first."""
         return self._glance.tenants
+
+    @property
+    def queues(self) -> frozenset[str]:
+        """Every queue; none if the files declare none, and so any name is one."""
+        return self._glance.queues
 
     def chosen(self, tenant: str | None) -> tuple[str, ...]:
         """Give the tenant that was asked for, or all of them.

@@ -23,7 +23,8 @@ _STATES = ("waiting", "started", "unknown", "refused", "dead", "withdrawn", "don
 def status(ctx: typer.Context, as_json: AsJson = False) -> int:
     """Say what runs, what waits, and what wants a person's look.
 
-    Exit status 1 if the router does not run, or something it needs is down.
+    Exit status 1 if the router does not run, something it needs is down, or its last reload was
+    refused.
     """
     from router.cli.output import print_json
     from router.cli.pollers import print_pollers

@@ -43,6 +43,9 @@ def list_(
     if wrong := [word for word in states if word not in set(TicketState)]:
         known = ", ".join(TicketState)
         raise ArgumentMistake(f'there is no state "{wrong[0]}". There are: {known}')
+    nothing = "There is no such ticket."
+    if not (states or queue or conversation):
+        nothing = "There is no ticket." if every else "No ticket is open."
     if not states and not every:
         states = [TicketState.NEW, TicketState.IN_PROGRESS]
     project = project_of(ctx)
@@ -60,6 +63,10 @@ def list_(
                 limit=limit,
             )
         ]
+    # A queue that was taken out of the files may still have tickets.
+    if queue is not None and not views and project.queues and queue not in project.queues:
+        there = ", ".join(sorted(project.queues))
+        raise ArgumentMistake(f'there is no queue "{queue}". There are: {there}')
     if as_json:
         print_json(views)
         return
@@ -78,7 +85,7 @@ def list_(
             )
             for view in views
         ],
-        nothing="There is no such ticket.",
+        nothing=nothing,
     )
 
 
@@ -127,7 +134,8 @@ def state(
     word = to.upper().replace("-", "_")
     if word not in set(TicketState):
         raise ArgumentMistake(f'there is no state "{to}". There are: {", ".join(TicketState)}')
-    _act(ctx, "tickets.state", name, tenant, as_json, state=word, by=person(by))
+    number, result = _done(ctx, "tickets.state", name, tenant, state=word, by=person(by))
+    _say(f"Ticket {number} is {result['ticket']['state']}.", result, as_json)
 
 
 @app.command(epilog='Example: router tickets note 12 "Called, no answer."')
@@ -140,19 +148,25 @@ def note(
     as_json: AsJson = False,
 ) -> None:
     """Add a line to a ticket's trail."""
-    _act(ctx, "tickets.note", name, tenant, as_json, text=text, by=person(by))
+    number, result = _done(ctx, "tickets.note", name, tenant, text=text, by=person(by))
+    _say(f"Ticket {number} has your note.", result, as_json)
 
 
-def _act(
-    ctx: typer.Context, act: str, name: str, tenant: str | None, as_json: bool, **arguments: Any
-) -> None:
-    from router.cli.output import print_json
+def _done(
+    ctx: typer.Context, act: str, name: str, tenant: str | None, **arguments: Any
+) -> tuple[int, dict[str, Any]]:
+    """Do an act on a ticket; give the ticket's number and what came of it."""
     from router.storage.tickets import show_ticket
 
     project = project_of(ctx)
     owner, view = project.find(tenant, lambda it, each: show_ticket(it, each, name))
-    result = project.act(act, tenant=owner, id=view.id, **arguments)
+    return view.number, project.act(act, tenant=owner, id=view.id, **arguments)
+
+
+def _say(sentence: str, result: dict[str, Any], as_json: bool) -> None:
+    from router.cli.output import print_json
+
     if as_json:
         print_json(result)
     else:
-        print(f"Ticket {view.number} is {result['ticket']['state']}.")
+        print(sentence)

@@ -37,32 +37,32 @@ def load_plugins(files: Sequence[Path] = ()) -> Registry:
     manager.add_hookspecs(hookspecs)
     sources: dict[str, Source] = {}
     for source, load in _candidates(files):
-        if other := sources.get(source.plugin):
-            message = f"two plugins have one name: {other} and {source}. Rename or remove one"
-            raise PluginError(message)
-        sources[source.plugin] = source
-        try:
-            plugin = load()
-        except Exception as error:  # noqa: BLE001 - a plugin call: whatever it breaks on is noted
-            registry.failed(source, error)
-            continue
-        _check_api(source, getattr(plugin, "router_api", None))
         with _blaming(source):
+            if other := sources.get(source.plugin):
+                message = f"two plugins have one name: {other} and {source}. Rename or remove one"
+                raise PluginError(message)
+            sources[source.plugin] = source
+            try:
+                plugin = load()
+            except Exception as error:  # noqa: BLE001 - a plugin call: what it breaks on is noted
+                registry.failed(source, error)
+                continue
+            _check_api(source, getattr(plugin, "router_api", None))
             manager.register(plugin, source.plugin)
             manager.check_pending()
-        if _HOOK not in {caller.name for caller in manager.get_hookcallers(plugin) or ()}:
-            message = (
-                f"plugin {source} registers nothing. Give it a function {_HOOK}(registry), "
-                "decorated with @plugin.hookimpl"
-            )
-            raise PluginError(message)
+            if _HOOK not in {caller.name for caller in manager.get_hookcallers(plugin) or ()}:
+                message = (
+                    f"plugin {source} registers nothing. Give it a function {_HOOK}(registry), "
+                    "decorated with @plugin.hookimpl"
+                )
+                raise PluginError(message)
 
     everything = manager.get_plugins()
     for name, plugin in manager.list_name_plugin():
         # One plugin at a time, so that each registration is attributed to its plugin.
         call = manager.subset_hook_caller(_HOOK, everything - {plugin})
         try:
-            with registry.registering(sources[name]):
+            with _blaming(sources[name]), registry.registering(sources[name]):
                 call(registry=registry)
         except PluginError:
             raise
@@ -135,10 +135,16 @@ def _check_api(source: Source, wanted: object) -> None:
 
 @contextmanager
 def _blaming(source: Source) -> Iterator[None]:
+    """Say of a plugin's mistakes whose they are."""
     try:
         yield
     except pluggy.PluginValidationError as error:
         message = (
             f"plugin {source}: {' '.join(str(error).split())}. The only hook is {_HOOK}(registry)"
         )
-        raise PluginError(message) from None
+        blamed = PluginError(message)
+        blamed.file = source.file
+        raise blamed from None
+    except PluginError as error:
+        error.file = source.file
+        raise

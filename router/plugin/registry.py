@@ -95,13 +95,17 @@ class LoadFailure:
     file: Path | None = None
 
     def __str__(self) -> str:
-        source = Source(
+        return f"{self.source}: {self.cause}"
+
+    @property
+    def source(self) -> Source:
+        """What it is; prints itself for people."""
+        return Source(
             plugin=self.plugin,
             distribution=self.distribution,
             version=self.version,
             file=self.file,
         )
-        return f"{source}: {self.cause}"
 
 
 class Registry:

@@ -36,8 +36,14 @@ def read_definitions(source: Source) -> None:
             source.problem(path, f'the lexicon "{name}" has no words', "Add any = [ … ].")
             continue
         if name in source.known.lexicons:
-            source.problem(path, f'the lexicon "{name}" is defined twice', "Rename one.")
+            source.problem(
+                path,
+                f'the lexicon "{name}" is defined in {source.known.lexicon_places[name]}, too',
+                "Write add in place of any to add to its words, or rename one.",
+            )
         source.known.lexicons[name] = _listed(source, (*path, "any"), table["any"])
+        at = source.document.locate(path)
+        source.known.lexicon_places[name] = f"{source.document.path}:{at.line}:{at.column}"
     for name, table in _named(source, "category"):
         path = ("category", name)
         if source.table(path, table, ("risk",), "a category") is None:

@@ -31,6 +31,8 @@ class Known:
 
     names: Names
     lexicons: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    #: Where each lexicon is defined, as ``file:line:column``.
+    lexicon_places: dict[str, str] = field(default_factory=dict)
     categories: dict[str, str] = field(default_factory=lambda: {OTHER: "low"})
     phrases: PhraseSet = field(default_factory=lambda: PhraseSet(forgiving=True))
     fields: set[str] = field(default_factory=set)

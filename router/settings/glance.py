@@ -7,6 +7,7 @@ from pathlib import Path
 
 from router.domain.identity import MAIN_TENANT
 from router.errors import ConfigError
+from router.rules.model import DEFAULT_QUEUE
 from router.settings.database import database_url
 from router.settings.secrets import Secrets, Unset
 from router.settings.sources import Place, read_sources
@@ -21,11 +22,13 @@ class Glance:
     :param database: a SQLAlchemy URL, as :class:`~router.settings.model.RouterSettings` has it.
     :param place: where it stands.
     :param tenants: ``main`` first.
+    :param queues: empty if none are declared: then rules may name any.
     """
 
     database: str
     place: Place
     tenants: tuple[str, ...]
+    queues: frozenset[str]
 
 
 def glance(path: Path, environ: Mapping[str, str] = os.environ) -> Glance:
@@ -48,7 +51,9 @@ def glance(path: Path, environ: Mapping[str, str] = os.environ) -> Glance:
         url = database_url(str(written), place.folder)
     except ValueError as reason:
         raise ConfigError([_problem(place, f"database {reason}")]) from None
-    return Glance(url, place, (MAIN_TENANT, *sources.named["tenants"]))
+    # What did not reach a customer is a ticket in this queue, declared or not.
+    queues = sources.named["queues"].keys() and {DEFAULT_QUEUE, *sources.named["queues"]}
+    return Glance(url, place, (MAIN_TENANT, *sources.named["tenants"]), frozenset(queues))
 
 
 def _problem(place: Place, message: str) -> Problem:

@@ -173,6 +173,15 @@ class Instances:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
+            if "\n" in host.prompt:
+                self._found.problems.append(
+                    place.problem(
+                        "prompt names a file, and this is a text",
+                        'Put the text into a file, and write prompt = "prompt.md".',
+                        part="value",
+                    )
+                )
+                return None
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             self._found.problems.append(
                 place.problem(

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from router.domain.identity import MAIN_TENANT
-from router.errors import ConfigError
+from router.errors import ConfigError, PluginError
+from router.plugin.loading import load_plugins
 from router.plugin.registry import Registry
 from router.rules.examples import run_examples
 from router.rules.loading import load_rules
@@ -27,7 +28,7 @@ from router.settings.sources import Table, read_sources
 from router.settings.tables import MediaTable, QueueTable, RouterTable, ServerTable
 from router.settings.tenants import Draft, Tenants
 from router.settings.tools import check_tools
-from router.settings.validation import Findings, table_of
+from router.settings.validation import Findings, table_of, unconfigured
 from router.settings.values import default_public_url
 from router.toml import Problem, suggest
 
@@ -50,6 +51,25 @@ def plugin_files(path: Path) -> list[Path]:
         return []
     files = (table.place.folder / name for name in names if isinstance(name, str))
     return [file for file in files if file.is_file()]
+
+
+def load_registry(path: Path) -> Registry:
+    """Load every installed plugin, and the single-file ones that a configuration names.
+
+    :raises ConfigError: if one of those files breaks the contract; it says where it is named.
+    :raises PluginError: if an installed plugin does.
+    """
+    try:
+        return load_plugins(plugin_files(path))
+    except PluginError as error:
+        table = read_sources(path).single.get("router") if error.file else None
+        if table is None:
+            raise
+        for index, name in enumerate(table.values["plugins"]):
+            if isinstance(name, str) and table.place.folder / name == error.file:
+                place = table.place / "plugins" / index
+                raise ConfigError([place.problem(str(error), part="value")]) from error
+        raise
 
 
 def load_settings(
@@ -86,6 +106,7 @@ class _Reading:
         self._sources = read_sources(path)
         self._found = Findings(self._sources.problems, self._sources.warnings)
         self._secrets = Secrets(path.parent, environ)
+        self._registry = registry
         self._instances = Instances(registry, self._secrets, self._found, needed=run)
 
     def settings(self, *, examples: bool) -> Settings:
@@ -148,6 +169,7 @@ class _Reading:
     def _router(self, server: ServerSettings) -> RouterSettings:
         table = table_of(self._sources, "router")
         host = self._found.validated(table, RouterTable)
+        self._check_plugins(host.plugins, table)
         return RouterSettings(
             public_url=host.public_url or default_public_url(server.host, server.port),
             database=self._database(host, table),
@@ -162,6 +184,29 @@ class _Reading:
             if host.reload_replay is None
             else ReloadReplay(**host.reload_replay.model_dump()),
         )
+
+    def _check_plugins(self, names: Iterable[str], table: Table) -> None:
+        """Report the plugins that could not be loaded; one that nobody named is only a warning."""
+        failures = {
+            failure.file or str(failure): failure for failure in self._registry.failures.values()
+        }
+        for index, name in enumerate(names):
+            if failure := failures.pop(table.place.folder / name, None):
+                self._found.problems.append(
+                    (table.place / "plugins" / index).problem(
+                        f'the plugin "{name}" cannot be loaded: {failure.cause}',
+                        "Mend it, or take it out of the list.",
+                        part="value",
+                    )
+                )
+        self._found.warnings += [
+            Problem(
+                path=f"plugin {failure.source}",
+                message=f"it cannot be loaded: {failure.cause}",
+                remedy="Upgrade it, or uninstall it.",
+            )
+            for failure in failures.values()
+        ]
 
     def _database(self, host: RouterTable, table: Table) -> str:
         place, written = table.place / "database", host.database
@@ -210,13 +255,9 @@ class _Reading:
                 )
             )
         if host.transcribe is not None and host.transcribe not in backends:
-            known = f"Configured: {', '.join(backends) or 'none'}."
+            place = table.place / "transcribe"
             self._found.problems.append(
-                (table.place / "transcribe").problem(
-                    f'there is no AI backend "{host.transcribe}"',
-                    suggest(host.transcribe, backends) or known,
-                    part="value",
-                )
+                unconfigured(place, "AI backend", host.transcribe, "ai", backends)
             )
         return MediaSettings(
             store=store,
@@ -235,13 +276,8 @@ class _Reading:
         for index, action in enumerate(host.notify):
             if action not in actions:
                 place = table.place / "notify" / index
-                known = f"Configured: {', '.join(actions) or 'none'}."
                 self._found.problems.append(
-                    place.problem(
-                        f'there is no action "{action}"',
-                        suggest(action, actions) or known,
-                        part="value",
-                    )
+                    unconfigured(place, "action", action, "actions", actions)
                 )
         return QueueSettings(name=name, title=host.title or name, notify=tuple(host.notify))
 

@@ -87,7 +87,10 @@ def problems_of(
             problems += [place.problem(f"{table.header}: {_want(detail)}") for detail in details]
         else:
             shown = None if _is_hidden(path, hidden) else _value_at(path, table.values)
-            problems.append(place.problem(_sentence(label_of(path), details, shown), part="value"))
+            remedy = _as_list(path, details, shown)
+            problems.append(
+                place.problem(_sentence(label_of(path), details, shown), remedy, part="value")
+            )
     return missing + problems
 
 
@@ -122,6 +125,13 @@ def _sentence(label: str, details: Sequence[ErrorDetails], value: Any) -> str:
         return f"{label} {want}" if want.startswith("must ") else f"{label}: {want}"
     choice = " or ".join(want.removeprefix("must be ") for want in wants)
     return f"{label} must be {choice}{_shown(value)}"
+
+
+def _as_list(path: KeyPath, details: Sequence[ErrorDetails], value: Any) -> str:
+    """Show how one text is written where a list is wanted."""
+    if not isinstance(value, str) or [detail["type"] for detail in details] != ["list_type"]:
+        return ""
+    return f"Write {path[-1]} = [{json.dumps(value, ensure_ascii=False)}]."
 
 
 def _want(detail: ErrorDetails) -> str:

@@ -79,7 +79,7 @@ class RouterTable(HostTable):
 class ServerTable(HostTable):
     """Where the router listens."""
 
-    host: str = Field("127.0.0.1", description="The address to listen on.")
+    host: str = Field("127.0.0.1", min_length=1, description="The address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="The port; 0 takes any free one.")
     engine: Literal["hypercorn", "uvicorn"] = Field(
         "hypercorn", description="uvicorn is faster, and comes with the extra of that name."

@@ -1,5 +1,6 @@
 """Tenants: the top level of router.toml, and every ``[tenants.X]``."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -126,14 +127,16 @@ class Tenants:
         folders: list[Path] = []
         for index, name in enumerate(self._found.validated(table, KnowledgeTable).folders):
             folder = table.place.folder / name
+            wrong, remedy = f'there is no folder "{name}"', "Check the path."
             if folder.is_dir():
-                folders.append(folder.resolve())
-            else:
-                self._found.problems.append(
-                    (table.place / "folders" / index).problem(
-                        f'there is no folder "{name}"', "Check the path.", part="value"
-                    )
-                )
+                if os.access(folder, os.R_OK | os.X_OK):
+                    folders.append(folder.resolve())
+                    continue
+                wrong = f'the folder "{name}" cannot be read by this user'
+                remedy = "Let the user that runs the router read it."
+            self._found.problems.append(
+                (table.place / "folders" / index).problem(wrong, remedy, part="value")
+            )
         return tuple(folders)
 
     def _check_namespace(self) -> None:

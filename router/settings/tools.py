@@ -6,8 +6,8 @@ from typing import Any
 from router.plugin.registry import Registration
 from router.settings.model import Group
 from router.settings.sources import Table
-from router.settings.validation import Findings
-from router.toml import Problem, suggest
+from router.settings.validation import Findings, unconfigured
+from router.toml import Problem
 
 KindOf = Callable[[Group, Table], Registration[Any] | None]
 
@@ -44,10 +44,7 @@ def _problem(
 ) -> Problem | None:
     place, action = table.place / "tools" / index, actions.get(name)
     if action is None:
-        known = f"Configured: {', '.join(actions) or 'none'}."
-        return place.problem(
-            f'there is no action "{name}"', suggest(name, actions) or known, part="value"
-        )
+        return unconfigured(place, "action", name, "actions", actions)
     registration = kind("actions", action)
     if registration is None:
         return None  # reported already

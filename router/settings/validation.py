@@ -1,6 +1,6 @@
 """What is found while a configuration is read, and the checks that several tables share."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from router.settings.sentences import problems_of
 from router.settings.sources import Place, Sources, Table
 from router.settings.values import NAME, NAME_FORM
-from router.toml import Problem
+from router.toml import Problem, suggest
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -64,3 +64,15 @@ class Findings:
 def table_of(sources: Sources, name: str) -> Table:
     """Give a table that stands once, empty where it is not written."""
     return sources.single.get(name) or Table(sources.root / name, {})
+
+
+def unconfigured(
+    place: Place, noun: str, name: str, group: str, configured: Collection[str]
+) -> Problem:
+    """Give the problem of a name that no table has.
+
+    :param group: of the table that it would be, such as ``actions``.
+    """
+    remedy = f"Configured: {', '.join(configured)}." if configured else f"Add [{group}.{name}]."
+    message = f'there is no {noun} "{name}"'
+    return place.problem(message, suggest(name, configured) or remedy, part="value")

@@ -101,7 +101,8 @@ def list_conversations(
 def show_conversation(connection: "Connection", tenant: str, name: str) -> ConversationView:
     """Give one conversation.
 
-    :param name: its id, or the customer's address (``tel:+573001234567``): then their newest one.
+    :param name: its id, or the customer's address (``tel:+573001234567``, or the number alone):
+        then their newest one.
     :raises NotFound: if the tenant has none of this name.
     """
     row = connection.execute(_select(tenant).where(conversation.c.id == name)).first()
@@ -116,10 +117,11 @@ def show_conversation(connection: "Connection", tenant: str, name: str) -> Conve
 
 
 def keys_meant(connection: "Connection", tenant: str, name: str) -> list[str]:
-    """Give the thread keys that somebody may mean who names an address."""
+    """Give the thread keys that somebody may mean who names an address, or a telephone number."""
     keys = [name]
-    with suppress(ValueError):
-        keys.append(thread_key(Address.from_text(name)))
+    for read in (Address.from_text, Address.as_typed):
+        with suppress(ValueError):
+            keys.append(thread_key(read(name)))
     learnt = sa.select(alias.c.key).where(alias.c.tenant == tenant, alias.c.address.in_(keys))
     return [*keys, *connection.execute(learnt).scalars()]
 

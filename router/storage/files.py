@@ -2,9 +2,15 @@
 
 import errno
 import os
+import sqlite3
 from pathlib import Path
+from typing import Final
 
 from router.errors import StorageUnavailable
+
+_CLOSED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_NOT_WRITTEN: Final = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN})
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 def private_folder(path: Path) -> None:
@@ -25,6 +31,33 @@ def unusable(path: Path, error: OSError) -> StorageUnavailable:
     message = f"{path} cannot be used: {error.strerror or error}"
     if isinstance(error, PermissionError):
         message += ". Run this as the user that runs the router"
+    return StorageUnavailable(message)
+
+
+def unmade(path: Path, error: OSError) -> StorageUnavailable:
+    """Say why a file cannot be made, and what to do where its folder may not be written."""
+    message = f"{path} cannot be made: {error.strerror or error}"
+    if error.errno in _CLOSED:
+        message += f". Let the user that runs the router write into {path.parent}"
+    return StorageUnavailable(message)
+
+
+def refused(path: Path, error: BaseException) -> StorageUnavailable:
+    """Say what SQLite has against a database, and what to do where a person can do something."""
+    message = f"{path} cannot be used: {(str(error).splitlines() or [type(error).__name__])[0]}"
+    # The lower byte is the sort of error, whatever its details.
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    files = [path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))]
+    closed = not all(os.access(it, os.W_OK) for it in (path.parent, *files) if it.exists())
+    if code in _NOT_WRITTEN or (code == sqlite3.SQLITE_IOERR and closed):
+        message += (
+            ". It and its folder have to be written: run this as the user that runs the router, "
+            "or give them to that user"
+        )
+    elif code in _DAMAGED:
+        message += (
+            ". Restore a backup (`router db restore`) in a new place, and keep this one for a look"
+        )
     return StorageUnavailable(message)
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from router.errors import DatabaseLocked, StorageUnavailable
-from router.storage.files import private_folder, unusable
+from router.errors import DatabaseLocked
+from router.storage.files import private_folder, unmade, unusable
 
 
 class DatabaseLock:
@@ -30,8 +30,7 @@ class DatabaseLock:
             private_folder(self._path.parent)
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            message = f"{self._path} cannot be made: {error.strerror}"
-            raise StorageUnavailable(message) from error
+            raise unmade(self._path, error) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from router.data import data_path
 from router.errors import SchemaMismatch, StorageUnavailable
-from router.storage.files import check_readable, private_file, private_folder, unusable
+from router.storage.files import check_readable, private_file, private_folder, refused, unusable
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -54,6 +54,13 @@ def ensure(url: str | Path, *, migrate: bool = True) -> None:
         )
         raise SchemaMismatch(message)
     if not migrate:
+        path = _sqlite_path(url)
+        if path is not None and not check_readable(path):
+            message = (
+                f"the database {path} is not there yet. `router run` makes it, and so does "
+                "`router db migrate`"
+            )
+            raise SchemaMismatch(message)
         found = "has no schema yet" if revision is None else f"has the older schema {revision}"
         message = f"the database {found}; this version needs {HEAD}. Run `router db migrate`"
         raise SchemaMismatch(message)
@@ -188,8 +195,7 @@ def _sqlite_errors(path: Path) -> Iterator[None]:
         raise unusable(path, error) from error
     except (sqlite3.Error, DBAPIError) as error:
         cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-        message = f"{path} cannot be used: {_first_line(cause)}"
-        raise StorageUnavailable(message) from error
+        raise refused(path, cause) from error
 
 
 def _first_line(error: BaseException) -> str:

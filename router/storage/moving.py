@@ -244,7 +244,7 @@ def _check_empty(connection: sa.Connection) -> None:
         if connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first():
             raise StorageError(
                 f"{_named(connection)} is not empty: its table "
-                f'"{table.name}" has rows. Move into a new database'
+                f'"{table.name}" has rows. It has to be a new database'
             )
 
 

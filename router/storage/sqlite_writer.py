@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from router.errors import StorageUnavailable
 from router.failpoints import reach
-from router.storage.files import private_file
+from router.storage.files import private_file, refused
 from router.storage.sqlite_sync import Syncer, to_disk
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def connect(path: Path) -> sqlite3.Connection:
         return _prepared(raw)
     except sqlite3.DatabaseError as error:
         raw.close()
-        raise StorageUnavailable(f"SQLite: {path}: {error}") from error
+        raise refused(path, error) from error
 
 
 def _prepared(raw: sqlite3.Connection) -> sqlite3.Connection:

@@ -241,8 +241,8 @@ def change_state(
     view = show_ticket(connection, tenant, view.id)
     steps = STEPS[TicketState(view.state)]
     if state not in steps:
-        may = f"It may become {' or '.join(steps)}" if steps else "Open a new one"
-        raise ActRefused(f"ticket {view.number} is {view.state} and cannot become {state}. {may}")
+        may = f". It may become {' or '.join(steps)}" if steps else ""
+        raise ActRefused(f"ticket {view.number} is {view.state} and cannot become {state}{may}")
     connection.execute(
         sa.update(ticket)
         .where(ticket.c.id == view.id, ticket.c.tenant == tenant)
@@ -294,7 +294,7 @@ def assign_ticket(
     )
     view = show_ticket(connection, tenant, view.id)
     if view.state == TicketState.CLOSED:
-        raise ActRefused(f"ticket {view.number} is closed. Open a new one")
+        raise ActRefused(f"ticket {view.number} is closed")
     if view.assignee == assignee:
         whose = "nobody's" if assignee is None else f"{assignee}'s"
         raise ActRefused(f"ticket {view.number} is {whose} already")

@@ -139,7 +139,11 @@ def test_ensure_builds_once_and_then_does_nothing(
     assert database.run(current) == HEAD
 
 
-def test_an_empty_database_is_refused_where_migrating_is_not_allowed(database: Database) -> None:
+def test_a_database_without_a_schema_is_refused_where_migrating_is_not_allowed(
+    database: Database,
+) -> None:
+    database.execute("CREATE TABLE other (id INTEGER)")
+
     with pytest.raises(SchemaMismatch) as caught:
         ensure(database.url, migrate=False)
 
@@ -191,7 +195,10 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     with pytest.raises(StorageUnavailable) as caught:
         ensure(path)
 
-    assert str(caught.value) == f"{path} cannot be used: file is not a database"
+    assert str(caught.value) == (
+        f"{path} cannot be used: file is not a database. Restore a backup (`router db restore`) in "
+        "a new place, and keep this one for a look"
+    )
 
 
 def test_a_postgresql_that_is_away_is_said_so(tmp_path: Path) -> None:

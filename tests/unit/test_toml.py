@@ -118,7 +118,7 @@ def test_a_problem_prints_itself(problem: Problem, expected: str) -> None:
         ("a.b = 1\na = 2", "x:2:1: this key is set a second time. Keep one of the two."),
         ("[a]\n[a]", "x:2:1: this table is declared a second time. Keep one of the two."),
         ("a = foo\n", "x:1:5: this is not a TOML value. Put texts between quotation marks."),
-        ('a = "x\nb = 1', "x:1:7: a character that may not stand here"),
+        ('a = "x\nb = 1', "x:1:7: a string is not closed. Close it with a quotation mark."),
         ('a = "x', "x:1:7: a string is not closed. Close it with a quotation mark."),
         ("x = [1", "x:1:7: not valid TOML: Unclosed array"),
         ("= 1", "x:1:1: not valid TOML: Invalid statement"),
@@ -183,3 +183,13 @@ def test_any_text_is_read_or_has_one_problem_that_prints(text: str) -> None:
     else:
         for key in document.values:
             assert document.locate((key,)).line >= 1
+
+
+def test_a_mark_of_the_byte_order_is_no_part_of_the_text(tmp_path: Path) -> None:
+    path = tmp_path / "windows.toml"
+    path.write_bytes("a = 1\r\nb = 2\r\n".encode("utf-8-sig"))
+
+    document = load(path)
+
+    assert document.values == {"a": 1, "b": 2}
+    assert document.locate(("a",)) == Position(1, 1)

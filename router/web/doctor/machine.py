@@ -97,9 +97,7 @@ def sqlite_file(path: Path, lines: Lines, *, mounts: str | None = None) -> Itera
             "that runs the router; if you do, give the folder to that user.",
         )
         return
-    if mounts is None:
-        mounts = _MOUNTS.read_text(encoding="utf-8") if _MOUNTS.exists() else ""
-    kind, read_only = file_system(folder.resolve(), mounts)
+    kind, read_only = file_system(folder.resolve(), _mounts() if mounts is None else mounts)
     closed = [file for file in there if not os.access(file, os.R_OK | os.W_OK)]
     if read_only:
         yield found(
@@ -144,6 +142,46 @@ def sqlite_file(path: Path, lines: Lines, *, mounts: str | None = None) -> Itera
             "The database lies on overlay, most likely in the container itself: it is lost with "
             "the container. Give it a volume.",
         )
+
+
+def files_folder(folder: Path, lines: Lines, *, mounts: str | None = None) -> Iterator[Diagnosis]:
+    """Look at the folder in which customers' files are kept, or are going to be.
+
+    :param mounts: the text of ``/proc/self/mountinfo``; default: this machine's.
+    """
+    place = lines.single("media", "store")
+
+    def wrong(says: str) -> Diagnosis:
+        return Diagnosis(check="media", level=Level.WRONG, says=says, place=place)
+
+    try:
+        there = _there(folder)
+    except OSError as error:
+        yield wrong(
+            f"{folder} cannot be looked at by this user ({error.strerror}). Run this as the user "
+            "that runs the router; if you do, give the folder to that user."
+        )
+        return
+    if not there.is_dir():
+        yield wrong(f"{there} is no folder, so customers' files cannot be kept there. Move it.")
+    elif file_system(there.resolve(), _mounts() if mounts is None else mounts)[1]:
+        yield wrong(
+            f"{there} is on a file system that is mounted read only, so customers' files cannot "
+            "be kept there. Name another folder, or let the router write into this one; under "
+            "systemd that is what ProtectSystem= and StateDirectory= say."
+        )
+    elif not os.access(there, os.W_OK | os.X_OK):
+        yield wrong(
+            f"{there} cannot be written by this user, so customers' files cannot be kept there. "
+            "Run this as the user that runs the router; if you do, give the folder to that user."
+        )
+    else:
+        says = f"Customers' files can be kept in {folder}."
+        yield Diagnosis(check="media", level=Level.OK, says=says)
+
+
+def _mounts() -> str:
+    return _MOUNTS.read_text(encoding="utf-8") if _MOUNTS.exists() else ""
 
 
 def room(settings: Settings, database: Path | None) -> Iterator[Diagnosis]:

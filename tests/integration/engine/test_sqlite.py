@@ -127,7 +127,7 @@ async def test_a_database_that_cannot_be_prepared_is_let_go_of(tmp_path: Path) -
         ensure(path, migrate=False)
 
     for _ in range(2):
-        with pytest.raises(SchemaMismatch, match="has no schema yet"):
+        with pytest.raises(SchemaMismatch, match="is not there yet"):
             await SQLiteStore.open(path, FakeClock(), prepare=refuse)
     store = await SQLiteStore.open(path, FakeClock(), prepare=lambda: ensure(path))
     await store.close()

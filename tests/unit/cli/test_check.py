@@ -164,3 +164,83 @@ def test_an_escalation_that_tells_nobody_is_a_warning_once(
             f': nobody is told when something is escalated to "{name}". Write [queues.{name}] '
             'notify = ["…"] with the name of an [actions.*] table in router.toml.'
         )
+
+
+@pytest.mark.parametrize(
+    "text, says",
+    [
+        (
+            "import no_such_module_anywhere\n",
+            (
+                'the plugin "acme.py" cannot be loaded: ModuleNotFoundError: No module named '
+                "'no_such_module_anywhere'. Mend it, or take it out of the list."
+            ),
+        ),
+        (
+            "def router_register(:\n",
+            (
+                'the plugin "acme.py" cannot be loaded: SyntaxError: invalid syntax (acme.py, line '
+                "1). Mend it, or take it out of the list."
+            ),
+        ),
+        (
+            "x = 1\n",
+            (
+                "plugin 'acme' ({folder}/acme.py) does not say for which plugin API it was "
+                "written. Write router_api = (1, 1) in its module"
+            ),
+        ),
+    ],
+    ids=["import", "syntax", "api"],
+)
+def test_a_plugin_file_that_cannot_be_loaded_is_a_mistake_at_its_place(
+    desk: Path, capsys: pytest.CaptureFixture[str], text: str, says: str
+) -> None:
+    file = desk / "router.toml"
+    starter = file.read_text(encoding="utf-8")
+    file.write_text('[router]\nplugins = ["acme.py"]' + starter.partition("[router]")[2])
+    (desk / "acme.py").write_text(text, encoding="utf-8")
+
+    assert check(desk) == 2
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == (
+        f"{file}:2:12: {says.format(folder=desk)}\n"
+        '    2 | plugins = ["acme.py"]\n'
+        "                   ^^^^^^^^^\n"
+    )
+
+
+def test_an_installed_plugin_that_nothing_needs_and_cannot_be_loaded_is_a_warning(
+    desk: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    site = tmp_path_factory.mktemp("site")
+    info = site / "router_pigeon-0.3.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: router-pigeon\nVersion: 0.3\n")
+    (info / "entry_points.txt").write_text("[router.plugins]\npigeon = no_such_pigeon\n")
+    monkeypatch.syspath_prepend(str(site))
+
+    assert check(desk) == 0
+
+    assert capsys.readouterr().err == (
+        "warning: plugin 'pigeon' (router-pigeon 0.3): it cannot be loaded: ModuleNotFoundError: "
+        "No module named 'no_such_pigeon'. Upgrade it, or uninstall it.\n"
+    )
+
+
+def test_a_folder_in_place_of_a_configuration_is_told_with_the_file_in_it(
+    desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", "--config", str(desk)]) == 2
+    assert main(["check", "--config", str(desk / "rules")]) == 2
+
+    assert capsys.readouterr().err == (
+        f"{desk}: it is a folder. Name the file in it: --config {desk / 'router.toml'}.\n"
+        f"{desk / 'rules'}: it is a folder. Write a router.toml with `router init`, or name "
+        "another with --config.\n"
+    )

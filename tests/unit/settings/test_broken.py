@@ -20,7 +20,7 @@ def test_a_mistake_is_told_once_with_its_place_and_what_to_do(
     monkeypatch.chdir(BROKEN / name)
 
     with pytest.raises(ConfigError) as caught:
-        load_settings(Path("router.toml"), kinds(), run=True, environ=ENVIRONMENT)
+        load_settings(Path("router.toml"), kinds(lost=True), run=True, environ=ENVIRONMENT)
 
     problems = [problem for problem in caught.value.problems if isinstance(problem, Problem)]
     assert (BROKEN / f"{name}.txt").read_text(encoding="utf-8") == "".join(

@@ -98,7 +98,7 @@ def said(text: str, hidden: tuple[Any, ...] = ()) -> list[str]:
         ('positive = "x"', '2:12: positive must be a number, not "x"'),
         ("even = 3", "2:8: even must be a multiple of 2, not 3"),
         ('flag = "x"', '2:8: flag must be true or false, not "x"'),
-        ('texts = "x"', '2:9: texts must be a list, not "x"'),
+        ('texts = "x"', '2:9: texts must be a list, not "x". Write texts = ["x"].'),
         ('texts = ["a", 3]', "2:15: texts[1] must be a text, not 3"),
         ('texts = ["a", "b", "c"]', "2:9: texts must be a list of at most 2 entries, not a list"),
         ("some = []", "2:8: some must be a list of at least 1 entry, not an empty list"),

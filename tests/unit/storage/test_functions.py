@@ -67,7 +67,16 @@ def test_conversations_are_listed_the_last_active_first_and_filtered(shop: Shop)
 
 
 @pytest.mark.parametrize(
-    "name", ["tel:+525512345678", "tel:+5215512345678", "bsuid:MX.1", "the id itself"]
+    "name",
+    [
+        "tel:+525512345678",
+        "tel:+5215512345678",
+        "+525512345678",
+        "52 55 1234-5678",
+        "+5215512345678",
+        "bsuid:MX.1",
+        "the id itself",
+    ],
 )
 def test_a_conversation_is_found_by_its_id_and_by_each_address_of_its_customer(
     shop: Shop, name: str

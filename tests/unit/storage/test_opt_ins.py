@@ -43,6 +43,13 @@ def test_who_never_wrote_is_let_in_by_any_address_of_theirs(shop: Shop) -> None:
     assert let_in(shop, "bsuid:CO.1").contact == ANA
 
 
+def test_a_telephone_number_alone_is_an_address(shop: Shop) -> None:
+    shop.contact(opted_out=True)
+
+    assert shop.database.do(opt_ins.has_opted_out, "main", "+573001234567") is True
+    assert let_in(shop, "+57 300 123 4567").contact == ANA
+
+
 def test_of_several_contacts_with_one_address_the_one_that_opted_out_is_meant(shop: Shop) -> None:
     shop.contact("bsuid:CO.1")
     shop.contact(opted_out=True)

@@ -38,7 +38,7 @@ async def test_a_draft_is_approved_without_a_daemon(run: Run, desk: Path) -> Non
         (["drafts", "edit", "draft-1", "--text", "A las 10."], "draft-1 is edited; it leaves as "),
         (["drafts", "reject", "draft-1", "--because", "no"], "draft-1 is discarded."),
         (["tickets", "state", "1", "in-progress"], "Ticket 1 is IN_PROGRESS."),
-        (["tickets", "note", "#1", "Called."], "Ticket 1 is NEW."),
+        (["tickets", "note", "#1", "Called."], "Ticket 1 has your note."),
         (["escalations", "ack", "escalation-1"], "escalation-1 is acknowledged by ana."),
         (["conversations", "take", str(ANA)], " is ana's now."),
     ],

@@ -18,12 +18,13 @@ from tests.integration.engine.harness import ref
         ["conversations", "take", "x"],
     ],
 )
-def test_without_a_database_it_says_how_to_get_one(run: Run, words: list[str]) -> None:
+def test_without_a_database_it_says_how_to_get_one(run: Run, desk: Path, words: list[str]) -> None:
     ran = run(*words)
 
     assert ran.status == 1
     assert ran.err == (
-        "the database has no schema yet; this version needs 0001. Run `router db migrate`\n"
+        f"the database {desk / 'router.db'} is not there yet. `router run` makes it, and so does "
+        "`router db migrate`\n"
     )
 
 

@@ -48,7 +48,10 @@ async def test_lists_say_what_is_there_newest_first(run: Run, desk: Path) -> Non
         (["events", "list"], "There is no such event."),
         (["outbox", "list", "--trouble"], "There is no such item."),
         (["drafts", "list"], "No draft waits."),
-        (["tickets", "list"], "There is no such ticket."),
+        (["tickets", "list"], "No ticket is open."),
+        (["tickets", "list", "--all"], "There is no ticket."),
+        (["tickets", "list", "--state", "closed"], "There is no such ticket."),
+        (["tickets", "list", "--queue", "default"], "There is no such ticket."),
         (["escalations", "list"], "Nobody is called."),
         (["conversations", "list"], "There is no such conversation."),
     ],
@@ -77,6 +80,27 @@ def test_an_unknown_state_is_a_mistake(run: Run, words: list[str], complaint: st
 
     assert ran.status == 2
     assert ran.err.startswith(complaint)
+
+
+def test_an_unknown_queue_is_a_mistake(run: Run, desk: Path) -> None:
+    with (desk / "router.toml").open("a", encoding="utf-8") as config:
+        config.write("[queues.billing]\n[queues.legal]\n")
+    run("db", "migrate")
+
+    ran = run("tickets", "list", "--queue", "biling")
+
+    assert ran.status == 2
+    assert ran.err.startswith('there is no queue "biling". There are: billing, default, legal. ')
+    assert run("tickets", "list", "--queue", "default").status == 0
+
+
+async def test_a_conversation_is_found_by_the_telephone_number_alone(run: Run, desk: Path) -> None:
+    async with closed_later(desk) as engine:
+        await drafted(engine)
+
+    shown_by_number = await shown(run, "conversations", "show", ANA.value, "--json")
+
+    assert shown_by_number.json["conversation"]["address"] == str(ANA)
 
 
 def test_an_unknown_tenant_is_named_with_those_there_are(run: Run) -> None:

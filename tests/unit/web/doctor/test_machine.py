@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from router.web.doctor.diagnosis import Level, Lines
-from router.web.doctor.machine import file_system, judged, sqlite_file
+from router.web.doctor.machine import file_system, files_folder, judged, sqlite_file
 
 MOUNTS = r"""22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 30 22 0:40 / /srv rw - nfs4 server:/srv rw
@@ -111,3 +111,32 @@ def test_a_database_that_is_not_there_yet_is_no_mistake(tmp_path: Path, lines: L
 )
 def test_room_is_judged(free: int, level: Level) -> None:
     assert judged("the database", Path("/data"), free).level is level
+
+
+def test_a_place_for_files_that_can_be_written_is_fine(tmp_path: Path, lines: Lines) -> None:
+    for folder in (tmp_path, tmp_path / "data" / "media"):
+        (found,) = files_folder(folder, lines, mounts="")
+
+        assert (found.check, found.level, found.place) == ("media", Level.OK, None)
+
+
+@pytest.mark.parametrize(
+    "name, mounts, words",
+    [
+        ("media", "22 1 8:1 / / ro - ext4 x rw", "is on a file system that is mounted read only"),
+        ("x" * 300, "", "cannot be looked at by this user (File name too long)"),
+        ("router.toml", "", "is no folder"),
+        ("router.toml/media", "", "is no folder"),
+    ],
+)
+def test_a_place_where_files_cannot_be_kept_is_told_with_its_line(
+    tmp_path: Path, name: str, mounts: str, words: str
+) -> None:
+    (tmp_path / "router.toml").write_text('[media]\nstore = "media"\n')
+    lines = Lines(tmp_path / "router.toml")
+
+    (found,) = files_folder(tmp_path / name, lines, mounts=mounts)
+
+    assert (found.check, found.level) == ("media", Level.WRONG)
+    assert found.place == f"{tmp_path / 'router.toml'}:2"
+    assert words in found.says
