@@ -26,27 +26,30 @@ def learn_address(tx: Tx, tenant: str, address: str, key: str) -> None:
 
     Whoever was known by that address alone becomes part of the person: their conversations move
     over, closed, so that the history is one; only a question that is not answered yet stays where
-    its answer will look for it. A person who owned the one owns the other from now on, too. What
-    comes in from either address from now on is one thread; what is already in the other lane is
-    still worked there, in its own order.
+    its answer will look for it. A person who owned the one owns the other from now on, too, and
+    who wanted no messages as either wants none. What comes in from either address from now on is
+    one thread; what is already in the other lane is still worked there, in its own order.
     """
     tx.learn_alias(tenant, address, key)
-    found = {
-        row.key: row.id
+    people = {
+        row.key: row
         for row in tx.connection.execute(
-            sa.select(contact.c.id, contact.c.key).where(
+            sa.select(contact.c.id, contact.c.key, contact.c.opted_out).where(
                 contact.c.tenant == tenant, contact.c.key.in_([address, key])
             )
         )
     }
-    if address not in found or key not in found:
+    if address not in people or key not in people:
         return
-    other = sa.and_(conversation.c.contact == found[address], conversation.c.tenant == tenant)
-    _hand_over(tx.connection, tenant, other, found[key])
+    former, person = people[address], people[key]
+    if former.opted_out:
+        update_contact(tx.connection, tenant, person.id, {"opted_out": True})
+    other = sa.and_(conversation.c.contact == former.id, conversation.c.tenant == tenant)
+    _hand_over(tx.connection, tenant, other, person.id)
     tx.connection.execute(
         sa.update(conversation)
         .where(other, conversation.c.turn_from.is_(None))
-        .values(contact=found[key], status=ConversationStatus.CLOSED)
+        .values(contact=person.id, status=ConversationStatus.CLOSED)
     )
 
 

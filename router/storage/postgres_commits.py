@@ -1,6 +1,6 @@
 """Commits on PostgreSQL: everything that working events changes, a few statements for many."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -40,9 +40,16 @@ def moved_on(tx: Transaction, commits: Sequence[Commit]) -> set[str]:
         }
     if fresh:
         rows = tx.rows(postgres_sql.OPENED, *columns([_person(it) for it in fresh], 2))
-        opened = {(row[0], row[1]) for row in rows}
-        moved |= {commit.work.ref.lane for commit in fresh if _person(commit) in opened}
+        known = {(row[0], row[1]): (row[2], row[3]) for row in rows}
+        moved |= {commit.work.ref.lane for commit in fresh if _has_appeared(commit, known)}
     return moved
+
+
+def _has_appeared(commit: Commit, known: Mapping[tuple[str, str], tuple[str, str | None]]) -> bool:
+    assert commit.conversation is not None  # noqa: S101 - for the type checker
+    # Their contact may have appeared since, too: an opt-out makes strangers known.
+    nobody_new = (commit.conversation.contact.id, None)
+    return known.get(_person(commit), nobody_new) != nobody_new
 
 
 def _person(commit: Commit) -> tuple[str, str]:

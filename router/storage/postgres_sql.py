@@ -283,9 +283,9 @@ FROM conversation WHERE id = ANY ($1::text[]) ORDER BY id COLLATE "C" FOR NO KEY
 """
 
 OPENED: Final = """
-SELECT c.tenant, c.key FROM unnest($1::text[], $2::text[]) AS k (tenant, key)
+SELECT c.tenant, c.key, c.id, v.id FROM unnest($1::text[], $2::text[]) AS k (tenant, key)
 JOIN contact c ON c.tenant = k.tenant AND c.key = k.key
-JOIN conversation v ON v.contact = c.id AND v.status != 'closed'
+LEFT JOIN conversation v ON v.contact = c.id AND v.status != 'closed'
 """
 
 NEW_CONTACTS: Final = """

@@ -53,8 +53,6 @@ def accept_opt_out(connection: sa.Connection, tenant: str, key: str, now: dateti
     )
     for thread in connection.execute(threads).scalars().all():
         _opt_out(connection, tenant, thread, now)
-        why = "the customer opted out at the provider"
-        discard_drafts(connection, tenant, thread, because=why, now=now)
 
 
 def _shut_window(
@@ -68,7 +66,7 @@ def _shut_window(
 
 
 def _opt_out(connection: sa.Connection, tenant: str, conversation_id: str, now: datetime) -> None:
-    """Note that a customer wants no messages, and withdraw what waits for them.
+    """Note that a customer wants no messages; withdraw what waits, and throw drafts away.
 
     As when they say so to us: the epoch rises, so that nothing decided before leaves after it.
     """
@@ -86,5 +84,6 @@ def _opt_out(connection: sa.Connection, tenant: str, conversation_id: str, now: 
         .where(contact.c.id == row.contact, contact.c.tenant == tenant)
         .values(opted_out=True)
     )
-    why = "the customer opted out at the provider before it was sent"
-    withdraw(connection, tenant, conversation_id, row.epoch, why, now)
+    why = "the customer opted out at the provider"
+    withdraw(connection, tenant, conversation_id, row.epoch, f"{why} before it was sent", now)
+    discard_drafts(connection, tenant, conversation_id, because=why, now=now)

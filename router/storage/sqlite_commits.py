@@ -20,11 +20,11 @@ JOIN conversation ON id = k.column1 AND status != 'closed'
 )
 
 _OPENED = Lookup(
-    "c.tenant, c.key",
+    "c.tenant, c.key, c.id, v.id",
     """
 FROM (VALUES {rows}) AS k
 JOIN contact c ON c.tenant = k.column1 AND c.key = k.column2
-JOIN conversation v ON v.contact = c.id AND v.status != 'closed'
+LEFT JOIN conversation v ON v.contact = c.id AND v.status != 'closed'
 """,
     2,
 )
@@ -102,12 +102,14 @@ def moved_on(raw: sqlite3.Connection, commits: Sequence[Commit]) -> set[str]:
         for commit in commits
         if commit.work.conversation is None and commit.conversation is not None
     }
-    opened = {(tenant, key) for tenant, key in _OPENED.run(raw, list(fresh))}
-    return {commit.work.ref.lane for commit in commits if _has_moved(commit, stands, opened)}
+    known = {(row[0], row[1]): (row[2], row[3]) for row in _OPENED.run(raw, list(fresh))}
+    return {commit.work.ref.lane for commit in commits if _has_moved(commit, stands, known)}
 
 
 def _has_moved(
-    commit: Commit, stands: Mapping[str, tuple[Any, ...]], opened: set[tuple[str, str]]
+    commit: Commit,
+    stands: Mapping[str, tuple[Any, ...]],
+    known: Mapping[tuple[str, str], tuple[str, str | None]],
 ) -> bool:
     before, after = commit.work.conversation, commit.conversation
     if before is not None:
@@ -115,7 +117,11 @@ def _has_moved(
         # A person who approves a draft speaks, too, and takes nothing over.
         fence = (before.epoch, None if spoke is None else to_micros(spoke))
         return stands.get(before.id) != fence
-    return after is not None and (commit.work.tenant, after.contact.key) in opened
+    if after is None:
+        return False
+    # Their contact may have appeared since, too: an opt-out makes strangers known.
+    nobody_new = (after.contact.id, None)
+    return known.get((commit.work.tenant, after.contact.key), nobody_new) != nobody_new
 
 
 def write(raw: sqlite3.Connection, commits: Sequence[Commit], now: int) -> None:

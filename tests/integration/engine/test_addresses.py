@@ -2,8 +2,9 @@
 
 import pytest
 
+from router.domain.event import ContactOptedOut
 from router.domain.identity import Address
-from router.storage.tables import conversation
+from router.storage.tables import contact, conversation
 from tests.integration.engine.harness import ANA, LUIS, Engine
 
 BSUID = Address("bsuid", "US.42")
@@ -98,3 +99,17 @@ async def test_a_person_who_owned_one_thread_owns_what_two_become(engine: Engine
     (row,) = [it for it in await engine.rows(conversation) if it.status != "closed"]
     assert (row.address, row.owner) == (str(ANA), "person")
     assert not await engine.store.start_attempt(item)
+
+
+@pytest.mark.parametrize("who", [BSUID, ANA], ids=["the one", "the other"])
+async def test_who_wanted_no_messages_as_either_wants_none_as_what_two_become(
+    engine: Engine, who: Address
+) -> None:
+    await engine.answer("uno", who=BSUID)
+    await engine.answer("dos", who=ANA)
+    await engine.accept(engine.event(ContactOptedOut("b1", who, "blocked us")))
+
+    await _learn(engine, BSUID, ANA)
+
+    (person,) = await engine.rows(contact, key=str(ANA))
+    assert person.opted_out

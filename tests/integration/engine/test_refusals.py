@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from router import plugin
-from router.storage.tables import contact, outbox, ticket
+from router.storage.tables import contact, draft, outbox, ticket
 from tests.integration.engine.harness import ANA, DATABASES
 from tests.integration.engine.pipeline import Pipeline, running
 
@@ -34,6 +34,11 @@ on = "delivery"
 when.delivery.code = "63016"
 when.conversation.window_open = false
 then.reply = { template = "call" }
+
+[[guardrail]]
+id = "price"
+when.answer.text.words = "cuesta"
+then.draft = "a price"
 """
 
 
@@ -192,6 +197,22 @@ async def test_who_opted_out_at_the_provider_is_marked_and_gets_nothing_more(
     assert pipeline.texts() == []
     (withdrawn, _) = [row for row in await pipeline.engine.rows(outbox) if row.state == "withdrawn"]
     assert withdrawn.error == "the customer opted out at the provider before it was sent"
+
+
+async def test_a_draft_for_who_opted_out_at_the_provider_is_thrown_away(
+    pipeline: Pipeline,
+) -> None:
+    await say(pipeline, "¿cuánto?")
+    await pipeline.pass_time(60)
+    assert [row.state for row in await pipeline.engine.rows(draft)] == ["pending"]
+    pipeline.provider.script = [STOPPED]
+
+    await say(pipeline, "horario")
+    await pipeline.settle()
+
+    (row,) = await pipeline.engine.rows(draft)
+    assert row.state == "discarded"
+    assert row.because.endswith("Rejected: the customer opted out at the provider")
 
 
 async def test_a_report_that_the_customer_opted_out_counts_as_much(pipeline: Pipeline) -> None:

@@ -5,12 +5,13 @@ from datetime import timedelta
 import anyio
 import pytest
 
+from router.domain.event import ContactOptedOut
 from router.domain.identity import Address
 from router.domain.message import Author
 from router.storage import ready
 from router.storage.store import NewEvent
 from router.storage.tables import contact, conversation, decision, inbox_event, lane, outbox
-from tests.integration.engine.harness import BEFORE_LOOKING, LUIS, Engine, ref
+from tests.integration.engine.harness import ANA, BEFORE_LOOKING, LUIS, Engine, ref
 
 SOON = timedelta(seconds=2)
 
@@ -315,6 +316,23 @@ async def test_a_thread_opened_meanwhile_is_not_opened_twice(engine: Engine) -> 
     assert again.contact is not None
     await engine.complete(engine.commit(again))
     assert len(await engine.rows(conversation)) == 1
+    assert len(await engine.rows(contact)) == 1
+
+
+async def test_a_customer_who_became_known_meanwhile_does_not_become_so_twice(
+    engine: Engine,
+) -> None:
+    await engine.accept(engine.said("uno"))
+    work = await engine.claim_one()
+    await engine.accept(engine.event(ContactOptedOut("b1", ANA, "blocked us")))
+
+    await engine.complete(engine.commit(work, "respuesta del bot"))
+
+    again = await engine.claim_one()
+    assert again.ref == work.ref
+    assert again.contact is not None
+    assert again.contact.opted_out
+    await engine.complete(engine.commit(again))
     assert len(await engine.rows(contact)) == 1
 
 
