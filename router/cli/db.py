@@ -167,25 +167,48 @@ def backup(
 def restore(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(help="What `router db backup` wrote.")],
+    *,
+    nothing_since: Annotated[
+        bool,
+        typer.Option(
+            "--nothing-since",
+            help="The router was stopped before the backup was made, and has not run since: "
+            "everything goes on.",
+        ),
+    ] = False,
 ) -> None:
     """Bring a backup back into an empty database.
 
-    What may have been sent since the backup is not sent again: it waits for a person's word.
+    What may have been sent or answered since the backup is not sent or answered again: it waits
+    for a person's word.
     """
     from router.cli.output import plural
+    from router.clock import SystemClock
     from router.storage.backups import restore as read
     from router.storage.moving import shown
 
-    url = project_of(ctx).database_url
+    url, now = project_of(ctx).database_url, SystemClock().now()
     with _progress() as progress:
-        moved, held = read(file.absolute(), url, progress)
+        moved, held = read(file.absolute(), url, progress, now=now, nothing_since=nothing_since)
     print(f"{shown(url)} has {plural(sum(it.rows for it in moved), 'row')} of {file}.")
-    if held:
+    if held.items:
         print(
-            f"{plural(held, 'item')} of the outbox waited when the backup was made and may have "
-            "been sent since.\nSay what became of each: router outbox list --state unknown"
+            f"{plural(held.items, 'item')} of the outbox waited when the backup was made and may "
+            "have been sent since.\nSay what became of each: router outbox list --state unknown"
         )
-    if any(it.table == "poller" and it.rows for it in moved):
+    if held.events:
+        print(
+            f"{plural(held.events, 'event')} waited when the backup was made and may have been "
+            "answered since.\nLook at them: router events list --dead\n"
+            "Let all of them go on: router events retry --restored\n"
+            'Or none: router events discard --restored --because "…"'
+        )
+    if held.quiet:
+        print(
+            f"{plural(held.quiet, 'conversation')} that nobody wrote in may have been closed "
+            'since: they close now without rules on = "idle" being asked.'
+        )
+    if not nothing_since and any(it.table == "poller" and it.rows for it in moved):
         print(
             "Nothing is polled for now: what was found since the backup would be found again, and "
             "answered again.\nLet each go on when that is right: router pollers list"

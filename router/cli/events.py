@@ -7,6 +7,7 @@ import typer
 from router.cli.options import ArgumentMistake, AsJson, Limit, Person, Tenant, person, project_of
 
 if TYPE_CHECKING:
+    from router.cli.project import Project
     from router.storage.events import Discard, EventView
     from router.storage.store import EventRef
 
@@ -16,6 +17,15 @@ app = typer.Typer(
     no_args_is_help=True,
     help="What came in or fell due.",
 )
+
+
+Events = Annotated[list[str] | None, typer.Argument(help="The events, LANE#NUMBER each.")]
+Restored = Annotated[
+    bool,
+    typer.Option(
+        "--restored", help="All that were held back when a backup was restored, the oldest first."
+    ),
+]
 
 
 @app.command("list", epilog="Example: router events list --dead")
@@ -94,36 +104,41 @@ def show(
 @app.command(epilog='Example: router events retry "main/tel:+573001234567#3"')
 def retry(
     ctx: typer.Context,
-    event: Annotated[str, typer.Argument(help="The event, LANE#NUMBER.")],
+    event: Events = None,
+    *,
+    restored: Restored = False,
     by: Person = None,
     tenant: Tenant = None,
     as_json: AsJson = False,
 ) -> None:
-    """Work a dead letter again, or read an unparsed request again.
+    """Work dead letters again, or read unparsed requests again.
 
-    It goes in as a new event at the end of its lane; each can be retried once.
+    Each goes in as a new event at the end of its lane; each can be retried once.
     """
     from router.cli.output import print_json
-    from router.storage.events import show_event
 
-    project, ref = project_of(ctx), _ref(event)
-    owner, _ = project.find(tenant, lambda it, name: show_event(it, name, ref))
-    result = project.act("events.retry", tenant=owner, id=event, by=person(by))
+    project, done = project_of(ctx), []
+    for owner, name in _meant(project, tenant, event, restored=restored):
+        result = project.act("events.retry", tenant=owner, id=name, by=person(by))
+        done.append(result)
+        if as_json:
+            continue
+        if not result["as"]:
+            print(f"{name} can be read now, and there is nothing in it for the router.")
+        for again in result["as"]:
+            known = " (which had come before)" if again in result["known"] else ""
+            print(f"{name} is tried again as {again}{known}")
     if as_json:
-        print_json(result)
-    elif not result["as"]:
-        print("It can be read now, and there is nothing in it for the router.")
-    else:
-        for name in result["as"]:
-            known = " (which had come before)" if name in result["known"] else ""
-            print(f"It is tried again as {name}{known}")
+        print_json(done)
 
 
 @app.command(epilog='Example: router events discard "main/raw:whatsapp#3" --because "a test"')
 def discard(
     ctx: typer.Context,
-    event: Annotated[list[str], typer.Argument(help="The events, LANE#NUMBER each.")],
+    event: Events = None,
+    *,
     because: Annotated[str, typer.Option(help="Why, for whoever looks later.")],
+    restored: Restored = False,
     by: Person = None,
     tenant: Tenant = None,
     as_json: AsJson = False,
@@ -134,16 +149,12 @@ def discard(
     holds belongs to its conversation, and stays there. When it came, who discarded it and why is
     kept with each; one that is discarded already stays as it is.
     """
-    from functools import partial
-
     from router.cli.output import line, print_json
-    from router.storage.events import show_event
 
     if not because.strip():
         raise ArgumentMistake("--because is empty. Say why nobody needs it")
     project, done = project_of(ctx), []
-    for name, ref in [(name, _ref(name)) for name in event]:
-        owner, _ = project.find(tenant, partial(show_event, event=ref))
+    for owner, name in _meant(project, tenant, event, restored=restored):
         result = project.act(
             "events.discard", tenant=owner, id=name, by=person(by), because=because
         )
@@ -190,6 +201,28 @@ def discarded(it: "Discard") -> str:
     from router.cli.output import line, moment
 
     return f"{moment(it.at)}, by {line(it.by)}: {line(it.because)}"
+
+
+def _meant(
+    project: "Project", tenant: str | None, names: list[str] | None, *, restored: bool
+) -> "list[tuple[str, str]]":
+    """Give the events that are meant, each behind its tenant."""
+    from functools import partial
+
+    from router.storage.events import held_back, show_event
+
+    if restored is bool(names):
+        raise ArgumentMistake("name the events, or say --restored for all that a restore held back")
+    if not restored:
+        refs = [_ref(name) for name in names or ()]
+        owners = [project.find(tenant, partial(show_event, event=ref))[0] for ref in refs]
+        return [(owner, str(ref)) for owner, ref in zip(owners, refs, strict=True)]
+    with project.reading() as connection:
+        return [
+            (owner, str(ref))
+            for owner in project.chosen(tenant)
+            for ref in held_back(connection, owner)
+        ]
 
 
 def _ref(text: str) -> "EventRef":

@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
 from router.domain.answer import Completion
+
+#: In the payload of a timer: it was restored from a backup, and may have been fired since.
+RESTORED: Final = "restored"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -276,7 +276,11 @@ def close_message(case: Case, seq: int) -> None:
     case.conversation = changed(case.conversation, turn=changed(turn, messages=rest))
 
 
-def idle_timer(case: Case, due_at: datetime, generation: int) -> NewTimer:
+def idle_timer(
+    case: Case, due_at: datetime, generation: int, payload: Mapping[str, Any] | None = None
+) -> NewTimer:
     """Give the timer that looks whether a conversation has been quiet."""
     name = case.conversation.id
-    return NewTimer(kind=IDLE_TIMER, key=name, due_at=due_at, generation=generation)
+    return NewTimer(
+        kind=IDLE_TIMER, key=name, due_at=due_at, generation=generation, payload=payload or {}
+    )

@@ -5,7 +5,7 @@ from typing import Final
 
 from router.domain.conversation import NOBODY, ConversationStatus
 from router.domain.decision import Decision, Outcome
-from router.domain.host_event import TimerFired
+from router.domain.host_event import RESTORED, TimerFired
 from router.pipeline import facts as facting
 from router.pipeline.case import IDLE_TIMER, Case, Cases, idle_timer
 from router.rules.engine import read
@@ -13,6 +13,8 @@ from router.storage.store import Commit, NewTimer, Work
 
 #: Why a conversation is closed about which no rule has anything to say.
 QUIET: Final = "nobody has written for long"
+#: Why one is closed without a look at its rules.
+SAID: Final = "it was restored from a backup, and what its rules say may have been said since"
 
 
 class Quiet:
@@ -35,7 +37,9 @@ class Quiet:
         waits = conversation.turn.messages or conversation.owner == NOBODY
         again = case.now + quiet if waits else last + quiet
         if waits or again > case.now:
-            case.timers = (idle_timer(case, again, event.generation + 1),)
+            # That it was restored counts no more once somebody has written since.
+            payload = event.payload if waits else None
+            case.timers = (idle_timer(case, again, event.generation + 1, payload),)
             outcome = "recorded"
         else:
             return self._closing(case, event)
@@ -59,7 +63,8 @@ class Quiet:
         """Close a conversation, after its rules have had their say; one may keep it open."""
         closed = replace(case.conversation, status=ConversationStatus.CLOSED)
         rules = self._cases.configuration.rules(case.work.tenant)
-        if rules.on("idle"):
+        because = SAID if event.payload.get(RESTORED) else QUIET
+        if because is QUIET and rules.on("idle"):
             reading = read(rules, case.policy, facting.idle_facts(case.facts()))
             decision = reading.decision
             if decision is not None and decision.changes:
@@ -71,5 +76,5 @@ class Quiet:
                 quiet = "closed" if decision.outcome is Outcome.IGNORE else None
                 return self._cases.settled(case, decision, reading.trace, outcome=quiet)
         case.conversation = closed
-        decision = Decision(outcome=Outcome.IGNORE, because=QUIET)
-        return self._cases.settled(case, decision, {"steps": [QUIET]}, outcome="closed")
+        decision = Decision(outcome=Outcome.IGNORE, because=because)
+        return self._cases.settled(case, decision, {"steps": [because]}, outcome="closed")

@@ -3,33 +3,19 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import Sequence
 from contextlib import closing, suppress
+from datetime import datetime
 from pathlib import Path
-from typing import Final
 
 import sqlalchemy as sa
 
-from router.domain.outbox import ItemKind, ItemState
 from router.errors import StorageError, StorageUnavailable
 from router.storage import moving
 from router.storage.files import private_file, private_folder
+from router.storage.holding import Held, hold_back
 from router.storage.lock import DatabaseLock
 from router.storage.migrating import ensure
 from router.storage.moving import Moved, Progress
-from router.storage.pollers import hold_all
-from router.storage.store import JOB, OUT
-from router.storage.tables import lane, message, outbox
-
-#: What has an effect outside, so that nobody knows whether it has happened since.
-_OUTWARD: Final = (ItemKind.MESSAGE, ItemKind.ACTION)
-_OPEN: Final = (ItemState.WAITING, ItemState.STARTED)
-_WHY_HELD: Final = (
-    "it was restored from a backup, and would find again, and have answered again, what it had "
-    "found since. `router pollers resume` lets it go on"
-)
-_WHY: Final = "it was restored from a backup and may have been sent since"
-_PAGE: Final = 500
 
 
 def backup(url: str, path: Path, progress: Progress = lambda *_: None) -> None:
@@ -81,52 +67,36 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def restore(path: Path, url: str, progress: Progress = lambda *_: None) -> tuple[list[Moved], int]:
+def restore(
+    path: Path,
+    url: str,
+    progress: Progress = lambda *_: None,
+    *,
+    now: datetime,
+    nothing_since: bool = False,
+) -> tuple[list[Moved], Held]:
     """Carry a backup into an empty database, verified, and hold back what may have left since.
 
-    What waited to be sent when the backup was made, or was just leaving, may have been sent between
-    that moment and now: it becomes ``unknown``, and a person says what became of it. Nothing is
-    polled until a person says so, for what was found since would be found again. Blocks.
+    What would lead to a message or an action may have done so between the backup and now: it waits
+    for a person's word; see :mod:`router.storage.holding`. Blocks.
 
-    :return: what was carried, and how many items are held back.
+    :param nothing_since: the router was stopped before the backup was made, and has not run since:
+        nothing is held back.
+    :return: what was carried, and what is held back.
     :raises StorageError: in words, if it cannot be done; the destination is then empty.
     """
     if not path.is_file():
         raise StorageError(f"there is no backup {path}")
-    held = 0
+    held = Held()
 
-    def hold_back(_reads: sa.Connection, writes: sa.Connection) -> None:
+    def then(_reads: sa.Connection, writes: sa.Connection) -> None:
         nonlocal held
-        held = _hold_back(writes)
+        if not nothing_since:
+            held = hold_back(writes, now)
 
     source = f"sqlite+aiosqlite:///{path.resolve()}"
     with moving.kept_alone(url), DatabaseLock(path):
         ensure(source, migrate=False)
         ensure(url)
-        moved = asyncio.run(moving.copy(source, url, progress, then=hold_back))
+        moved = asyncio.run(moving.copy(source, url, progress, then=then))
     return moved, held
-
-
-def _hold_back(connection: sa.Connection) -> int:
-    hold_all(connection, _WHY_HELD)
-    where = sa.and_(outbox.c.kind.in_(_OUTWARD), outbox.c.state.in_(_OPEN))
-    rows = connection.execute(sa.select(outbox.c.id, outbox.c.lane, outbox.c.kind).where(where))
-    found = rows.all()
-    lanes = sorted({(OUT if it.kind == ItemKind.MESSAGE else JOB, it.lane) for it in found})
-    connection.execute(sa.update(outbox).where(where).values(state=ItemState.UNKNOWN, error=_WHY))
-    for page in _pages([it.id for it in found]):
-        connection.execute(
-            sa.update(message).where(message.c.id.in_(page)).values(status=ItemState.UNKNOWN)
-        )
-    for kind in (OUT, JOB):
-        for page in _pages([key for of, key in lanes if of == kind]):
-            connection.execute(
-                sa.update(lane)
-                .where(lane.c.kind == kind, lane.c.key.in_(page))
-                .values(parked=True, ready_at=None, lease_owner=None)
-            )
-    return len(found)
-
-
-def _pages(names: Sequence[str]) -> list[Sequence[str]]:
-    return [names[start : start + _PAGE] for start in range(0, len(names), _PAGE)]

@@ -1,5 +1,6 @@
 """Delivery reports: how far a message got, whatever the order in which it is told."""
 
+import json
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -8,7 +9,7 @@ from router.domain.event import DeliveryReported
 from router.domain.message import DeliveryStatus
 from router.domain.outbox import ItemKind, ItemState
 from router.storage.conflicts import hold
-from router.storage.fence import UNPROVED, prove
+from router.storage.fence import prove
 from router.storage.refusals import take_up
 from router.storage.tables import early_report, message, outbox
 
@@ -41,8 +42,7 @@ def apply_report(
         .where(message.c.id == found, message.c.tenant == tenant)
         .with_for_update()
     ).one_or_none()
-    # One that gave up without knowing, and one that waits for another try, may have been sent, too.
-    proved = item["state"] in (*UNPROVED, ItemState.DEAD) and item["attempt"]
+    proved = _may_have_left(item)
     if proved:
         prove(connection, tenant, found, item["lane"], event.provider_id, now)
     if shown is not None:
@@ -60,6 +60,17 @@ def apply_report(
         sent_at = item["started_at"] or now
         take_up(connection, tenant, item["conversation"], event.why, sent_at, now)
     return found
+
+
+def _may_have_left(item: sa.RowMapping) -> bool:
+    """Say whether a message that is not settled may be at its provider."""
+    if item["state"] in (ItemState.STARTED, ItemState.UNKNOWN):
+        return True
+    # One that gave up without knowing, and one that waits for another try: what a person asks for
+    # begins to count its attempts anew, and keeps of how many nobody knows.
+    if item["state"] not in (ItemState.WAITING, ItemState.DEAD):
+        return False
+    return bool(item["attempt"] or json.loads(item["body"]).get("unknown"))
 
 
 def advance(current: str | None, reported: str) -> str | None:
@@ -91,6 +102,7 @@ def _find(
         outbox.c.lane,
         outbox.c.state,
         outbox.c.attempt,
+        outbox.c.body,
         outbox.c.conversation,
         outbox.c.started_at,
     ).where(

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 RETRIED = "retried"
 #: Kept as the outcome of an event that nobody is going to work, or to read, any more.
 DISCARDED = "discarded"
+#: Why an event that was restored from a backup is a dead letter.
+HELD_BACK = "it was restored from a backup, and may have been answered since"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +108,18 @@ def list_events(
         statement = statement.where(behind(order, before))
     statement = statement.order_by(*in_order(order)).limit(limit)
     return [_view(row) for row in connection.execute(statement)]
+
+
+def held_back(connection: "Connection", tenant: str) -> list[EventRef]:
+    """Name the events that a restore held back, in the order in which they came."""
+    columns = inbox_event.c
+    rows = connection.execute(
+        sa.select(columns.lane, columns.seq)
+        .where(columns.tenant == tenant, columns.dead_at.is_not(None))
+        .where(columns.dead_error == HELD_BACK)
+        .order_by(columns.received_at, columns.lane, columns.seq)
+    )
+    return [EventRef(*row) for row in rows]
 
 
 def _unworked(tenant: str) -> sa.ColumnElement[bool]:

@@ -376,9 +376,12 @@ def _update(connection: "Connection", seen: ItemView, values: Mapping[str, Any])
 def _set_status(
     connection: "Connection", tenant: str, id: str, status: str, failure: str | None = None
 ) -> None:
+    # What a provider has told goes further than a person's word that it was sent.
+    further = (DeliveryStatus.DELIVERED, DeliveryStatus.READ) * (status == DeliveryStatus.SENT)
     connection.execute(
         sa.update(message)
         .where(message.c.id == id, message.c.tenant == tenant)
+        .where(sa.func.coalesce(message.c.status, "").not_in(further))
         .values(status=status, failure=failure)
     )
 

@@ -17,9 +17,10 @@ from router.domain.outbox import ItemKind
 from router.errors import ActRefused, DatabaseLocked, SchemaMismatch, StorageError
 from router.plugin.testing import FakeClock
 from router.storage.backups import backup, restore
+from router.storage.holding import Held
 from router.storage.lock import DatabaseLock
 from router.storage.pollers import PollerKey, Taken, Wait, prepare, resume, take
-from router.storage.tables import contact, lane, message, outbox, poller
+from router.storage.tables import contact, inbox_event, lane, message, outbox, poller
 from router.storage.tables import conversation as conversation_table
 from tests.databases import Database
 from tests.integration.test_moving import Filler, everything, one_contact, sqlite_url
@@ -58,17 +59,14 @@ def test_what_is_backed_up_comes_back(url: str, target: str, tmp_path: Path) -> 
     before = everything(url)
 
     backup(url, file)
-    moved, held = restore(file, target)
+    moved, held = restore(file, target, now=NOW, nothing_since=True)
 
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert [path.name for path in file.parent.iterdir() if "lock" not in path.name] == ["one.db"]
-    assert held == 0
+    assert held == Held()
     assert sum(it.rows for it in moved) == sum(map(len, before.values()))
     assert everything(url) == before
-    after = everything(target)
-    polled = [sorted(row[:4] for row in tables.pop("poller")) for tables in (before, after)]
-    assert polled[0] == polled[1]  # what they are, and where they were; all of them are held
-    assert after == before
+    assert everything(target) == before
 
 
 def test_nothing_is_polled_until_a_person_says_so(
@@ -82,7 +80,7 @@ def test_nothing_is_polled_until_a_person_says_so(
         database.run(lambda it: it.execute(sa.update(poller).values(cursor="7", holder="x")))
     backup(sqlite_url(path), tmp_path / "one.db")
 
-    restore(tmp_path / "one.db", target)
+    restore(tmp_path / "one.db", target, now=NOW)
 
     def taken(connection: sa.Connection) -> Taken | Wait:
         every, until = timedelta(seconds=15), later + timedelta(minutes=1)
@@ -116,7 +114,10 @@ def test_a_backup_is_made_beside_a_running_router(tmp_path: Path, migrated_sqlit
 
 
 def waiting(target: str) -> None:
-    """Let a message wait, one be leaving, one be done, an action and a question wait."""
+    """Let a message wait, one be leaving, one be done, an action and a question wait.
+
+    The question is about one event, and another has not been worked.
+    """
     with Database(target) as database:
         database.insert(
             contact,
@@ -127,8 +128,15 @@ def waiting(target: str) -> None:
             conversation_table,
             {"id": "t", "tenant": "main", "contact": "c", "channel": "phone", "address": "tel:+1"}
             | {"status": "active", "source": "inbound", "owner": "bot", "tags": []}
-            | {"attributes": {}, "created_at": NOW, "last_activity_at": NOW},
+            | {"attributes": {}, "created_at": NOW, "last_activity_at": NOW}
+            | {"turn_from": 1, "pending_ask": "asks"},
         )
+        for seq, outcome in ((1, "asking"), (2, None)):
+            values = {"lane": "main/tel:+1", "seq": seq, "tenant": "main", "type": "message"}
+            values |= {"source": "main/phone", "external_id": str(seq), "payload": "{}"}
+            database.insert(inbox_event, values | {"received_at": NOW, "outcome": outcome})
+        row = {"kind": "in", "key": "main/tel:+1", "tenant": "main", "ready_at": NOW}
+        database.insert(lane, row | {"last_seq": 2, "done_seq": 1, "parked": False})
         kinds = [
             ("sent", ItemKind.MESSAGE, "done", "main/phone/tel:+1"),
             ("leaving", ItemKind.MESSAGE, "started", "main/phone/tel:+1"),
@@ -158,26 +166,31 @@ def test_what_may_have_been_sent_since_waits_for_a_persons_word(
     waiting(sqlite_url(path))
     backup(sqlite_url(path), tmp_path / "one.db")
 
-    _, held = restore(tmp_path / "one.db", target)
+    _, held = restore(tmp_path / "one.db", target, now=NOW)
 
-    assert held == 3
+    assert held == Held(items=3, events=2)
     with Database(target) as database:
         states = {row.id: row.state for row in database.rows(outbox)}
         shown = {row.id: row.status for row in database.rows(message)}
         lanes = {row.key: (row.parked, row.ready_at) for row in database.rows(lane)}
+        events = {row.seq: (row.outcome, row.dead_at) for row in database.rows(inbox_event)}
+        cursor = next(row.done_seq for row in database.rows(lane) if row.kind == "in")
     assert states == {
         "sent": "done",
         "leaving": "unknown",
         "waits": "unknown",
         "pager": "unknown",
-        "asks": "waiting",
+        "asks": "withdrawn",
     }
     assert shown == {"sent": "queued", "leaving": "unknown", "waits": "unknown"}
     assert lanes == {
         "main/phone/tel:+1": (True, None),
         "item/pager": (True, None),
-        "t": (False, NOW),
+        "t": (False, NOW),  # passes by what is withdrawn
+        "main/tel:+1": (False, None),
     }
+    assert events == {1: ("dead", NOW), 2: ("dead", NOW)}
+    assert cursor == 2
 
 
 def test_what_is_wrong_is_said(migrated_sqlite: Path, tmp_path: Path) -> None:
@@ -190,14 +203,14 @@ def test_what_is_wrong_is_said(migrated_sqlite: Path, tmp_path: Path) -> None:
     with pytest.raises(SchemaMismatch, match="is not there yet"):
         backup(sqlite_url(tmp_path / "nothing.db"), tmp_path / "two.db")
     with pytest.raises(StorageError, match="there is no backup"):
-        restore(tmp_path / "nothing.db", sqlite_url(tmp_path / "new.db"))
+        restore(tmp_path / "nothing.db", sqlite_url(tmp_path / "new.db"), now=NOW)
     one_contact(sqlite_url(file))
     full = tmp_path / "full.db"
     shutil.copyfile(file, full)
     with pytest.raises(StorageError, match=r"rows\. It has to be a new database"):
-        restore(file, sqlite_url(full))
+        restore(file, sqlite_url(full), now=NOW)
     with DatabaseLock(full), pytest.raises(DatabaseLocked):
-        restore(file, sqlite_url(full))
+        restore(file, sqlite_url(full), now=NOW)
     assert not (tmp_path / "two.db").exists()
 
 
@@ -207,7 +220,8 @@ def test_the_commands(tmp_path: Path, postgres: PostgresDatabase, migrated_sqlit
 
     def run(database: str, *words: str) -> str:
         (tmp_path / "router.toml").write_text(f'[router]\ndatabase = "{database}"\n')
-        command = [sys.executable, "-m", "router", "db", *words]
+        group = [] if words[0] == "events" else ["db"]
+        command = [sys.executable, "-m", "router", *group, *words]
         ran = subprocess.run(
             command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=150
         )
@@ -216,7 +230,18 @@ def test_the_commands(tmp_path: Path, postgres: PostgresDatabase, migrated_sqlit
 
     made = run("sqlite:///from.db", "backup", "one.db")
     back = run(postgres.url, "restore", "one.db")
+    ended = run(
+        postgres.url, "events", "discard", "--restored", "--by", "ana", "--because", "answered"
+    )
+    moved = run("sqlite:///to.db", "restore", "one.db", "--nothing-since")
 
     assert made == "one.db holds everything as it was when this began.\n"
-    assert "has 13 rows of one.db." in back
+    assert "has 16 rows of one.db." in back
     assert "3 items of the outbox waited when the backup was made" in back
+    assert "2 events waited when the backup was made and may have been answered since." in back
+    assert "router events retry --restored\n" in back
+    assert ended == (
+        "main/tel:+1#1 is discarded, by ana: answered\n"
+        "main/tel:+1#2 is discarded, by ana: answered\n"
+    )
+    assert moved == f"{tmp_path / 'to.db'} has 16 rows of one.db.\n"

@@ -8,7 +8,8 @@ import pytest
 from router.domain.message import Author
 from router.domain.outbox import ItemState
 from router.storage.deliveries import apply_report
-from router.storage.outbox import ItemView, Verdict, resolve_item
+from router.storage.outbox import ItemView, Verdict, resolve_item, retry_item
+from router.storage.reconciliation import send_again, unknown_item
 from router.storage.store import AttemptResult, Tx
 from router.storage.tables import early_report, inbox_event, lane, message, outbox
 from tests.integration.engine.harness import ANA, BEFORE_LOOKING, LUIS, Engine, ref
@@ -276,6 +277,29 @@ async def test_a_report_proves_that_a_message_was_sent_and_it_is_not_sent_again(
     assert (line.status, line.provider_id) == ("delivered", "SM1")
     with anyio.fail_after(BEFORE_LOOKING):
         assert "dos" in (await engine.claim_item()).body
+
+
+async def test_a_report_of_an_attempt_nobody_knew_of_proves_it_although_a_person_retried_since(
+    engine: Engine,
+) -> None:
+    await engine.answer("hola", "uno")
+    item = await engine.claim_item()
+    await engine.attempt(item, ItemState.UNKNOWN)
+
+    def again(tx: Tx) -> None:
+        about = unknown_item(tx.connection, "main", item.id)
+        assert about is not None
+        send_again(tx.connection, about, "on_unknown", tx.now, proved=False)
+
+    await engine.store.write(again)
+    await engine.attempt(await engine.claim_item(), ItemState.DEAD)
+    await engine.store.write(
+        lambda tx: retry_item(tx.connection, "main", item.id, by="ana", now=tx.now)
+    )
+
+    await _reported(engine, "ref-1", "delivered", item.id)
+
+    assert await engine.state(item.id) == "done"
 
 
 async def test_a_report_about_a_message_that_was_never_tried_proves_nothing(

@@ -125,13 +125,23 @@ async def test_a_dead_event_is_tried_again_once_beside_a_daemon(run: Run, desk: 
             again = await shown(run, "events", "retry", str(ref(1)))
             waiting = await shown(run, "events", "retry", str(ref(2)))
 
-    assert retried.out == f"It is tried again as {ref(2)}\n"
+    assert retried.out == f"{ref(1)} is tried again as {ref(2)}\n"
     assert again.status == 1
     assert again.err.startswith(f'event "{ref(1)}" was tried again as {ref(2)}')
     assert waiting.err == (
         f'event "{ref(2)}" still waits for its turn. Only a dead or an unparsed event can be '
         "retried\n"
     )
+
+
+@pytest.mark.parametrize("more", [(), (str(ref(1)), "--restored")])
+async def test_which_events_are_meant_has_to_be_said(
+    run: Run, desk: Path, more: tuple[str, ...]
+) -> None:
+    wrong = await shown(run, "events", "retry", *more)
+
+    assert wrong.status == 2
+    assert "name the events, or say --restored for all that a restore held back" in wrong.err
 
 
 async def test_what_nobody_needs_is_discarded_beside_a_daemon(run: Run, desk: Path) -> None:
@@ -169,7 +179,7 @@ async def test_an_unparsed_request_is_read_by_the_configured_channel(run: Run, d
 
     assert unreadable.status == 1
     assert unreadable.err.startswith("it still cannot be read: ValidationError: ")
-    assert retried.out == f"It is tried again as {ref(2)}\n"
+    assert retried.out == f"{ref(1)} is tried again as {ref(2)}\n"
 
 
 async def test_beside_a_daemon_it_is_the_daemon_that_writes(run: Run, desk: Path) -> None:
