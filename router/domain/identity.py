@@ -8,6 +8,10 @@ MAIN_TENANT = "main"
 
 _NUMBER = re.compile(r"\+?([0-9]{3,15})")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
+_TRUNK = re.compile(r"(\+?)([1-9][0-9]{0,2})[ .-]?\(0\)[ .-]?")
+
+#: Italy and San Marino: there the zero is a part of the number.
+_KEEP_THE_ZERO = frozenset({"39", "378"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +50,24 @@ class Address:
 
         :raises ValueError: if it is neither.
         """
-        if number := _NUMBER.fullmatch(re.sub(r"[ ().-]", "", text.removeprefix("tel:"))):
+        typed = without_trunk(text.removeprefix("tel:"))
+        if number := _NUMBER.fullmatch(re.sub(r"[ ().-]", "", typed)):
             return cls("tel", f"+{number[1]}")
         scheme, _, value = text.partition(":")
         if not value or not _SCHEME.fullmatch(scheme.lower()):
             message = f'"{text}" is neither a telephone number nor scheme:value'
             raise ValueError(message)
         return cls(scheme.lower(), value)
+
+
+def without_trunk(number: str) -> str:
+    """Drop the ``(0)`` behind a country code, which is dialled inside the country alone."""
+    match = _TRUNK.match(number)
+    if match is None:
+        return number
+    plus, country = match.groups()
+    zero = "0" if country in _KEEP_THE_ZERO else ""
+    return f"{plus}{country}{zero}{number[match.end() :]}"
 
 
 # A mobile number that is dialled one way and reported another is still one person. Providers

@@ -262,16 +262,16 @@ class Reconciler:
         """Send a message again where the channel is told to; else let people decide."""
         from router.storage.reconciliation import overtaken
 
+        words = f"nobody knows whether it was sent: {why}"
+        result = AttemptResult(state=ItemState.UNKNOWN, error=words)
+        ticket = undelivered.ticket_of(about, result, self._configuration(), self._ids)
+        effect = partial(_if_unknown, about=about, effect=ticket)
         resend = live is not None and live.settings.on_unknown == "resend"
         resend = resend and about.attempt < ATTEMPTS
         if resend and not await self._store.read(lambda it: overtaken(it, about)):
             words = f"nobody knows whether it was sent, and it is sent again (on_unknown): {why}"
-            await self._end(item, words, partial(_again, about=about, why=words, proved=False))
-            return
-        words = f"nobody knows whether it was sent: {why}"
-        result = AttemptResult(state=ItemState.UNKNOWN, error=words)
-        ticket = undelivered.ticket_of(about, result, self._configuration(), self._ids)
-        await self._end(item, words, partial(_if_unknown, about=about, effect=ticket))
+            effect = partial(_again, about=about, why=words, proved=False, otherwise=effect)
+        await self._end(item, words, effect)
 
     async def _end(self, item: Item, words: str, *effects: Callable[[Tx], None]) -> None:
         self._log.info("looked for a message", item=item.id, to=item.destination, found=words)
@@ -297,10 +297,15 @@ def _settle(tx: Tx, *, about: Item, names: list[str], name: str, since: int) -> 
         _put(tx, about=about, name=name, since=since)
 
 
-def _again(tx: Tx, *, about: Item, why: str, proved: bool) -> None:
+def _again(
+    tx: Tx, *, about: Item, why: str, proved: bool, otherwise: Callable[[Tx], None] | None = None
+) -> None:
     from router.storage.reconciliation import send_again
 
-    send_again(tx.connection, about, why, tx.now, proved=proved)
+    sent = send_again(tx.connection, about, why, tx.now, proved=proved)
+    if not sent and otherwise is not None:
+        # A person has written just now.
+        otherwise(tx)
 
 
 def _keep(tx: Tx, *, tenant: str, id: str, body: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from router.domain.event import CallEnded
-from router.domain.identity import MAIN_TENANT, Address
+from router.domain.identity import MAIN_TENANT, Address, without_trunk
 from router.domain.message import Author
 from router.ids import new_id
 from router.pipeline.actions import action_item
@@ -25,8 +25,8 @@ def telephone(text: str) -> str:
 
     :raises ValueError: if it is none.
     """
-    number = text.strip()
-    if not re.fullmatch(NUMBER, number):
+    number = without_trunk(text.strip())
+    if "(0)" in number or not re.fullmatch(NUMBER, number):
         raise ValueError("write a telephone number with its country code, such as +573001234567")
     return "+" + re.sub(r"[^0-9]", "", number)
 

@@ -19,6 +19,7 @@ from router.storage.fence import raise_epoch, withdraw
 from router.storage.keyset import behind, in_order
 from router.storage.store import EventRef, NewMessage
 from router.storage.tables import alias, contact, conversation, message, outbox
+from router.storage.turns import end_turn
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -196,11 +197,12 @@ def speak_as(
         )
     if view.opted_out:
         raise ActRefused("the customer has asked for no more messages")
+    end_turn(connection, tenant, view.id, f"{tenant}/{view.key}", f"{by} wrote to the customer")
     given = _given_to(connection, view, by, now)
     connection.execute(
         sa.update(conversation)
         .where(conversation.c.id == view.id, conversation.c.tenant == tenant)
-        .values(turn_from=None, pending_ask=None, bot_turns=0)
+        .values(bot_turns=0)
     )
     return given
 
@@ -277,17 +279,13 @@ def close_conversation(
     view = _locked(connection, tenant, name)
     if view.status == ConversationStatus.CLOSED:
         raise ActRefused(f'conversation "{view.id}" is closed already')
+    why = f"{by} closed the conversation"
+    end_turn(connection, tenant, view.id, f"{tenant}/{view.key}", why)
     connection.execute(
         sa.update(conversation)
         .where(conversation.c.id == view.id, conversation.c.tenant == tenant)
-        .values(
-            status=ConversationStatus.CLOSED,
-            epoch=conversation.c.epoch + 1,
-            pending_ask=None,
-            turn_from=None,
-        )
+        .values(status=ConversationStatus.CLOSED, epoch=conversation.c.epoch + 1)
     )
-    why = f"{by} closed the conversation"
     withdraw(connection, tenant, view.id, view.epoch + 1, f"{why} before it was sent", now)
     discard_drafts(connection, tenant, view.id, because=why, now=now)
     return show_conversation(connection, tenant, view.id)

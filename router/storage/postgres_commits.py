@@ -6,6 +6,7 @@ from typing import Any
 
 from router.domain.conversation import Conversation
 from router.storage import codec, postgres_sql
+from router.storage.conflicts import number_of
 from router.storage.postgres_engine import Transaction
 from router.storage.postgres_lanes import columns
 from router.storage.store import Commit, NewTimer
@@ -42,7 +43,25 @@ def moved_on(tx: Transaction, commits: Sequence[Commit]) -> set[str]:
         rows = tx.rows(postgres_sql.OPENED, *columns([_person(it) for it in fresh], 2))
         known = {(row[0], row[1]): (row[2], row[3]) for row in rows}
         moved |= {commit.work.ref.lane for commit in fresh if _has_appeared(commit, known)}
-    return moved
+    return moved | _told_since(tx, commits)
+
+
+def _told_since(tx: Transaction, commits: Sequence[Commit]) -> set[str]:
+    """Give the lanes whose call another lane has told of since they were read, or tells of now.
+
+    Holds the calls: who is just telling of the same one has committed, or waits for this.
+    """
+    calls = [(it.work.tenant, it.work.new_call, it.work.ref.lane) for it in commits]
+    new = [(tenant, call, lane) for tenant, call, lane in calls if call is not None]
+    if not new:
+        return set()
+    tx.rows(postgres_sql.HOLD, sorted({number_of("call", *name) for *name, _ in new}))
+    lanes, told = set(), set()
+    for tenant, call, lane in new:
+        if (tenant, call) in told or tx.rows(postgres_sql.CALL, tenant, call):
+            lanes.add(lane)
+        told.add((tenant, call))
+    return lanes
 
 
 def _has_appeared(commit: Commit, known: Mapping[tuple[str, str], tuple[str, str | None]]) -> bool:

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from router.domain.message import Author, DeliveryStatus
 from router.domain.outbox import ItemKind, ItemState
 from router.storage.fence import prove, wake_lane
-from router.storage.store import EventRef, Item
-from router.storage.tables import conversation, early_report, message, outbox
+from router.storage.store import OUT, EventRef, Item
+from router.storage.tables import conversation, early_report, lane, message, outbox
 
 
 def unknown_item(connection: sa.Connection, tenant: str, id: str) -> Item | None:
@@ -96,7 +96,9 @@ def settle_sent(
 
 
 def overtaken(connection: sa.Connection, item: Item) -> bool:
-    """Tell whether somebody has taken the conversation over since a message was decided."""
+    """Tell whether a person has taken over, or written past a message, since it was decided."""
+    if _written_past(connection, item):
+        return True
     epoch = connection.execute(
         sa.select(conversation.c.epoch).where(
             conversation.c.id == item.conversation, conversation.c.tenant == item.tenant
@@ -105,36 +107,64 @@ def overtaken(connection: sa.Connection, item: Item) -> bool:
     return epoch is not None and epoch > item.epoch and item.author is not Author.PERSON
 
 
+def _written_past(connection: sa.Connection, item: Item) -> bool:
+    """Tell whether a person has written to whom the bot's or a rule's message is for, after it."""
+    if item.author is Author.PERSON:
+        return False
+    # What was refused, or given up, or taken back, has reached nobody.
+    may_reach = (ItemState.WAITING, ItemState.STARTED, ItemState.UNKNOWN, ItemState.DONE)
+    later = sa.select(outbox.c.id).where(
+        outbox.c.tenant == item.tenant,
+        outbox.c.lane == item.lane,
+        outbox.c.seq > item.seq,
+        outbox.c.author == Author.PERSON,
+        outbox.c.state.in_(may_reach),
+    )
+    return connection.execute(later.limit(1)).first() is not None
+
+
 def send_again(
     connection: sa.Connection, item: Item, why: str, now: datetime, *, proved: bool
-) -> None:
+) -> bool:
     """Let a message wait for another attempt, at its old place in its lane.
 
     Nothing is done if it has been tried again since ``item`` was read: what was found out is not
-    about that attempt.
+    about that attempt. What the bot or a rule had to say before a person wrote does not come after
+    it: it is withdrawn.
 
     :param proved: the attempts before did certainly not reach anybody.
+    :return: ``False`` if a person has written past it and it may have reached somebody: it stays
+        unknown.
     """
+    # Who puts a person's message in takes its number before this, or lets it wait behind this one.
+    connection.execute(
+        sa.select(lane.c.key)
+        .where(lane.c.kind == OUT, lane.c.key == item.lane, lane.c.tenant == item.tenant)
+        .with_for_update()
+    )
     body = json.loads(item.body)
     body["unknown"] = 0 if proved else body.get("unknown", 0) + 1
+    values: dict[str, Any] = {"state": ItemState.WAITING, "finished_at": None, "error": why}
+    shown: dict[str, Any] = {"status": DeliveryStatus.QUEUED, "failure": None}
+    if _written_past(connection, item):
+        if not proved:
+            return False
+        why = "a person wrote before it was sent"
+        values = {"state": ItemState.WITHDRAWN, "finished_at": now, "error": why}
+        shown = {"status": ItemState.WITHDRAWN, "failure": why}
     changed = connection.execute(
         sa.update(outbox)
         .where(*_is_unknown(item.tenant, item.id), outbox.c.started_at == item.started_at)
-        .values(
-            state=ItemState.WAITING,
-            finished_at=None,
-            code=None,
-            error=why,
-            body=json.dumps(body, ensure_ascii=False),
-        )
+        .values(**values, code=None, body=json.dumps(body, ensure_ascii=False))
     ).rowcount
     if changed:
         connection.execute(
             sa.update(message)
             .where(message.c.id == item.id, message.c.tenant == item.tenant)
-            .values(status=DeliveryStatus.QUEUED, failure=None)
+            .values(**shown)
         )
         wake_lane(connection, item.tenant, item.lane, now)
+    return True
 
 
 def change_body(connection: sa.Connection, tenant: str, id: str, body: str) -> None:

@@ -8,6 +8,7 @@ from router.clock import to_micros
 from router.domain.conversation import Conversation
 from router.storage import codec
 from router.storage.sqlite_bulk import Bulk, Insert, Lookup
+from router.storage.sqlite_threads import CALL
 from router.storage.store import Commit
 
 _FENCES = Lookup(
@@ -104,6 +105,20 @@ def moved_on(raw: sqlite3.Connection, commits: Sequence[Commit]) -> set[str]:
     }
     known = {(row[0], row[1]): (row[2], row[3]) for row in _OPENED.run(raw, list(fresh))}
     return {commit.work.ref.lane for commit in commits if _has_moved(commit, stands, known)}
+
+
+def told_since(raw: sqlite3.Connection, commits: Sequence[Commit]) -> set[str]:
+    """Give the lanes whose call another lane has told of since they were read, or tells of now."""
+    lanes, told = set(), set()
+    for commit in commits:
+        call = commit.work.new_call
+        if call is None:
+            continue
+        name = (commit.work.tenant, call)
+        if name in told or raw.execute(CALL, name).fetchone() is not None:
+            lanes.add(commit.work.ref.lane)
+        told.add(name)
+    return lanes
 
 
 def _has_moved(

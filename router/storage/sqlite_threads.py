@@ -49,7 +49,7 @@ WHERE lane = ? AND seq >= ? AND seq < ? AND type = 'message'
   AND outcome IN ('waiting', 'asking') ORDER BY seq
 """
 
-_CALL = "SELECT 1 FROM call WHERE tenant = ? AND id = ?"
+CALL = "SELECT 1 FROM call WHERE tenant = ? AND id = ?"
 
 # Beside max(), SQLite gives the other columns of the row that has it.
 _WROTE = """
@@ -110,7 +110,7 @@ def known_of(raw: sqlite3.Connection, tenant: str, lane: str, event: Event) -> K
         return None
     rows = raw.execute(_WROTE, (tenant, lane[len(tenant) + 1 :])).fetchall()
     return Known(
-        call=raw.execute(_CALL, (tenant, event.id)).fetchone() is not None,
+        call=raw.execute(CALL, (tenant, event.id)).fetchone() is not None,
         wrote=tuple(
             Wrote(channel, Address.from_text(address), from_micros(at))
             for channel, address, at in rows

@@ -61,7 +61,8 @@ class InboxWork:
             return [None] * len(commits)
         # Where nothing else ran since, a thread is as its lane has left it.
         doubtful = [it for it in commits if tx.era == 0 or it.work.lease != tx.era]
-        for lane in sqlite_commits.moved_on(raw, doubtful):
+        moved = sqlite_commits.moved_on(raw, doubtful) | sqlite_commits.told_since(raw, commits)
+        for lane in moved:
             self._offer_again(tx, by_lane.pop(lane))
         cursors = [commit.work.ref for commit in by_lane.values()]
         waiting = sqlite_lanes.advance(raw, IN, cursors, me=self._writing.me)

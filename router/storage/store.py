@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, Typ
 
 from router.domain.conversation import Contact, Conversation
 from router.domain.decision import Decision
-from router.domain.event import InboundEvent
+from router.domain.event import CallEnded, InboundEvent
 from router.domain.host_event import HostEvent
 from router.domain.identity import Address
 from router.domain.limits import Bucket
@@ -138,6 +138,13 @@ class Work:
     lease: int = 0
     known: Known | None = None
 
+    @property
+    def new_call(self) -> str | None:
+        """The id of a call that nobody had told of when this was read."""
+        if not isinstance(self.event, CallEnded) or self.known is None or self.known.call:
+            return None
+        return self.event.id
+
 
 @record(frozen=True, slots=True, kw_only=True)
 class NewMessage:
@@ -201,7 +208,8 @@ class Commit:
     :param conversation: the thread after the event. Written only while its epoch is still the one
         that was read, and no person has spoken since: else the work is offered again with the
         thread as it is now. If it is the very one that the work holds, the event changes nothing
-        of it, and nothing is written.
+        of it, and nothing is written. Work on a call that another lane has told of meanwhile is
+        offered again as well.
     :param owner: the new owner, if the event changes it.
     :param settles: numbers of earlier events of the lane that waited for this decision; they get
         its outcome.

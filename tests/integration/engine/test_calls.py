@@ -204,6 +204,40 @@ async def test_a_call_that_is_reported_twice_is_followed_up_once(
     assert kept.transcript == (() if first == second else CALL.transcript)
 
 
+async def test_a_call_that_two_lanes_tell_of_at_once_is_followed_up_once(
+    pipeline: Pipeline,
+) -> None:
+    other = plugin.Address("tel", "+573009990000")
+    await pipeline.engine.accept(
+        reported(pipeline), reported(pipeline, replace(CALL, party=other), by="api")
+    )
+    works = await pipeline.engine.claim()
+    assert [work.new_call for work in works] == ["conv_1", "conv_1"]
+
+    await pipeline.work(*works)
+    await pipeline.settle()
+
+    assert len(pipeline.texts()) == 1
+    assert set(await pipeline.engine.outcomes()) == {"recorded", "reply"}
+
+
+async def test_a_call_that_another_lane_told_of_meanwhile_is_followed_up_once(
+    pipeline: Pipeline,
+) -> None:
+    other = plugin.Address("tel", "+573009990000")
+    await pipeline.engine.accept(
+        reported(pipeline), reported(pipeline, replace(CALL, party=other), by="api")
+    )
+    early, late = await pipeline.engine.claim()
+
+    await pipeline.work(early)
+    await pipeline.work(late)
+    await pipeline.settle()
+
+    assert len(pipeline.texts()) == 1
+    assert set(await pipeline.engine.outcomes()) == {"recorded", "reply"}
+
+
 async def test_what_another_system_reported_is_completed_by_the_provider(
     pipeline: Pipeline,
 ) -> None:

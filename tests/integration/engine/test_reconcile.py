@@ -12,6 +12,7 @@ from router.errors import Unavailable
 from router.pipeline import acts
 from router.pipeline.surroundings import Configured
 from router.storage.outbox import retry_item
+from router.storage.reconciliation import message_item, send_again
 from router.storage.tables import message, outbox, ticket
 from tests.integration.engine.harness import DATABASES
 from tests.integration.engine.pipeline import Pipeline, running
@@ -387,6 +388,67 @@ async def test_what_was_not_sent_is_withdrawn_if_a_person_has_taken_over(
 
     row = await sent_row(pipeline)
     assert (row.state, row.attempt) == ("withdrawn", 1)
+
+
+async def test_what_was_not_sent_is_withdrawn_if_a_person_has_written_since(
+    pipeline: Pipeline,
+) -> None:
+    await lose(pipeline)
+    thread = (await pipeline.engine.conversation()).id
+    await pipeline.engine.person_writes("Abrimos a las 9.", thread)
+    await pipeline.settle()
+    await pass_seconds(pipeline, 120)
+
+    row = await sent_row(pipeline)
+    assert (row.state, row.error) == ("withdrawn", "a person wrote before it was sent")
+    (line,) = await pipeline.engine.rows(message, id=row.id)
+    assert line.status == "withdrawn"
+    assert pipeline.texts()[1:] == ["Abrimos a las 9."]
+
+
+async def test_it_is_withdrawn_as_well_while_the_persons_word_is_in_hand(
+    pipeline: Pipeline,
+) -> None:
+    engine, name = pipeline.engine, await lose(pipeline)
+    await engine.person_writes("Abrimos a las 9.", (await engine.conversation()).id)
+    (item,) = await engine.claim_items()
+    about = await engine.store.read(lambda it: message_item(it, "main", name))
+    assert about is not None
+
+    await engine.store.write(
+        lambda tx: send_again(tx.connection, about, "absent", tx.now, proved=True)
+    )
+    await pipeline.do(item)
+    await pipeline.settle()
+
+    assert pipeline.texts()[1:] == ["Abrimos a las 9."]
+    assert await engine.state(name) == "withdrawn"
+
+
+async def test_what_no_person_wrote_after_is_sent_again(pipeline: Pipeline) -> None:
+    """A person whose message was refused has said nothing to the customer."""
+    engine, name = pipeline.engine, await lose(pipeline)
+    pipeline.provider.script = [plugin.Refused("no")]
+    await engine.person_writes("Abrimos a las 9.", (await engine.conversation()).id)
+    await pipeline.settle()
+    await pass_seconds(pipeline, 120)
+
+    assert await engine.state(name) == "done"
+
+
+async def test_what_may_have_left_is_not_sent_again_after_a_person_wrote(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.can("patient", find_sent=True, complete_listing=False)
+    name = await lose(pipeline, channel="patient")
+    thread = (await pipeline.engine.conversation()).id
+    await pipeline.engine.person_writes("Abrimos a las 9.", thread)
+    await pipeline.settle()
+    await pass_seconds(pipeline, 120)
+
+    assert await pipeline.engine.state(name) == "unknown"
+    assert len(await pipeline.engine.rows(ticket)) == 1
+    assert pipeline.texts()[1:] == ["Abrimos a las 9."]
 
 
 async def resend(pipeline: Pipeline, name: str) -> None:

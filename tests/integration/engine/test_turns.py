@@ -3,18 +3,23 @@
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from router.domain.message import Author
 from router.errors import OutcomeUnknown, Refused, Unavailable
+from router.pipeline import acts
 from router.pipeline.ask import ATTEMPTS, INTERRUPTIONS
+from router.pipeline.surroundings import Configured
 from router.pipeline.worker import MAX_ATTEMPTS, MAX_CRASHES
 from router.storage.store import Work
+from router.storage.stories import story
 from router.storage.tables import conversation, decision, draft, inbox_event, outbox, ticket
 from router.storage.tables import message as message_table
-from tests.integration.engine.harness import ANA, DATABASES, Engine
+from tests.integration.engine.harness import ANA, DATABASES, Engine, ref
 from tests.integration.engine.pipeline import Pipeline, running
 
 
@@ -241,6 +246,38 @@ async def test_an_echo_during_the_debounce_settles_the_turn(pipeline: Pipeline) 
 
     assert pipeline.provider.asked == []
     assert (await _outcomes(pipeline))[0] != "message: waiting"
+
+
+@pytest.mark.parametrize("asked", [False, True], ids=["waits", "asked"])
+@pytest.mark.parametrize(
+    ("act", "why"),
+    [("send", "eva wrote to the customer"), ("close", "eva closed the conversation")],
+)
+async def test_a_turn_that_a_person_ends_at_the_desk_says_so(
+    pipeline: Pipeline, act: str, why: str, *, asked: bool
+) -> None:
+    engine = pipeline.engine
+    await _say(pipeline, "¿cuánto cuesta?", "¿y el envío?")
+    if asked:
+        engine.clock.advance(timedelta(seconds=3))
+        await engine.store.fire_timers()
+        await pipeline.think()
+    text = {"text": "Cuesta 7."} if act == "send" else {}
+    given = {"id": (await engine.conversation()).id, "by": "eva", **text}
+    around = Configured(lambda: pipeline.configuration)
+    await acts.perform(engine.store, f"conversations.{act}", given, around)
+    for _ in range(3):
+        await pipeline.pass_time(60)
+
+    assert (await _outcomes(pipeline))[:2] == ["message: superseded"] * 2
+    assert not {"waiting", "asking", None}.intersection(await engine.outcomes())
+    assert pipeline.texts() == list(text.values())
+    for number in (1, 2):
+        told = await engine.store.read(partial(story, tenant="main", id=str(ref(number))))
+        assert told.decision is not None
+        assert told.decision.because == why
+        assert told.trace is not None
+        assert told.trace["steps"][-1] == f"superseded: {why}"
 
 
 async def test_a_bot_answer_that_waits_is_withdrawn_by_an_echo(hasty: Pipeline) -> None:
