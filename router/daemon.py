@@ -40,6 +40,7 @@ from router.schedule.retention import Retention
 from router.schedule.silence import SilenceAlarm
 from router.schedule.sweeping import Sweeper
 from router.schedule.timers import Timers
+from router.schedule.wall_clock import WallClock
 from router.settings.model import Settings
 from router.storage.sqlite import SQLiteStore
 from router.storage.store import JOB, OUT, Store
@@ -121,6 +122,7 @@ class Router:
             approvals=self._approvals,
         )
         self._timers = Timers(store, log)
+        self._wall_clock = WallClock(store, self.clock, log)
         self._silence = SilenceAlarm(store, lambda: self.settings, self.clock, log)
         self._sweeper = Sweeper(store, lambda: self.settings, shelf, self.clock, log)
         self.surroundings = Configured(lambda: self.configuration, self._sweeper.wake)
@@ -231,6 +233,7 @@ class Router:
                 work.start_soon(self._deliverer.run, JOB)
                 work.start_soon(self._deliverer.call_off)
                 work.start_soon(self._timers.run)
+                work.start_soon(self._wall_clock.run)
                 work.start_soon(self._silence.run)
                 work.start_soon(self._sweeper.run)
                 work.start_soon(self._retention.run)

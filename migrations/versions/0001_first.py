@@ -331,6 +331,7 @@ def _deliveries() -> None:
         sa.Column("body", sa.Text, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("account", sa.Text),
         sa.Column("created_at", Moment, nullable=False),
         sa.Column("not_before", Moment),
         sa.Column("started_at", Moment),

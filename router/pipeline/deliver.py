@@ -62,6 +62,9 @@ _STORAGE_PAUSE = 1.0
 
 _OVERTAKEN = "the conversation was taken over, and an earlier attempt may have reached the customer"
 _INTERRUPTED = OutcomeUnknown("the router stopped between starting and hearing back")
+_ELSEWHERE = OutcomeUnknown(
+    "an earlier attempt may have been taken, and it is another account that it would be repeated at"
+)
 
 
 class Deliverer:
@@ -257,7 +260,8 @@ class Deliverer:
         # A notice that may be lost is repeated only after an outage of minutes may be over.
         backoff = Backoff() if live is None or live.plugin.idempotent else Backoff(base=30.0)
         patience = Patience(attempts=12, repeat_unknown=repeats, backoff=backoff)
-        await self._attempt(item, live, patience, lambda: self._run(item, live))
+        terms = None if live is None else Terms(account=live.account)
+        await self._attempt(item, live, patience, lambda: self._run(item, live), terms)
 
     async def _run(self, item: Item, live: Live[Action[Any]] | None) -> AttemptResult:
         if live is None:
@@ -304,11 +308,10 @@ class Deliverer:
 
         :return: whether it was; where the item is still leased, it is to be ended.
         """
-        if item.state is ItemState.STARTED and item.attempt > patience.repeat_unknown:
-            # A process died between the start and the result: it may have left.
-            result = judge(item, _INTERRUPTED, Patience(), self._clock.now())
+        if lost := _lost(item, patience, terms):
+            result = judge(item, lost, Patience(), self._clock.now())
             await self._end(item, result, began=item.started_at)
-            self._report(item, result, _INTERRUPTED)
+            self._report(item, result, lost)
             self._measure(item, result, None)
             return Start.NOT
         if not await self._guard.admits(live, item):
@@ -412,3 +415,14 @@ class Deliverer:
             code=result.code,
             reason=reason,
         )
+
+
+def _lost(item: Item, patience: Patience, terms: Terms | None) -> OutcomeUnknown | None:
+    """Say why an item that may have left must not leave again; ``None``: it may."""
+    if item.state is ItemState.STARTED and item.attempt > patience.repeat_unknown:
+        # A process died between the start and the result.
+        return _INTERRUPTED
+    account = None if terms is None else terms.account
+    # Who knows a repeat for one knows those of its own account. A harmless one is so everywhere.
+    known = patience.repeat_unknown != ALWAYS or item.account in (None, account)
+    return _ELSEWHERE if item.may_have_left and not known else None

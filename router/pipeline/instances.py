@@ -17,6 +17,7 @@ from router.plugin.context import Log
 from router.plugin.host import HostContext
 from router.plugin.instance import Instance
 from router.settings.changes import same_instance
+from router.settings.fingerprint import account_of
 from router.settings.model import InstanceSettings, Settings
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Live(Generic[Plugin]):
     error: str | None = "starting"
     busy: Busy = field(default_factory=Busy)
     breaker: Breaker = field(init=False)
+    _account: str | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.breaker = Breaker(self.settings.breaker_after, self.settings.breaker_pause)
@@ -58,6 +60,13 @@ class Live(Generic[Plugin]):
     @property
     def kind(self) -> str:
         return self.settings.kind
+
+    @property
+    def account(self) -> str:
+        """A digest of whose account it acts by: what another one says of an attempt is nothing."""
+        if self._account is None:
+            self._account = account_of(self.settings)
+        return self._account
 
     @property
     def label(self) -> str:

@@ -236,6 +236,10 @@ class Reconciler:
             await self._end(item, "the provider has it", effect)
         elif asked_at < progress.ended_at + settle:
             await self._wait(item, progress, progress.ended_at + settle)
+        elif about.account != live.account:
+            # That the one does not have it says nothing of the other.
+            why = "its channel is another account's by now, which does not list it"
+            await self._cannot_tell(item, about, live, why)
         elif progress.absent is None or asked_at < from_micros(progress.absent) + again:
             first = progress.absent or to_micros(asked_at)
             await self._wait(item, replace(progress, absent=first), from_micros(first) + again)

@@ -32,8 +32,8 @@ def objection_to(item: Item, listing: Listing) -> Objection | None:
     return listing.objection(Template(found["ref"], found["variables"]), in_window=True)
 
 
-def terms_of(item: Item, live: LiveChannel, *, barred: bool = False) -> Terms | None:
-    """Give what a message has to keep to, as its channel declares it.
+def terms_of(item: Item, live: LiveChannel, *, barred: bool = False) -> Terms:
+    """Give what a message has to keep to, as its channel declares it, and who sends it.
 
     :param barred: there is an objection to it.
     """
@@ -47,6 +47,4 @@ def terms_of(item: Item, live: LiveChannel, *, barred: bool = False) -> Terms | 
     window = can.window
     if window is not None and json.loads(item.body).get("template") is not None:
         window = None
-    if not buckets and window is None and not barred:
-        return None
-    return Terms(buckets=tuple(buckets), window=window, barred=barred)
+    return Terms(buckets=tuple(buckets), window=window, account=live.account, barred=barred)

@@ -1,4 +1,4 @@
-"""The fingerprint of a configuration: what a decision's trace names it by."""
+"""Fingerprints: what a decision's trace names a configuration by, and an attempt an account."""
 
 import hashlib
 import json
@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr
 
 if TYPE_CHECKING:
     from router.settings.model import InstanceSettings, Settings
@@ -86,3 +88,27 @@ def fingerprint(settings: "Settings", references: Mapping[str, str]) -> str:
         "references": dict(references),
     }
     return digest(json.dumps(meaning, sort_keys=True, default=str))
+
+
+def account_of(table: "InstanceSettings") -> str:
+    """Give 32 hex digits that stand for the account by which an instance acts at its provider.
+
+    All that the plugin itself is told counts, secrets by their values: the host does not know what
+    of it names the account. It is kept in the database, so guessing a secret by it is made slow.
+    """
+    meaning = json.dumps([table.kind, _plain(table.config.model_dump())])
+    salt = f"{table.tenant}/{table.group}.{table.name}".encode()
+    return hashlib.scrypt(meaning.encode(), salt=salt, n=2**12, r=8, p=1, dklen=16).hex()
+
+
+def _plain(value: Any) -> Any:
+    """Give a value for JSON that is the same in every process."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(value[key]) for key in sorted(value, key=str)}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, set | frozenset):
+        return sorted((_plain(each) for each in value), key=json.dumps)
+    return value if isinstance(value, int | float | None) else str(value)

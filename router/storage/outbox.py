@@ -176,6 +176,7 @@ def resolve_item(
     if verdict is Verdict.RESEND:
         values |= {"state": ItemState.WAITING, "finished_at": None, "code": None}
         values["not_before"] = now  # what a person asks for is not too old
+        values["account"] = None  # whoever sends it now
         if item.kind == ItemKind.MESSAGE and item.body.get("unknown"):
             # Earlier attempts of which nobody knew, either: now somebody does.
             values["body"] = json.dumps({**item.body, "unknown": 0}, ensure_ascii=False)

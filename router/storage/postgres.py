@@ -146,10 +146,25 @@ class PostgresStore(Store):
         # Without a reason, who waits for a sender would lose its place to those behind it.
         ((set_back,),) = tx.rows(postgres_sql.AFTER, now + CLOCKS_APART)
         if set_back:
-            tx.rows(postgres_sql.NOT_LATER, now)
-            tx.rows(postgres_sql.NO_QUEUE)
+            self._not_later(tx, now)
         tx.rows(postgres_sql.TURNS_SOON, now + _LONGEST_TURN)
         self._read_aliases(tx)
+
+    @staticmethod
+    def _not_later(tx: Transaction, now: datetime) -> None:
+        tx.rows(postgres_sql.NOT_LATER, now)
+        tx.rows(postgres_sql.NO_QUEUE)
+
+    async def clock_set_back(self) -> None:
+        def look_again(tx: Transaction) -> None:
+            now = self.clock.now()
+            self._not_later(tx, now)
+            tx.rows(postgres_sql.TURNS_SOON, now + _LONGEST_TURN)
+            tx.published.extend(self._dispatch.everything())
+            tx.published.append(partial(self._dispatch.alarm.set, now))
+
+        # Which lanes it changes is known only when it runs.
+        await self._flusher.run(look_again, alone=True)
 
     async def close(self) -> None:
         self._dispatch.changes.close()

@@ -62,7 +62,7 @@ class _Round:
 
     def __init__(self, now: datetime) -> None:
         self._now = now
-        self._begun: list[str] = []
+        self._begun: list[tuple[str, str | None]] = []
         self._ends: list[End] = []
         self._shown: list[Shown] = []
         self._unasked: list[tuple[str, int]] = []
@@ -122,7 +122,7 @@ class _Round:
             if later is not None:
                 self._postponed.append(later)
                 return Start.NOT
-        self._begun.append(item.id)
+        self._begun.append((item.id, None if terms is None else terms.account))
         return Start.BEGUN
 
     def _withdraw(self, item: Item, why: str) -> None:
@@ -132,7 +132,7 @@ class _Round:
     def write(self, tx: Transaction) -> list[Item]:
         """Write it; give the next items of lanes that go on."""
         if self._begun:
-            tx.rows(postgres_sql.BEGIN, self._begun, self._now)
+            tx.rows(postgres_sql.BEGIN, *columns(self._begun, 2), self._now)
         postgres_outbox.end(tx, self._ends)
         postgres_outbox.show(tx, self._shown)
         if self._unasked:

@@ -105,6 +105,7 @@ def _item(row: Sequence[Any], lease: int) -> Item:
         started_at=row[15],
         lease=lease,
         not_before=row[16],
+        account=row[17],
     )
 
 

@@ -417,7 +417,7 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::te
 
 _ITEM: Final = """o.id, o.tenant, o.lane, o.seq, o.kind, o.conversation, o.decided_lane,
   o.decided_seq, o.author, o.epoch, o.destination, o.body, o.state, o.attempt, o.created_at,
-  o.started_at, o.not_before"""
+  o.started_at, o.not_before, o.account"""
 
 # The first of each lane that has not ended.
 HEADS: Final = f"""
@@ -447,8 +447,9 @@ ORDER BY id COLLATE "C" FOR NO KEY UPDATE
 """
 
 BEGIN: Final = """
-UPDATE outbox SET state = 'started', attempt = attempt + 1, started_at = $2, finished_at = NULL
-WHERE id = ANY ($1::text[])
+UPDATE outbox o SET state = 'started', attempt = attempt + 1, started_at = $3, finished_at = NULL,
+  account = u.account
+FROM unnest($1::text[], $2::text[]) AS u (id, account) WHERE o.id = u.id
 """
 
 END: Final = """
@@ -653,12 +654,13 @@ SELECT EXISTS (SELECT 1 FROM outbox WHERE state = 'waiting' AND created_at > $1)
 """
 
 # A clock that was set back must not hold back what was ready before; retries keep their moment.
-# What had a place in a sender's queue looks again in the same order.
+# What had a place in a sender's queue looks again in the same order. What is leased was ready, and
+# may be given back.
 NOT_LATER: Final = """
 WITH late AS (
   SELECT kind, key, ready_at FROM lane
-  WHERE kind IN ('in', 'out', 'job') AND ready_at > $1 AND attempts = 0 AND lease_owner IS NULL
-    AND NOT parked
+  WHERE kind IN ('in', 'out', 'job') AND ready_at > $1 AND NOT parked
+    AND (attempts = 0 OR lease_owner IS NOT NULL)
   ORDER BY kind COLLATE "C", key COLLATE "C" FOR UPDATE),
 placed AS (
   SELECT kind, key, row_number() OVER (ORDER BY ready_at DESC) AS place FROM late)

@@ -51,6 +51,7 @@ def _as_item(row: sa.Row[Any] | None) -> Item | None:
         attempt=row.attempt,
         created_at=row.created_at,
         started_at=row.started_at,
+        account=row.account,
     )
 
 
@@ -155,7 +156,7 @@ def send_again(
     changed = connection.execute(
         sa.update(outbox)
         .where(*_is_unknown(item.tenant, item.id), outbox.c.started_at == item.started_at)
-        .values(**values, code=None, body=json.dumps(body, ensure_ascii=False))
+        .values(**values, account=None, code=None, body=json.dumps(body, ensure_ascii=False))
     ).rowcount
     if changed:
         connection.execute(

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -105,7 +106,7 @@ class SQLiteStore(Store):
     def _begin(self, tx: Transaction) -> None:
         now = to_micros(self.clock.now())
         sqlite_lanes.recover(tx.raw, now)
-        tx.raw.execute(_TURNS_SOON, (now + _LONGEST_TURN, now + _LONGEST_TURN))
+        self._turns_soon(tx, now)
         row = tx.raw.execute(
             "INSERT INTO node (started_at, expires_at, host, version) VALUES (?, ?, ?, ?)"
             " RETURNING id",
@@ -115,6 +116,20 @@ class SQLiteStore(Store):
         tx.raw.execute("DELETE FROM node WHERE id < ?", (me - _NODES_KEPT,))
         rows = tx.raw.execute("SELECT tenant, address, key FROM alias")
         self._aliases = {(tenant, address): key for tenant, address, key in rows}
+
+    @staticmethod
+    def _turns_soon(tx: Transaction, now: int) -> None:
+        tx.raw.execute(_TURNS_SOON, (now + _LONGEST_TURN, now + _LONGEST_TURN))
+
+    async def clock_set_back(self) -> None:
+        def look_again(tx: Transaction) -> None:
+            now = self.clock.now()
+            sqlite_lanes.not_later(tx.raw, to_micros(now))
+            self._turns_soon(tx, to_micros(now))
+            tx.published.extend(self._dispatch.everything())
+            tx.published.append(partial(self._dispatch.alarm.set, now))
+
+        await self._writer.run(look_again)
 
     async def close(self) -> None:
         self._dispatch.changes.close()

@@ -31,7 +31,8 @@ FROM (VALUES {rows}) AS k JOIN outbox o ON o.id = k.column1
 
 _START = Bulk(
     """
-UPDATE outbox SET state = 'started', attempt = attempt + 1, started_at = ?, finished_at = NULL
+UPDATE outbox SET state = 'started', attempt = attempt + 1, started_at = ?, finished_at = NULL,
+  account = ?
 WHERE id IN (VALUES {rows})
 """,
     1,
@@ -135,7 +136,7 @@ def start(
     :return: of each, whether it may leave; and whether others may look earlier now.
     """
     rows = _rows(raw, [attempt.item for attempt in attempts])
-    begun: set[str] = set()
+    begun: dict[str, str | None] = {}
     answers: list[tuple[Start, Item | None]] = []
     queues = _leave_queues(raw, attempts, rows, me)
     for item, terms in attempts:
@@ -146,8 +147,10 @@ def start(
         answer = _judge(raw, item, terms, row, now, queues, me=me)
         answers.append(answer)
         if answer[0] is Start.BEGUN:
-            begun.add(item.id)
-    _START.run(raw, [(name,) for name in begun], now)
+            begun[item.id] = None if terms is None else terms.account
+    for account in set(begun.values()):
+        names = [(name,) for name, by in begun.items() if by == account]
+        _START.run(raw, names, now, account)
     called = [
         sqlite_buckets.call_next(raw, tenant, key, bucket, now)
         for (tenant, key), bucket in queues.items()

@@ -165,13 +165,18 @@ SELECT EXISTS (SELECT 1 FROM outbox WHERE state = 'waiting'
 """
 
 # A clock that was set back must not hold back what was ready before; retries keep their moment.
-# What had a place in a sender's queue looks again in the same order.
+# What had a place in a sender's queue looks again in the same order. What is leased was ready, and
+# may be given back.
 _NOT_LATER = """
 UPDATE lane SET ready_at = :now - late.place
 FROM (
-  SELECT kind, key, row_number() OVER (ORDER BY ready_at DESC) AS place FROM lane
-  WHERE kind IN ('in', 'out', 'job') AND ready_at IS NOT NULL AND ready_at > :now
-    AND lease_owner IS NULL AND parked = 0 AND attempts = 0) AS late
+  SELECT kind, key, row_number() OVER (ORDER BY ready_at DESC) AS place FROM (
+    SELECT kind, key, ready_at FROM lane
+    WHERE kind IN ('in', 'out', 'job') AND ready_at IS NOT NULL AND ready_at > :now
+      AND lease_owner IS NULL AND parked = 0 AND attempts = 0
+    UNION ALL
+    SELECT kind, key, ready_at FROM lane
+    WHERE lease_owner > 0 AND ready_at > :now AND parked = 0)) AS late
 WHERE lane.kind = late.kind AND lane.key = late.key
 """
 
@@ -411,8 +416,13 @@ def recover(raw: sqlite3.Connection, now: int) -> None:
     # Without a reason, who waits for a sender would lose its place to those behind it.
     (set_back,) = raw.execute(_AFTER, {"moment": now + _CLOCKS_APART}).fetchone()
     if set_back:
-        raw.execute(_NOT_LATER, {"now": now})
-        raw.execute(_NO_QUEUE)
+        not_later(raw, now)
+
+
+def not_later(raw: sqlite3.Connection, now: int) -> None:
+    """Let what was ready before the clock was set back be ready now."""
+    raw.execute(_NOT_LATER, {"now": now})
+    raw.execute(_NO_QUEUE)
 
 
 def next_ready(raw: sqlite3.Connection, kind: str) -> int | None:

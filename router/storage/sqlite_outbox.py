@@ -23,7 +23,8 @@ _INSERT = Insert(
 
 _ITEM = """
 SELECT id, tenant, lane, seq, kind, conversation, decided_lane, decided_seq, author, epoch,
-  destination, body, state, attempt, created_at, started_at, not_before
+  destination, body, state, attempt, created_at, started_at, not_before,
+  account
 FROM outbox WHERE lane = ? AND seq > ? AND state IN ('waiting', 'started', 'unknown') ORDER BY seq
 """
 
@@ -129,6 +130,7 @@ def _item(row: Sequence[Any]) -> Item:
         created_at=from_micros(row[14]),
         started_at=None if row[15] is None else from_micros(row[15]),
         not_before=None if row[16] is None else from_micros(row[16]),
+        account=row[17],
     )
 
 

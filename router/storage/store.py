@@ -241,6 +241,7 @@ class Item:
     :param lease: under what it was claimed, where several nodes work on one database.
     :param not_before: when it may leave at the earliest: the end of quiet hours, or when a person
         asked for another try.
+    :param account: a digest of the account by which the last attempt was made, if that matters.
     """
 
     id: str
@@ -260,6 +261,7 @@ class Item:
     started_at: datetime | None = None
     lease: int = 0
     not_before: datetime | None = None
+    account: str | None = None
 
     @property
     def ready_since(self) -> datetime:
@@ -280,16 +282,18 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What an attempt has to keep to before it may begin.
+    """What an attempt has to keep to before it may begin, and what is kept of it.
 
     :param buckets: each must have a token; their state is the store's. In the order of their keys.
     :param window: how long after the customer's last message it may leave; ``None``: always.
     :param barred: it must not leave, whatever else holds: the provider would refuse it.
+    :param account: a digest of the account by which it is made.
     """
 
     buckets: tuple[Bucket, ...] = ()
     window: timedelta | None = None
     barred: bool = False
+    account: str | None = None
 
 
 class Start(Enum):
@@ -488,6 +492,13 @@ class Store(ABC):
     @abstractmethod
     async def wait_timers(self) -> None:
         """Wait until a timer may be due; a few seconds at most."""
+
+    @abstractmethod
+    async def clock_set_back(self) -> None:
+        """Let nothing wait for a moment that was near before the clock was set back.
+
+        What was ready is so still, and a customer's turn does not wait longer than turns do.
+        """
 
     async def wait_lost(self) -> None:
         """Wait until this node was taken for dead: what it had leased has gone to others."""

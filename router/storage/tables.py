@@ -345,6 +345,8 @@ outbox = sa.Table(
     sa.Column("body", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
+    # A digest of the account by which the last attempt was made; null: any may make another.
+    sa.Column("account", sa.Text),
     sa.Column("created_at", Moment, nullable=False),
     # Held back until then, by quiet hours.
     sa.Column("not_before", Moment),

@@ -97,8 +97,11 @@ then.classify = "assistant"
 _GLANCE = 0.03
 
 
-class NoConfig(plugin.PluginConfig):
-    """Nothing to set."""
+class Account(plugin.PluginConfig):
+    """Whose account it is at the provider; nobody need say."""
+
+    account: str = ""
+    token: plugin.Secret | None = None
 
 
 #: What is listed, found out when it is asked for.
@@ -125,8 +128,8 @@ class Provider:
     sent: list[tuple[str, str, str]] = field(default_factory=list)
     done: list[plugin.ActionCall] = field(default_factory=list)
     asked: list[plugin.Prompt] = field(default_factory=list)
-    script: list[Exception | None] = field(default_factory=list)
-    scripts: dict[str, list[Exception | None]] = field(default_factory=dict)
+    script: list[BaseException | None] = field(default_factory=list)
+    scripts: dict[str, list[BaseException | None]] = field(default_factory=dict)
     listing: list[Sequence[str] | Exception | Listing] = field(default_factory=list)
     looked: list[tuple[str, datetime]] = field(default_factory=list)
     answers: list[plugin.Completion] = field(default_factory=list)
@@ -147,7 +150,7 @@ class Provider:
         """Give what an item said."""
         return next(text for name, _, text in self.sent if name == item)
 
-    def outcome(self, name: str) -> Exception | None:
+    def outcome(self, name: str) -> BaseException | None:
         """Give how the next call of an instance ends."""
         script = self.scripts.get(name) or self.script
         return script.pop(0) if script else None
@@ -158,7 +161,7 @@ class Provider:
             raise outcome
 
 
-class Ledger(plugin.Channel[NoConfig]):
+class Ledger(plugin.Channel[Account]):
     """A channel that keeps what it sent."""
 
     provider: Provider
@@ -196,7 +199,7 @@ class Ledger(plugin.Channel[NoConfig]):
         return [plugin.SentMessage(name) for name in found]
 
 
-class Script(plugin.AIBackend[NoConfig]):
+class Script(plugin.AIBackend[Account]):
     """A backend that answers what it is told to."""
 
     provider: Provider
@@ -225,7 +228,7 @@ class Sought(plugin.ActionParams):
     query: str
 
 
-class Look(plugin.Action[NoConfig]):
+class Look(plugin.Action[Account]):
     """An action that only reads."""
 
     provider: Provider
@@ -240,7 +243,7 @@ class Look(plugin.Action[NoConfig]):
         return self.provider.found
 
 
-class Note(plugin.Action[NoConfig]):
+class Note(plugin.Action[Account]):
     """An action that is kept."""
 
     provider: Provider
@@ -253,11 +256,11 @@ class Note(plugin.Action[NoConfig]):
 def registry() -> Registry:
     """Give the kinds of plugins that these tests have."""
     kinds = Registry()
-    kinds.channel("ledger", Ledger, config=NoConfig)
-    kinds.ai_backend("script", Script, config=NoConfig)
-    kinds.ai_backend("caller", Caller, config=NoConfig)
-    kinds.action("note", Note, config=NoConfig)
-    kinds.action("look", Look, config=NoConfig, params=Sought)
+    kinds.channel("ledger", Ledger, config=Account)
+    kinds.ai_backend("script", Script, config=Account)
+    kinds.ai_backend("caller", Caller, config=Account)
+    kinds.action("note", Note, config=Account)
+    kinds.action("look", Look, config=Account, params=Sought)
     return kinds
 
 
@@ -328,6 +331,24 @@ class Pipeline:
             approvals=self.approvals,
         )
         self.intake = Intake(store, self.log, metrics, rush)
+
+    def reload(
+        self, before: str, after: str, provider: Provider | None = None, **capabilities: Any
+    ) -> None:
+        """Put something else in the settings in force.
+
+        :param before: what is written in router.toml.
+        :param after: what is to stand there.
+        :param provider: what the instances reach then, if it is not the same as before.
+        :param capabilities: of the channel ``phone``, as for :meth:`can`.
+        """
+        path = self.configuration.settings.path
+        path.write_text(path.read_text().replace(before, after, 1))
+        settings = load_settings(path, registry(), run=True)
+        provider = provider or self.provider
+        self.configuration = instances_of(settings, self.engine.clock, self.log, provider)
+        self.build()
+        self.can("phone", **capabilities)
 
     async def crash(self) -> None:
         await self.engine.crash()

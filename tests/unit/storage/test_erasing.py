@@ -300,7 +300,7 @@ def test_every_text_that_a_person_can_reach_has_the_mark(business: Business) -> 
         "batch", "by", "rule", "outcome", "state", "destination", "resolved_by", "queue", "to",
         "acknowledged_by", "discarded_by", "model", "instance", "type", "conversation", "contact",
         "message", "ticket", "escalation", "event_lane", "decided_lane", "lane", "key", "token",
-        "route", "digest", "address", "party", "provider_id",
+        "route", "digest", "address", "party", "provider_id", "account",
     }  # fmt: skip
     subject = business.database.do(find_subject, "main", ANA)
     for table, where in subject.belongings.items():
