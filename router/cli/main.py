@@ -132,13 +132,14 @@ def root(
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run a command; give the exit status."""
-    status = _run(args)
+    status = _FAILED
     try:
+        status = _run(args)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except* BrokenPipeError:
         # Whoever read along has seen enough; without this, Python complains as it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _FAILED
+        status = _FAILED
     return status
 
 

@@ -1,6 +1,7 @@
 """`router chat`, `router explain` and `router rules explain`, through the real pipeline."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,23 @@ def chat(config: Path, *words: str, stdin: str = "") -> "subprocess.CompletedPro
         text=True,
         check=False,
     )
+
+
+def test_who_closes_what_it_prints_to_ends_it_without_a_traceback(config: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-u", "-m", "router", "-c", str(config), "chat", "hola"],
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_one_shot_gives_the_answer_and_what_made_it(config: Path) -> None:
