@@ -71,9 +71,8 @@ class PostgresServer:
         """Start it again, on the same socket."""
         self._server.ensure_postgres_running()
 
-    @contextmanager
-    def database(self, *, migrated: bool = False) -> Iterator[PostgresDatabase]:
-        """Give a new database, and drop it afterwards, whoever is still connected.
+    def create(self, *, migrated: bool = False) -> PostgresDatabase:
+        """Give a new database.
 
         :param migrated: with the schema in it: a copy of one that is made once a run. Not from
             inside an event loop.
@@ -81,10 +80,16 @@ class PostgresServer:
         name = f"test_{next(self._numbers)}"
         template = self._migrated() if migrated else "template0"
         self._execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        return PostgresDatabase(name=name, socket_folder=self._socket_folder)
+
+    @contextmanager
+    def database(self, *, migrated: bool = False) -> Iterator[PostgresDatabase]:
+        """As :meth:`create`, and drop it afterwards, whoever is still connected."""
+        database = self.create(migrated=migrated)
         try:
-            yield PostgresDatabase(name=name, socket_folder=self._socket_folder)
+            yield database
         finally:
-            self._execute(f"DROP DATABASE {name} WITH (FORCE)")
+            self._execute(f"DROP DATABASE {database.name} WITH (FORCE)")
 
     def prepare(self) -> None:
         """Make what databases with the schema in them are copied from. Not inside an event loop."""

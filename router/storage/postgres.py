@@ -14,6 +14,7 @@ from router.storage.changes import Listener
 from router.storage.conflicts import number_of
 from router.storage.postgres_dispatch import NodeDispatch
 from router.storage.postgres_engine import (
+    Sessions,
     Transaction,
     begin,
     connected,
@@ -85,8 +86,9 @@ class PostgresStore(Store):
         self._lease = lease
         self._act = begin(lease)
         self._glance = begin(lease, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        self._single = make_engine(url, pooled=pooled)
-        self._engine = make_engine(url, pooled=pooled, connections=_CONNECTIONS)
+        self._sessions = Sessions()
+        self._single = self._sessions.of(make_engine(url, pooled=pooled))
+        self._engine = self._sessions.of(make_engine(url, pooled=pooled, connections=_CONNECTIONS))
         self._reader = self._engine.execution_options(postgresql_readonly=True)
         self._dispatch = NodeDispatch()
         self._writing = Writing(clock, self._dispatch, self._mirror_alias)
@@ -101,6 +103,7 @@ class PostgresStore(Store):
             heard=self._hear,
             changed=self._dispatch.forget,
             freed=self._dispatch.look,
+            silent=self._sessions.cut,
         )
         session = partial(
             Session,

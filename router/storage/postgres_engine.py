@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+from weakref import WeakSet
 
 import asyncpg
 import sqlalchemy as sa
@@ -61,6 +62,27 @@ def parse(url: str) -> sa.URL:
         )
         raise StorageError(message)
     return parsed.set(query=query)
+
+
+class Sessions:
+    """Sessions that can be given up all at once, whatever they wait for."""
+
+    def __init__(self) -> None:
+        self._raws: WeakSet[Raw[Any]] = WeakSet()
+
+    def of(self, engine: AsyncEngine) -> AsyncEngine:
+        """Mind what an engine opens from now on; give the engine."""
+        sa.event.listen(engine.sync_engine, "connect", self._opened)
+        return engine
+
+    def _opened(self, adapted: Any, _record: object) -> None:
+        self._raws.add(adapted.driver_connection)
+
+    def cut(self) -> None:
+        """Close every connection without a word. Whoever waits for one is told that it is lost."""
+        for raw in tuple(self._raws):
+            if not raw.is_closed():
+                raw.terminate()
 
 
 def make_engine(url: str, *, pooled: bool = False, connections: int | None = None) -> AsyncEngine:

@@ -38,6 +38,8 @@ _COALESCE: Final = 0.002
 #: Seconds between two ticks while something is left to do: to take the lock, while the server
 #: still ends who held it before, or to free what somebody held.
 _SOON: Final = 0.25
+#: Seconds that the server has to answer a heartbeat, or a node's farewell.
+_ANSWER: Final = 10.0
 #: Seconds that a node has to come back after the server was restarted.
 _GRACE: Final = timedelta(seconds=5)
 #: Bytes of one notice; the server takes a few more.
@@ -78,6 +80,8 @@ class Node:
     :param heard: called with what another node tells: a kind of lane, or ``{"alias": [...]}``.
     :param changed: called when this node's number has changed: what was leased is lost.
     :param freed: called when lanes of a dead node can be claimed.
+    :param silent: called when the server did not answer a heartbeat: whoever else waits for it had
+        better not.
     """
 
     def __init__(
@@ -91,6 +95,7 @@ class Node:
         heard: Callable[[Any], None],
         changed: Callable[[], None],
         freed: Callable[[], None],
+        silent: Callable[[], None],
     ) -> None:
         self._engine = engine
         self._clock = clock
@@ -103,6 +108,7 @@ class Node:
         self._heard = heard
         self._changed = changed
         self._freed = freed
+        self._silent = silent
         self._connection: AsyncConnection | None = None
         self._raw: Raw[Any] | None = None
         #: Numbers that this node gave up; no work crashed under them.
@@ -140,15 +146,22 @@ class Node:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
-        await self._send()
-        with suppress(Exception):
-            async with self._one:
-                if self._raw is not None and self.me is not None:
-                    await self._raw.fetch(postgres_sql.LEAVE, self.me)
-                if self._raw is not None and not self._pooled:
-                    # Told, and not left to the server to notice: a restart may be quicker.
-                    await self._raw.execute("SELECT pg_advisory_unlock_all()")
+        try:
+            async with asyncio.timeout(_ANSWER):
+                await self._send()
+                with suppress(Exception):
+                    await self._leave()
+        except TimeoutError:
+            self._silent()
         await self._disconnect()
+
+    async def _leave(self) -> None:
+        async with self._one:
+            if self._raw is not None and self.me is not None:
+                await self._raw.fetch(postgres_sql.LEAVE, self.me)
+            if self._raw is not None and not self._pooled:
+                # Told, and not left to the server to notice: a restart may be quicker.
+                await self._raw.execute("SELECT pg_advisory_unlock_all()")
 
     def abandon(self) -> None:
         """Give this number up: nobody can tell what it leases. Another is taken at once."""
@@ -186,7 +199,7 @@ class Node:
     async def _beat(self) -> None:
         """Say that this node lives, see who does not, and come back if it was taken for dead."""
         try:
-            async with self._one, asyncio.timeout(max(self._tick * 5, 10.0)):
+            async with self._one, asyncio.timeout(max(self._tick * 5, _ANSWER)):
                 raw = await self._connect()
                 if self.me is not None and not await self._lives(raw, self.me):
                     self._lose()
@@ -197,6 +210,11 @@ class Node:
                     self.me = await self._register(raw)
                 dead = await self._bury(raw)
         except Exception as error:
+            if isinstance(error, TimeoutError):
+                # Nothing comes any more, and nobody said so: a line was cut, or the server's
+                # machine is gone. A statement would wait a minute to find out, and so would the
+                # next one on every other session.
+                self._silent()
             if is_away(error):
                 raise in_words(error) from error
             raise

@@ -22,6 +22,11 @@ max_connections = 200
 """
 
 
+#: What comes of a connection whose server ended. The driver is confused by one that the server has
+#: taken leave of, and not closed yet.
+_AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
+
 class Postgres(Database):
     """A database of a running server."""
 
@@ -44,7 +49,7 @@ class Postgres(Database):
                 return [tuple(row) for row in await self._connection.fetch(statement, timeout=30)]
             except asyncpg.UndefinedTableError as error:
                 raise OSError(str(error)) from error
-            except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except _AWAY as error:
                 self._disconnect()
                 raise OSError(str(error)) from error
             except BaseException:
@@ -130,11 +135,11 @@ async def opened() -> AsyncIterator[Postgres]:
     starting = start_postgres(_SETTINGS)
     server = await anyio.to_thread.run_sync(starting.__enter__)
     try:
-        with server.database() as database:
-            found = Postgres(server, database)
-            try:
-                yield found
-            finally:
-                await found.close()
+        # Not dropped: it goes with its server, which may be recovering just when an episode fails.
+        found = Postgres(server, server.create())
+        try:
+            yield found
+        finally:
+            await found.close()
     finally:
         await anyio.to_thread.run_sync(starting.__exit__, None, None, None)
