@@ -199,7 +199,8 @@ class Node:
     async def _beat(self) -> None:
         """Say that this node lives, see who does not, and come back if it was taken for dead."""
         try:
-            async with self._one, asyncio.timeout(max(self._tick * 5, _ANSWER)):
+            # Counted from before it has the connection, on which a notice may be stuck.
+            async with asyncio.timeout(max(self._tick * 5, _ANSWER)), self._one:
                 raw = await self._connect()
                 if self.me is not None and not await self._lives(raw, self.me):
                     self._lose()

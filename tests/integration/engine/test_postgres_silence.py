@@ -13,7 +13,7 @@ import pytest
 from router.errors import StorageUnavailable
 from router.storage.tables import inbox_event
 from tests.integration.engine.harness import Engine, PostgresDatabase
-from tests.integration.engine.nodes import node_of, until
+from tests.integration.engine.nodes import node_of, store_of, until
 from tests.postgres import PostgresDatabase as Named
 from tests.postgres import PostgresServer
 from tests.proof.postgres import Postgres
@@ -141,10 +141,13 @@ async def test_whoever_watches_the_proof_goes_on_then(
 async def test_a_line_that_falls_silent_is_noticed_by_everybody_at_once_and_made_anew(
     behind: PostgresDatabase, line: Line
 ) -> None:
-    async with node_of(behind, lease=300.0) as node:
+    async with node_of(behind, lease=300.0, heartbeat=1.0) as node:
         assert await _serves(node, "A")
 
         line.fall()
+        # What other nodes are told goes out on the connection on which the heart beats.
+        store_of(node)._node.notify("in")
+        await asyncio.sleep(0.05)
 
         began = time.monotonic()
         many = [node.accept(node.said("mientras", id=f"M{number}")) for number in range(3)]
