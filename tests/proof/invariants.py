@@ -238,6 +238,7 @@ def _nothing_happens_twice(it: Evidence) -> Iterator[str]:
 
 def _what_is_told_is_true(it: Evidence) -> Iterator[str]:
     happened = {one.key for one in _effects(it)}
+    given_up = {(one.lane, one.seq) for one in dead(it)}
     for item in it.items.values():
         if item.kind not in ("message", "action"):
             continue
@@ -245,7 +246,9 @@ def _what_is_told_is_true(it: Evidence) -> Iterator[str]:
             yield f"{item.destination} {item.id} is called done, and nobody got it"
         if item.state in ("withdrawn", "waiting", "refused", "dead") and item.id in happened:
             yield f"{item.destination} {item.id} is called {item.state}, and was sent"
-        if item.state in ("refused", "dead"):
+        # Nobody can be told there that a letter was given up.
+        apology = item.destination == MAILBOX and item.decided in given_up
+        if item.state == "dead" or (item.state == "refused" and not apology):
             yield f"{item.destination} {item.id} is {item.state}, for no reason of the provider's"
 
 

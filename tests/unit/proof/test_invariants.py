@@ -74,6 +74,14 @@ LETTERS = [Letter("tel:+573020000000", "carta 0"), Letter("tel:+573020000000", "
 A, B = item("a", 0), item("b", 1)
 CRM = item("crm", 1, kind="action", destination="crm", lane="item/crm", seq=1)
 TOLD = arrival("crm", 1, service="crm")
+APOLOGY = item(
+    "sorry",
+    0,
+    destination="mailbox",
+    lane="main/mailbox/tel:+573020000000",
+    decided=(letter(0).lane, letter(0).seq),
+    state="refused",
+)
 
 
 def evidence(**values: Any) -> Evidence:
@@ -115,6 +123,11 @@ GOOD = {
     "all is well": evidence(),
     "a repeat that changed nothing": evidence(
         arrivals=[arrival("a", 0), arrival("a", 0, new=False), arrival("b", 1), TOLD]
+    ),
+    "a letter that was given up, for which nobody can be told so": evidence(
+        events=[event(0), event(1), letter(0, outcome="dead", dead_error=BLAMED)],
+        letters=LETTERS[:1],
+        items=(A, B, CRM, APOLOGY),
     ),
     "given up, and listed": evidence(
         events=[event(0), event(1, outcome="dead", dead_error=BLAMED)],
@@ -222,6 +235,12 @@ BAD = {
     "called withdrawn": (
         evidence(items=(A, replace(B, state="withdrawn"), CRM)),
         "b is called withdrawn, and was sent",
+    ),
+    "a letter's answer refused, which was not given up": (
+        evidence(
+            events=[event(0), event(1), letter(0)], letters=LETTERS[:1], items=(A, B, CRM, APOLOGY)
+        ),
+        "mailbox sorry is refused, for no reason",
     ),
     "refused for no reason": (
         evidence(items=(A, replace(B, state="refused"), CRM), arrivals=[arrival("a", 0), TOLD]),
