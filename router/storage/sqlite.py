@@ -21,7 +21,7 @@ from router.storage.sqlite_sending import OutboxWork
 from router.storage.sqlite_sync import to_disk
 from router.storage.sqlite_tx import FENCED, SQLiteTx, Writing
 from router.storage.sqlite_work import InboxWork
-from router.storage.sqlite_writer import Transaction, Writer, in_words
+from router.storage.sqlite_writer import PATIENCE, Transaction, Writer, in_words
 from router.storage.store import (
     IN,
     Accepted,
@@ -79,12 +79,14 @@ class SQLiteStore(Store):
         *,
         prepare: Callable[[], None] = lambda: None,
         sync: Callable[[int], None] = to_disk,
+        patience: float = PATIENCE,
     ) -> "SQLiteStore":
         """Take the database: lock it, void the leases of whoever held it before.
 
         :param prepare: called once the database is ours, before anything is read: the moment to
             bring its schema up to date. What it raises is raised, and the database let go of.
         :param sync: puts a file, given its descriptor, on disk.
+        :param patience: seconds after which a disk that answers nobody counts as away.
         :raises DatabaseLocked: if another process owns it.
         :raises StorageUnavailable: if it cannot be opened.
         """
@@ -92,7 +94,9 @@ class SQLiteStore(Store):
         store._lock.acquire()
         try:
             prepare()
-            store._writer = Writer(path, store._dispatch.publish, store._fail, sync=sync)
+            store._writer = Writer(
+                path, store._dispatch.publish, store._fail, sync=sync, patience=patience
+            )
             try:
                 await store._writer.run(store._begin)
             except BaseException:
@@ -137,8 +141,8 @@ class SQLiteStore(Store):
             await asyncio.wait(self._reads)
         if self._engine is not None:
             await self._engine.dispose()
-        await self._writer.close()
-        self._lock.release()
+        if await self._writer.close():
+            self._lock.release()
 
     # --- threads
 

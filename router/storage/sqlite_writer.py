@@ -24,6 +24,7 @@ from router.errors import StorageUnavailable
 from router.failpoints import reach
 from router.storage.files import private_file, refused
 from router.storage.sqlite_sync import Syncer, to_disk
+from router.storage.stall import Stall
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -33,6 +34,15 @@ Result = TypeVar("Result")
 #: Parts after which a transaction takes no more of what does not go first, so that what does never
 #: waits for long.
 _PARTS = 128
+
+#: Seconds after which a disk that answers nobody counts as away: less than providers wait for the
+#: answer to a webhook.
+PATIENCE = 10.0
+
+_STALLED = "SQLite: the disk does not answer"
+
+#: Seconds between two looks whether the thread has ended.
+_SOON = 0.002
 
 
 class Transaction:
@@ -171,6 +181,7 @@ class Writer:
     :param failed: called in the event loop if the disk did not keep what was committed. What is on
         it is not known from then on: nothing is done any more, and the process should end.
     :param sync: puts a file, given its descriptor, on disk.
+    :param patience: seconds after which a disk that answers nobody counts as away.
     """
 
     def __init__(
@@ -180,6 +191,7 @@ class Writer:
         failed: Callable[[StorageUnavailable], None],
         *,
         sync: Callable[[int], None] = to_disk,
+        patience: float = PATIENCE,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._publish = publish
@@ -196,6 +208,11 @@ class Writer:
         self._later: deque[_Operation] = deque()
         #: What was committed and not handed out yet, and the operations that wait for no more.
         self._committed: deque[tuple[list[Any], list[_Operation]]] = deque()
+        #: What somebody outside waits for.
+        self._outside: set[_Operation] = set()
+        self._patience = patience
+        self._patience = patience
+        self._stall = Stall(patience, self._stalled)
         self._closed = False
         self._error: str | None = None
         self._lost: StorageUnavailable | None = None
@@ -205,7 +222,9 @@ class Writer:
     @property
     def error(self) -> str | None:
         """Why the last group could not be committed; ``None`` once one could."""
-        return self._error if self._lost is None else str(self._lost)
+        if self._lost is not None:
+            return str(self._lost)
+        return _STALLED if self._stall.lasts else self._error
 
     async def run(
         self,
@@ -245,28 +264,54 @@ class Writer:
             each time, as a method of the same object is.
         :param first: somebody outside waits: go before what is queued without it.
         :param kept: as for :meth:`run`.
-        :raises StorageUnavailable: if the disk or the database refuses; nothing was kept.
+        :raises StorageUnavailable: if the disk or the database refuses; nothing was kept. With
+            ``first`` also if the disk does not answer; then it may be kept when it does.
         """
         if self._closed:
             message = "the database is closed"
             raise StorageUnavailable(message)
         if self._lost is not None:
             raise StorageUnavailable(*self._lost.args)
+        if self._stall.lasts:
+            raise StorageUnavailable(_STALLED)
         if sql:
             # Here, and not in the writer's thread: see there.
             import router.storage.sqlite_sql  # noqa: F401
         future = self._loop.create_future()
         operation = _Operation(batch, parts, future, sql=sql, first=first, kept=kept)
+        waiting = self._stall.kept if kept else self._stall.committed
+        waiting.asked += 1
+        if first:
+            self._outside.add(operation)
         self._queue.put(operation)
         results: list[Any] = await operation.future
         return results
 
-    async def close(self) -> None:
-        """Finish what is queued and let go of the file."""
+    async def close(self) -> bool:
+        """Finish what is queued and let go of the file.
+
+        :returns: whether that is done. Where the disk does not answer it is left to the process's
+            end, which had better come.
+        """
         if not self._closed:
             self._closed = True
             self._queue.put(None)
-            await asyncio.to_thread(self._thread.join)
+            until = self._loop.time() + 3 * self._patience
+            # Not in a thread of a pool's, which the process's end would wait for.
+            while self._ending() and self._loop.time() < until:  # noqa: ASYNC110 - a thread ends
+                await asyncio.sleep(_SOON)
+            self._stall.close()
+        return not self._thread.is_alive()
+
+    def _ending(self) -> bool:
+        return self._thread.is_alive() and not self._stall.lasts
+
+    def _stalled(self) -> None:
+        """Answer those outside: they come again, and what was kept after all is then known."""
+        for operation in self._outside:
+            if not operation.future.done():
+                operation.future.set_exception(StorageUnavailable(_STALLED))
+        self._outside.clear()
 
     def _run(self) -> None:
         running = True
@@ -310,7 +355,7 @@ class Writer:
         # The disk first: who is woken first comes first to Python's lock, and the loop has much to
         # do with what it is handed.
         self._syncer.put([operation for operation in group if operation.kept])
-        self._loop.call_soon_threadsafe(self._hand_out)
+        self._tell(self._hand_out)
 
     def _open_sql(self) -> None:
         # SQLAlchemy's first connect rolls back an open transaction, so it comes before BEGIN.
@@ -382,11 +427,20 @@ class Writer:
                 if published:
                     self._publish(published)
             finally:
+                self._stall.committed.answered += len(operations)
                 for operation in operations:
                     operation.settle(None)
 
     def _synced(self, operations: list[_Operation], error: OSError | None) -> None:
-        self._loop.call_soon_threadsafe(self._settle, operations, error)
+        self._tell(self._settle, operations, error)
+
+    def _tell(self, function: Callable[..., None], *values: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function, *values)
+        except RuntimeError:
+            # The loop has ended, if it did not wait for a disk that did not answer.
+            if not self._closed:
+                raise
 
     def _settle(self, operations: list[_Operation], error: OSError | None) -> None:
         if error is not None and self._lost is None:
@@ -397,6 +451,8 @@ class Writer:
             # Whoever awaits may look at what its operation set in motion.
             self._hand_out()
         finally:
+            self._stall.kept.answered += len(operations)
+            self._outside.difference_update(operations)
             for operation in operations:
                 # What a disk says after it has failed is worth nothing.
                 operation.settle(self._lost)

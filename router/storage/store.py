@@ -410,6 +410,9 @@ class Store(ABC):
 
         An event whose ``(source, external_id)`` is stored already changes nothing. An echo of a
         person, when new, raises the conversation's epoch in this same transaction.
+
+        :raises StorageUnavailable: if the database is away. Where it does not answer, they may be
+            stored all the same; then they change nothing when they come again.
         """
 
     @abstractmethod
