@@ -1,7 +1,8 @@
 """Fetching what customers sent, from where WAHA keeps it."""
 
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
 
 from router import plugin
 from router_waha.config import WahaConfig
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 
 #: Where WAHA serves files that it keeps itself.
 _FILES = "/api/files/"
+#: One part of such a file's path, decoded: nothing that could be a step or be decoded once more.
+_PART: Final = re.compile(r"(?!\.{1,2}$)[^/\\%\x00-\x1f\x7f]+")
 
 
 async def download(
@@ -32,6 +35,13 @@ async def download(
         return await plugin.read_file(response, limit)
 
 
+def _is_file(path: str) -> bool:
+    """Say whether a path is one of WAHA's files, and leads nowhere else once it is decoded."""
+    if not path.startswith(_FILES):
+        return False
+    return all(_PART.fullmatch(unquote(it)) for it in path.removeprefix(_FILES).split("/"))
+
+
 def _place(url: str, config: WahaConfig) -> tuple[str, dict[str, str]]:
     """Give the address to ask, and the headers.
 
@@ -40,7 +50,7 @@ def _place(url: str, config: WahaConfig) -> tuple[str, dict[str, str]]:
     origin = plugin.origin_of(url)
     if origin is not None:
         parts = urlsplit(url)
-        if parts.path.startswith(_FILES) and ".." not in parts.path:
+        if _is_file(parts.path):
             query = f"?{parts.query}" if parts.query else ""
             return config.base_url + parts.path + query, config.headers
         if plugin.is_trusted(url, config.media_hosts, config.base_url):

@@ -108,10 +108,13 @@ async def _examined(
     warnings = [str(it) for it in settings.warnings if str(it) not in problems]
     found = configuration(problems, warnings, f"{settings.path} is fine.")
     built = Instances(settings, clock, configure(Redaction(settings.secrets)))
-    paths = [each.self_test_path(live, settings.router.public_url) for live in each.calling(built)]
+    paths, local = (
+        [each.self_test_path(live, settings.router.public_url) for live in which(built)]
+        for which in (each.calling, each.local_only)
+    )
     async with open_client(_PATIENCE) as client:
         site = Site(settings, lines, client, clock, base=base, several=several)
-        found += await site.examined(paths)
+        found += await site.examined(paths, local)
         found += stored
         if settings.media.fetch and "://" not in settings.media.store:
             found += files_folder(Path(settings.media.store), lines)

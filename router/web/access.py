@@ -141,8 +141,10 @@ def is_loopback_host(host: str) -> bool:
 def _went_through_a_proxy(scope: Scope, headers: dict[str, str]) -> bool:
     """Look for any trace of a proxy.
 
-    Some proxies add no header unless told to; nginx, for one, then speaks HTTP/1.0, as no browser
-    has for decades.
+    Some proxies add no header unless told to. One that speaks HTTP/1.0, as nginx did before 1.29.7,
+    is known by that: no browser has spoken it for decades. One that speaks HTTP/1.1 and asks under
+    our own name, as nginx does since, cannot be told from a program on this machine; ``router
+    doctor`` finds it by asking at the public URL.
     """
     return scope.get("http_version") == "1.0" or any(
         name in ("forwarded", "via", "x-real-ip") or name.startswith("x-forwarded-")

@@ -1,13 +1,17 @@
-"""The door: which connections may stay before they are a request.
+"""The door: which connections may stay before they are a request, and while nobody reads on.
 
 Both servers wait for a request's headers without an end, or as long as for the next request, and
-neither counts who waits. A few hundred clients that send one byte now and then would take every
-descriptor of the process, those of the database among them.
+neither counts who waits. Both wait without an end for an answer to be read, too. A few hundred
+clients that send one byte now and then, or read none, would take every descriptor of the process,
+those of the database among them.
 """
 
 import asyncio
+import fcntl
 import logging
 import resource
+import struct
+import termios
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, TypeAlias, cast
@@ -16,11 +20,15 @@ from router.web.asgi import ASGIApp, Receive, Scope, Send
 
 #: How long a request's headers may take, in seconds.
 PATIENCE: Final = 10.0
+#: How long somebody may take nothing of an answer that waits for them, in seconds.
+UNREAD: Final = 30.0
 
 #: More connections than these are of no use to one process.
 _MOST: Final = 8192
 #: Descriptors that are not for connections: the database, providers, logs.
 _OTHERS: Final = 256
+#: Who takes fewer bytes than these in that time takes nothing: one now and then is no reading.
+_LEAST: Final = 1 << 12
 #: Seconds between two warnings that the house is full.
 _SAID: Final = 60.0
 
@@ -46,22 +54,31 @@ def most_connections() -> int:
 
 
 class Doors:
-    """Counts connections, and closes those that keep us waiting for a request's headers.
+    """Counts connections, and closes those that keep us waiting.
+
+    That is for a request's headers, or for somebody to read an answer that fills every buffer.
 
     Where there are too many, the one that has been idle for longest makes room for a new one; if
     none is idle, the new one is refused.
 
     :param most: how many connections there may be.
     :param patience: how long a request's headers may take, in seconds.
+    :param unread: how long somebody may take nothing of an answer, in seconds.
     """
 
-    def __init__(self, *, most: int | None = None, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, *, most: int | None = None, patience: float = PATIENCE, unread: float = UNREAD
+    ) -> None:
         self._most = most_connections() if most is None else most
         self._patience = patience
+        self._unread = unread
+        self._every = min(patience, unread) / 10
         self._open: dict[_Client, _Door] = {}
         self._count = 0
         #: Without a request under way, the longest idle first.
         self._idle: dict[_Door, None] = {}
+        #: With more of an answer to be read than the buffers hold.
+        self._full: dict[_Door, None] = {}
         self._sweeping: asyncio.TimerHandle | None = None
         self._said: float | None = None
 
@@ -121,16 +138,28 @@ class Doors:
     def leave(self, door: "_Door") -> None:
         self._count -= 1
         self._idle.pop(door, None)
+        self._full.pop(door, None)
         if self._open.get(door.client) is door:
             del self._open[door.client]
 
+    def fill(self, door: "_Door") -> None:
+        """Note that the server waits until more of an answer is read."""
+        self._full[door] = None
+
+    def drain(self, door: "_Door") -> None:
+        self._full.pop(door, None)
+
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
-        late = loop.time() - self._patience
+        now = loop.time()
+        late = now - self._patience
         for door in [it for it in self._idle if it.since is not None and it.since <= late]:
             door.close()
+        for door in tuple(self._full):
+            if not door.is_read(now, within=self._unread):
+                door.close()
         again = self._count > 0
-        self._sweeping = loop.call_later(self._patience / 10, self._sweep) if again else None
+        self._sweeping = loop.call_later(self._every, self._sweep) if again else None
 
     def _warn(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -158,6 +187,8 @@ class _Door(asyncio.Protocol):
         self.requests = 0
         #: Since when a request's headers have been on their way; ``None`` while none are.
         self.since: float | None = None
+        #: What waits to be read, and since when that has been so.
+        self._unread: tuple[int, float] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
@@ -185,10 +216,26 @@ class _Door(asyncio.Protocol):
             self._inside.connection_lost(exc)
 
     def pause_writing(self) -> None:
+        if self.opened:
+            self._doors.fill(self)
         self._inside.pause_writing()
 
     def resume_writing(self) -> None:
+        self._unread = None
+        self._doors.drain(self)
         self._inside.resume_writing()
+
+    def is_read(self, now: float, *, within: float) -> bool:
+        """Say whether something of what waits to be read was taken in time.
+
+        :param within: how long that may take, in seconds.
+        """
+        waits = _waiting(self._transport)
+        if self._unread is None or waits <= self._unread[0] - _LEAST:
+            self._unread = waits, now
+        most, since = self._unread
+        self._unread = max(most, waits), since  # what was added to it since is no reading
+        return now - since < within
 
     def close(self) -> None:
         """Hang up at once: what was not a request yet gets no answer."""
@@ -204,3 +251,19 @@ class _Door(asyncio.Protocol):
         # Not close(): that waits until what was written is read, by whoever does not read.
         if self._transport is not None:
             self._transport.abort()
+
+
+def _waiting(transport: asyncio.Transport | None) -> int:
+    """Give how many bytes the other side has not taken: ours, and the system's where it tells.
+
+    The system takes more of ours only when a good part of its own has gone, which takes a slow
+    reader long.
+    """
+    if transport is None:
+        return 0
+    waits = transport.get_write_buffer_size()
+    with suppress(OSError, ValueError, AttributeError):  # not every system tells
+        descriptor = transport.get_extra_info("socket").fileno()
+        told = fcntl.ioctl(descriptor, termios.TIOCOUTQ, b"\0" * struct.calcsize("i"))
+        waits += struct.unpack("i", told)[0]
+    return waits

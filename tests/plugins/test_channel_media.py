@@ -26,6 +26,8 @@ BOTS = f"https://api.telegram.org/bot{TOKEN}/getFile"
 BOT_FILE = f"https://api.telegram.org/file/bot{TOKEN}/photos/file_0.jpg"
 WAHA_FILE = "http://localhost:3000/api/files/default/3EB0.oga"
 WAHA_PLACE = "http://waha.example:8080/api/files/default/3EB0.oga"
+WAHA_NAMED = WAHA_FILE.replace("3EB0", "..informe%20final..v2")
+WAHA_NAMED_PLACE = WAHA_PLACE.replace("3EB0", "..informe%20final..v2")
 STORE = "https://files.builderbot.cloud/tmp/a.jpg?signature=x"
 
 
@@ -108,6 +110,7 @@ async def _download(
         ),
         (_waha, WAHA_FILE, (FILE,), [(WAHA_PLACE, "secret-of-nobody")]),
         (_waha, WAHA_FILE + "?a=1", (FILE,), [(WAHA_PLACE + "?a=1", "secret-of-nobody")]),
+        (_waha, WAHA_NAMED, (FILE,), [(WAHA_NAMED_PLACE, "secret-of-nobody")]),
         (_builderbot, STORE, (FILE,), [(STORE, None)]),
         (
             _builderbot,
@@ -183,8 +186,25 @@ async def test_what_has_no_address_is_not_fetched() -> None:
                 "",
             )
         ),
-        (_waha, "http://localhost:3000/api/files/../sessions"),
-        (_waha, "http://localhost:3000/api/sessions"),
+        *(
+            (_waha, f"http://localhost:3000/api/{path}")
+            for path in (
+                "sessions",
+                "files/",
+                "files//x",
+                "files/./x",
+                "files/../sessions",
+                "files/%2e%2e/sessions",
+                "files/.%2E/sessions",
+                "files/%252e%252e/sessions",
+                "files/..%2fsessions",
+                "files/..%5Csessions",
+                "files/default%2F..",
+                "files/..\\sessions",
+                "files/default/..",
+                "files/default/%00",
+            )
+        ),
         (_builderbot, "http://files.builderbot.cloud/a.jpg"),
         (_builderbot, "https://evilbuilderbot.cloud/a.jpg"),
         (_builderbot, "https://app.builderbot.cloud:port/a.jpg"),

@@ -30,6 +30,11 @@ def calling(instances: Instances) -> list[LiveChannel]:
     return [live for live in instances.channels.values() if not live.capabilities.local_only]
 
 
+def local_only(instances: Instances) -> list[LiveChannel]:
+    """Give the channels that are for this machine only."""
+    return [live for live in instances.channels.values() if live.capabilities.local_only]
+
+
 def self_test_path(live: LiveChannel, public_url: str) -> str:
     """Give the path of a channel's self-test, below the public URL."""
     return f"{live.context.webhook_url().removeprefix(public_url)}/test"

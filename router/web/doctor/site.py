@@ -14,6 +14,7 @@ from router.clock import Clock
 from router.web.access import is_loopback_host
 from router.web.arrivals import ASKED, MARK
 from router.web.doctor.diagnosis import Diagnosis, Level, Lines
+from router.web.doctor.local import local_things
 from router.web.findings import ahead, public_url_finding
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from router.settings.model import Settings
 
 _PROXY_WORDS: Final = ("x-forwarded-for", "x-real-ip", "forwarded", "via", "x-forwarded-proto")
+_FOR_WHOM: Final = {"x-forwarded-for", "x-real-ip", "forwarded"}
 _LIVE: Final = "/health/live"
 #: How long an answer may take as a whole, in seconds, and how much of it is read, in bytes:
 #: whoever answers may be anybody.
@@ -55,6 +57,7 @@ class _Answer:
 
     :param path: what was asked for, below the public URL.
     :param instance: the process that answered, if it was a router.
+    :param beginning: of the body.
     :param date: the header ``Date``.
     """
 
@@ -62,6 +65,7 @@ class _Answer:
     status: int
     instance: str | None
     body: Mapping[str, Any]
+    beginning: bytes
     date: str
     location: str
 
@@ -93,11 +97,12 @@ class Site:
         #: How many seconds our clock is ahead of the public URL's answer.
         self.skew: float | None = None
 
-    async def examined(self, paths: Sequence[str]) -> list[Diagnosis]:
+    async def examined(self, paths: Sequence[str], local: Sequence[str] = ()) -> list[Diagnosis]:
         """Look at everything that can be seen from here.
 
         :param paths: those of self-tests, for where a proxy lets only ``/hooks/`` through; empty
             if no channel needs a way in.
+        :param local: those of self-tests of channels that are for this machine only.
         """
         found = [self._public_url(needed=bool(paths)), *self._trusted()]
         here, _ = await self._ask(self._base, _LIVE)
@@ -110,8 +115,10 @@ class Site:
         else:
             says = f"The router answers at {self._base}."
             found.append(Diagnosis(check="running", level=Level.OK, says=says))
-        if paths and not is_loopback_host(urlsplit(self._settings.router.public_url).netloc):
-            found += await self._from_outside(name, paths)
+        if not is_loopback_host(urlsplit(self._settings.router.public_url).netloc):
+            if paths:
+                found += await self._from_outside(name, paths)
+            found += await self._open(local)
         return found
 
     def _public_url(self, *, needed: bool) -> Diagnosis:
@@ -201,6 +208,7 @@ class Site:
             status=response.status_code,
             instance=instance if isinstance(instance, str) else None,
             body=known,
+            beginning=beginning,
             date=response.headers.get("Date", ""),
             location=response.headers.get("Location", ""),
         ), None
@@ -278,13 +286,36 @@ class Site:
             "The address belongs to something else, or the proxy does not pass on /hooks/.",
         )
 
-    async def _proxy(self) -> list[Diagnosis]:
-        """Compare ``trusted_proxies`` with how the request arrived that was just made."""
+    async def _open(self, local: Sequence[str]) -> list[Diagnosis]:
+        """Look whether what is for this machine only is to be had at the public URL."""
+        public, marked = self._settings.router.public_url, {MARK: self._word}
+        answer, _ = await self._ask(public, _LIVE, marked)
+        if answer is None:
+            return []
+        place = self._lines.single("router", "public_url")
+        found = []
+        for each in local_things(local, metrics=self._settings.server.metrics):
+            for path, sign in each.signs.items():
+                answer, _ = await self._ask(public, path, marked)
+                if answer is not None and answer.status == 200 and sign in answer.beginning:
+                    found.append(each.open_at(f"{public}{path}", place))
+                    break
+        if found and _FOR_WHOM & (await self._arrived() or {}).keys():
+            return []  # the proxy says that it is this machine that asks, and is believed
+        return found
+
+    async def _arrived(self) -> dict[str, str] | None:
+        """Give how the last request arrived that had our word."""
         answer, _ = await self._ask(self._base, _LIVE, {ASKED: self._word})
         arrived = None if answer is None else answer.body.get("arrived")
         if not isinstance(arrived, dict):
-            return []
-        return [self.proxy_of({str(name): str(value) for name, value in arrived.items()})]
+            return None
+        return {str(name): str(value) for name, value in arrived.items()}
+
+    async def _proxy(self) -> list[Diagnosis]:
+        """Compare ``trusted_proxies`` with how the request arrived that was just made."""
+        arrived = await self._arrived()
+        return [] if arrived is None else [self.proxy_of(arrived)]
 
     def proxy_of(self, arrived: Mapping[str, str]) -> Diagnosis:
         """Compare ``trusted_proxies`` with what the proxy sends.
@@ -318,7 +349,7 @@ class Site:
                 "It is not believed for whom it asks: everybody behind it counts as one address.",
                 f"trusted_proxies = {names}",
             )
-        if known and not {"x-forwarded-for", "x-real-ip", "forwarded"} & set(told):
+        if known and not _FOR_WHOM & set(told):
             return found(
                 Level.WARNING,
                 f"The proxy at {peer} is trusted, and does not say for whom it asks. Let it send "

@@ -31,6 +31,9 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 
 #: How many decisions stand beside the phone.
 _CARDS = 12
+#: How many messages the phone shows, and among how many of all channels they are looked for.
+_SHOWN = 200
+_LOOKED_AT = (200, 2000)
 
 
 def read_address(text: str) -> Address:
@@ -128,7 +131,7 @@ async def phone_view(store: "Store", customer: Customer) -> PhoneView:
     tenant, key = customer.channel.tenant, customer.key(store.aliases)
 
     def read(connection: "Connection") -> PhoneView:
-        messages = thread(connection, tenant, key)
+        messages = _on_channel(connection, customer, key)
         return PhoneView(
             messages=tuple(messages),
             cards=_cards(messages),
@@ -137,6 +140,22 @@ async def phone_view(store: "Store", customer: Customer) -> PhoneView:
         )
 
     return await store.read(read)
+
+
+def _on_channel(connection: "Connection", customer: Customer, key: str) -> list[ThreadMessage]:
+    """Give the newest messages of the customer on this channel, oldest first.
+
+    Whoever has the phone gives any number as theirs: what the person who has it said elsewhere is
+    none of the phone's.
+    """
+    tenant, name = customer.channel.tenant, customer.channel.name
+    messages: list[ThreadMessage] = []
+    for widest in _LOOKED_AT:
+        found = thread(connection, tenant, key, limit=widest)
+        messages = [message for message in found if message.channel == name]
+        if len(messages) >= _SHOWN or len(found) < widest:
+            break
+    return messages[-_SHOWN:]
 
 
 def _cards(messages: Sequence[ThreadMessage]) -> tuple[Card, ...]:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import resource
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -17,6 +18,7 @@ from router.web.door import Doors, most_connections
 from router.web.server import listen, serve
 
 HEAD = b"GET / HTTP/1.1\r\nHost: here\r\n"
+MUCH = HEAD.replace(b"/", b"/much", 1) + b"\r\n"
 FULL = "there are 3 connections, and more come"
 
 
@@ -26,7 +28,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]
 
 
 class Served:
-    """A server with one page; ``/slow`` answers when it is let go."""
+    """A server with one page; ``/slow`` answers when it is let go, ``/much`` with a lot."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -38,6 +40,14 @@ class Served:
         if scope["path"] == "/slow":
             self.asked.set()
             await self.go.wait()
+        if scope["path"] == "/much":
+            self.asked.set()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            for _ in range(64):
+                part = b"x" * (1 << 20)
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+            return
         await answer(send, 200, b"here")
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -114,6 +124,59 @@ async def test_request_may_take_longer_than_its_headers(engine: str) -> None:
 
     assert found.startswith(b"HTTP/1.1 200")
     assert again.startswith(b"HTTP/1.1 200")
+
+
+async def test_whoever_reads_nothing_of_an_answer_leaves_the_place_to_others(engine: str) -> None:
+    async with serving(engine, Doors(most=1, unread=0.5)) as served:
+        with socket.socket() as deaf:
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+            deaf.connect(("127.0.0.1", served.port))
+            deaf.sendall(MUCH)
+            await served.asked.wait()
+            found = b""
+            while not found:
+                await anyio.sleep(0.05)
+                reader, writer = await served.connect()
+                writer.write(HEAD + b"Connection: close\r\n\r\n")
+                found = await ended(reader)
+                writer.close()
+
+    assert found.startswith(b"HTTP/1.1 200")
+
+
+class Buffer(asyncio.Transport):
+    """Holds what was written until it is taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.holds = 0
+
+    def get_write_buffer_size(self) -> int:
+        return self.holds
+
+
+async def test_reading_is_told_from_taking_next_to_nothing_and_from_more_being_written() -> None:
+    door = Doors().behind(asyncio.Protocol)()
+    buffer = Buffer()
+    door.connection_made(buffer)
+    found = []
+    for now, holds in [
+        (0, 100_000),
+        (29, 90_000),  # read slowly
+        (58, 80_000),
+        (60, 120_000),  # more is written, and not read
+        (87, 119_000),
+        (88, 118_999),
+        (89, 80_000),  # read on
+        (100, 79_999),  # a byte now and then
+        (110, 79_998),
+        (119, 79_997),
+    ]:
+        buffer.holds = holds
+        found.append(door.is_read(now, within=30))  # type: ignore[attr-defined]
+    door.connection_lost(None)
+
+    assert found == [True, True, True, True, True, False, True, True, True, False]
 
 
 async def test_connection_that_was_idle_for_longest_makes_room(

@@ -47,6 +47,26 @@ async def messages(
     raise AssertionError(found)
 
 
+async def test_phone_shows_nothing_that_its_number_said_elsewhere(tmp_path: Path) -> None:
+    two = CONFIG.replace(
+        "[tenants.clinica]\n", '[channels.otro]\ntype = "simulator"\n\n[tenants.clinica]\n'
+    )
+    async with running(tmp_path, config=two) as daemon, daemon.client() as client:
+        said = {"id": "1", "from": ANA, "text": "gane dinero aqui"}
+        assert (await client.post("/hooks/phone", json=said)).status_code == 200
+        for number in range(205):  # more than are shown
+            said = {"id": str(number), "from": ANA, "text": "gane dinero alla"}
+            assert (await client.post("/hooks/otro", json=said)).status_code == 200
+        here = await messages(client, all_decided)
+        there = await messages(client, all_decided, channel="otro")
+        page = (await client.get("/simulator", params=ANA_IN_A_QUERY)).text
+
+    assert [it["text"] for it in here] == ["gane dinero aqui"]
+    assert {it["text"] for it in there} == {"gane dinero alla"}
+    assert "gane dinero aqui" in page
+    assert "gane dinero alla" not in page
+
+
 def all_decided(found: Messages) -> bool:
     return bool(found) and all(it["decision"] for it in found if it["direction"] == "in")
 

@@ -320,6 +320,18 @@ def test_a_long_body_is_refused_without_looking_for_the_reason() -> None:
     assert str(caught.value) == NOT_MADE_FROM.format(repr(HOOK + "/"))
 
 
+def test_a_form_longer_than_any_of_twilios_is_refused_before_it_is_taken_apart() -> None:
+    fields = {"Body": "x" * 66_000}
+    signature = sign(HOOK, fields.items(), TOKEN.encode()).decode()
+    given = request(HOOK, fields, signature)
+
+    with pytest.raises(InvalidSignature) as caught:
+        ours().verify(given)
+
+    assert str(caught.value) == "its form of 66,005 bytes is longer than any of Twilio's"
+    assert "form" not in vars(given)
+
+
 def test_any_of_several_auth_tokens_may_have_signed() -> None:
     several = ours("old-token", TOKEN, "next-token")
 
