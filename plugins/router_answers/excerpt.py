@@ -4,6 +4,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from router import plugin
+
 #: Words are alike if so many of their first letters are: pagar, pagos.
 _ALIKE = 4
 
@@ -99,7 +101,7 @@ def _stems(text: str) -> frozenset[str]:
     """Give the beginnings of a text's longer words, without case and accents."""
     plain = "".join(
         character if character.isalnum() else " "
-        for character in unicodedata.normalize("NFKD", text).casefold()
+        for character in plugin.normalize("NFKD", text).casefold()
         if not unicodedata.combining(character)
     )
     return frozenset(word[:_ALIKE] for word in plain.split() if len(word) >= _ALIKE) - _EMPTY

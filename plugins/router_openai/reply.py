@@ -9,9 +9,11 @@ from router import plugin
 from router_openai.request import NONE
 
 _SAYS_NONE = re.compile(rf"\W*{NONE}\b")
-_BRACKETS = re.compile(r"\s*[\[【]([^\[\]【】]{1,400})[\]】]")
+# Only from where the spaces begin: looked at from each of them, many would take their square.
+_BRACKETS = re.compile(r"(?<!\s)\s*[\[【]([^\[\]【】]{1,400})[\]】]")
 _THOUGHTS = ("<think>", "</think>")
 _JSON_BEGINS = re.compile(r"(```\w*\s*)?\{\s*[\"'}]")
+_MEMBER_BEGINS = re.compile(r"\{\s*\"")
 #: What the host takes a category for that is not on its list.
 _OTHER: Final = "OTHER"
 
@@ -121,16 +123,16 @@ def _object(text: str, key: str) -> dict[str, Any] | None:
     :raises OutcomeUnknown: for one that is, and failed: no customer is sent pieces of JSON.
     """
     decoder = json.JSONDecoder(strict=False)
-    start = text.find("{")
-    tried = bool(_JSON_BEGINS.match(text)) or (start >= 0 and f'"{key}"' in text)
-    while tried and start >= 0:
+    tried = bool(_JSON_BEGINS.match(text)) or ("{" in text and f'"{key}"' in text)
+    for begins in _MEMBER_BEGINS.finditer(text) if tried else ():
         try:
-            found, _ = decoder.raw_decode(text, start)
-        except (ValueError, RecursionError):
-            found = None
-        if isinstance(found, dict) and key in found:
-            return found
-        start = text.find("{", start + 1)
+            found, _ = decoder.raw_decode(text, begins.start())
+        except ValueError:
+            continue
+        except RecursionError:
+            break  # nor can the objects in it be the answer, and to try each takes seconds
+        if key in found:
+            return dict(found)
     if tried:
         raise plugin.OutcomeUnknown("the model's answer is JSON that cannot be read")
     return None

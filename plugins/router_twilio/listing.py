@@ -1,7 +1,6 @@
 """Finding out whether Twilio has a message, when its answer was lost."""
 
 import json
-import unicodedata
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -97,7 +96,7 @@ def _matching(
 
 
 def _folded(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", text).split())
+    return " ".join(plugin.normalize("NFC", text).split())
 
 
 def _count(text: object) -> int:

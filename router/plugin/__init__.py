@@ -37,6 +37,7 @@ from router.domain.message import (
     SentMessage,
     Template,
 )
+from router.domain.unicode import normalize
 from router.errors import (
     InvalidSignature,
     NotSigned,
@@ -135,6 +136,7 @@ __all__ = [
     "classify",
     "hookimpl",
     "is_trusted",
+    "normalize",
     "origin_of",
     "raise_for_status",
     "read_failure",

@@ -13,6 +13,7 @@ from itertools import groupby
 
 import re2
 
+from router.domain.unicode import normalize
 from router.rules.spelling import Spelling, spelling
 
 _MEMORY = 256 * 1024 * 1024
@@ -68,8 +69,9 @@ def fold(text: str) -> str:
 
 @lru_cache(maxsize=16)  # whoever guesses the language and whoever looks for words ask in turn
 def _folded(text: str) -> str:
-    decomposed = unicodedata.normalize("NFKD", text).casefold()
-    return unicodedata.normalize("NFKD", decomposed).translate(_FOLDED)
+    decomposed = normalize("NFKD", text).casefold()
+    # Of one that was, no letter has too many marks any more.
+    return unicodedata.normalize("NFKD", decomposed).translate(_FOLDED)  # noqa: TID251
 
 
 class _Latin:

@@ -10,6 +10,7 @@ from router_answers import Answers, AnswersConfig, router_register
 from router_answers.conformance import AnswersConformance
 from router_answers.excerpt import excerpt
 from router_answers.plain import blocks
+from tests.growth import growth
 
 WHOLE = 10_000
 
@@ -134,3 +135,9 @@ async def test_the_threshold_and_the_length_are_the_deployers() -> None:
     assert strict.citations == ()
     assert easy.citations == ("a#1",)
     assert len(easy.text) <= 80
+
+
+def test_a_question_of_many_marks_takes_time_in_proportion() -> None:
+    passage = blocks("Abrimos a las 9.")
+
+    assert growth(lambda question: excerpt(passage, question, WHOLE), "\u0315\u0327", 4_000) < 10

@@ -35,7 +35,9 @@ from router_openai.conformance import (
     OpenAIConformance,
     reply,
 )
+from router_openai.reply import completion
 from router_openai.request import body
+from tests.growth import growth
 
 KEY = "sk-live-never-shown-0001"
 CHAT = "/v1/chat/completions"
@@ -338,11 +340,22 @@ async def test_what_models_make_of_the_form_is_understood(
         "```json\n{}\n```",
         'Here: {"answer": ',
         "{" * 5000 + '"answer"',
+        '{"answer":' * 5000,
+        '{"text": "A"} {"answer": ',
     ],
 )
 async def test_no_customer_is_sent_pieces_of_json(text: str) -> None:
     with pytest.raises(plugin.OutcomeUnknown, match="JSON that cannot be read"):
         await complete(QUESTION, reply(text))
+
+
+@pytest.mark.parametrize("piece", [" ", "[", "[a ", "[horarios#1] "])
+def test_marks_are_taken_out_in_time_in_proportion(piece: str) -> None:
+    def read(text: str) -> plugin.Completion:
+        given = {"choices": [{"message": {"content": f"{text}."}}]}
+        return completion(QUESTION, given, model="small", log=RecordingLog())
+
+    assert growth(read, piece, 2_000) < 10
 
 
 @pytest.mark.parametrize(

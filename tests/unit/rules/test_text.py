@@ -15,6 +15,7 @@ from router.rules.text import (
     squeeze,
     words,
 )
+from tests.growth import growth
 
 LATIN = st.text(st.characters(max_codepoint=0xFF))
 ANY = st.text(st.characters(codec=None, exclude_categories=()))
@@ -44,6 +45,10 @@ def test_a_text_is_folded(text: str, expected: str) -> None:
 def test_latin_letters_become_the_same_alone_and_beside_others(text: str) -> None:
     assert fold(f"{text} Я") == f"{fold(text)} я"
     assert words(f"{text} Я").split() == [*words(text).split(), "Я"]
+
+
+def test_many_marks_on_a_letter_take_time_in_proportion() -> None:
+    assert growth(fold, "\u0315\u0327" * 4_000, 4_000) < 10
 
 
 @given(ANY)
