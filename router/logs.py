@@ -1,10 +1,12 @@
 """Structured logs: JSON lines for machines, readable lines on a terminal, no secret in either."""
 
+import json
 import logging
 import sys
 from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any, TextIO
+from urllib.parse import quote, quote_plus, unquote
 
 
 @contextmanager
@@ -40,7 +42,7 @@ class Redaction:
 
     def add(self, secrets: Iterable[str]) -> None:
         """Learn more values, as a reload does."""
-        known = {*self._secrets, *(text for text in secrets if len(text) >= _SHORTEST_SECRET)}
+        known = {*self._secrets, *(spelled for text in secrets for spelled in _spellings(text))}
         # The longest first, so that one secret inside another leaves nothing behind.
         self._secrets = tuple(sorted(known, key=len, reverse=True))
 
@@ -66,6 +68,27 @@ class Redaction:
         if value is None or isinstance(value, int | float):
             return value
         return self.clean(str(value))
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    """Give a secret as it is, and as addresses, JSON and Python's errors write it.
+
+    Whoever quotes it need not spell it as we were told it: a driver says the password that its
+    URL has in percent signs, a provider the key in the address that it could not find. Of most
+    secrets all of this is the same.
+    """
+    spelled = {
+        secret,
+        unquote(secret),
+        quote(secret, errors="replace"),
+        quote(secret, safe="", errors="replace"),
+        quote_plus(secret, errors="replace"),
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        repr(secret)[1:-1],
+    }
+    if len(secret) >= _SHORTEST_SECRET:
+        yield from (text for text in spelled if len(text) >= _SHORTEST_SECRET)
 
 
 class _Forward(logging.Handler):

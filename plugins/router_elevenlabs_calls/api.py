@@ -1,6 +1,6 @@
 """ElevenLabs's API as far as calls are looked up in it. One question each, never repeated here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -78,11 +78,11 @@ async def ask(
     :raises ProviderError: for anything but an answer of ElevenLabs's.
     """
     response = await http.get(config.url(path), params=query, headers=config.headers)
-    raise_for_answer(response)
+    raise_for_answer(response, config)
     return _json(response)
 
 
-def raise_for_answer(response: "httpx.Response") -> None:
+def raise_for_answer(response: "httpx.Response", config: ApiConfig) -> None:
     """Raise what a status means, with what ElevenLabs says of it where it does.
 
     Three shapes of errors are known: a list of mistakes, a table with a message, and a text.
@@ -90,7 +90,7 @@ def raise_for_answer(response: "httpx.Response") -> None:
     try:
         plugin.raise_for_status(response)
     except plugin.ProviderError as error:
-        words = _words(response)
+        words = _words(response, config.secrets)
         if words and isinstance(error, plugin.Refused):
             raise plugin.Refused(f"{error.reason}: {words}", code=error.code) from None
         raise
@@ -169,7 +169,7 @@ def _json(response: "httpx.Response") -> Any:
         ) from None
 
 
-def _words(response: "httpx.Response") -> str:
+def _words(response: "httpx.Response", secrets: Iterable[str]) -> str:
     try:
         detail = response.json()["detail"]
     except (ValueError, TypeError, KeyError, RecursionError):
@@ -179,4 +179,8 @@ def _words(response: "httpx.Response") -> str:
     if isinstance(detail, list):
         said = [it.get("msg") for it in detail if isinstance(it, Mapping)]
         detail = "; ".join(each for each in said if isinstance(each, str))
-    return " ".join(detail.split())[:300] if isinstance(detail, str) else ""
+    if not isinstance(detail, str):
+        return ""
+    for secret in secrets:
+        detail = detail.replace(secret, "***")
+    return " ".join(detail.split())[:300]

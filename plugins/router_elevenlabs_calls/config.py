@@ -54,6 +54,11 @@ class ApiConfig(plugin.PluginConfig):
         """What every request of ours carries."""
         return {"xi-api-key": self.api_key.get_secret_value()}
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Everything that nobody may be shown."""
+        return (self.api_key.get_secret_value(),)
+
     def url(self, path: str) -> str:
         """Give an address of the API."""
         return f"{self.base_url}/v1/convai/{path}"
@@ -125,6 +130,11 @@ class ElevenLabsCallsConfig(ApiConfig):
                 "of them"
             )
         return value
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Everything that nobody may be shown."""
+        return (*super().secrets, *self.webhook_secrets, *self.account_keys)
 
     @property
     def webhook_secrets(self) -> tuple[str, ...]:

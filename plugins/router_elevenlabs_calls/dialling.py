@@ -109,7 +109,7 @@ class ElevenLabsBatch(plugin.Action[ElevenLabsBatchConfig]):
         response = await self.context.http.post(
             self.config.url(path), json=body, headers=self.config.headers
         )
-        api.raise_for_answer(response)
+        api.raise_for_answer(response, self.config)
         try:
             return response.json()
         except (ValueError, RecursionError):

@@ -145,6 +145,7 @@ def recording(
     import anyio
 
     from router.errors import ActRefused
+    from router.private import private
     from router.storage.calls import show_call
     from router.storage.objects import Objects
 
@@ -158,7 +159,7 @@ def recording(
         raise ActRefused(f'the recording of "{id}" is not kept here: {why}')
     data = anyio.run(Objects(project.settings().media.store).get, owner, kept.digest)
     try:
-        with file.open("xb") as opened:
+        with open(file, "xb", opener=private) as opened:
             opened.write(data)
     except OSError as error:
         raise ArgumentMistake(f"{file}: {error.strerror}") from None

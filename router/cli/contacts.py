@@ -320,11 +320,10 @@ def _copy(project: "Project", document: "Mapping[str, Any]", folder: Path) -> No
 
 
 def _write(file: Path, text: str) -> None:
-    import os
+    from router.private import private
 
     try:
-        number = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(number, "w", encoding="utf-8") as opened:
+        with open(file, "x", encoding="utf-8", opener=private) as opened:
             opened.write(text + "\n")
     except OSError as error:
         raise ArgumentMistake(f"{file}: {error.strerror}") from None

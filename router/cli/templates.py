@@ -113,7 +113,6 @@ def _listed(
     from router.errors import ActRefused, NotFound
     from router.logs import Redaction, configure
     from router.pipeline.instances import Instances
-    from router.plugin.http import classify
 
     settings = project.settings(run=True)
     log = configure(Redaction(settings.secrets))
@@ -137,7 +136,7 @@ def _listed(
                     with anyio.fail_after(live.settings.timeout):
                         found[where] = list(await live.plugin.templates())
             except Exception as error:  # a plugin's call
-                raise ActRefused(f"{live.label}: {classify(error).reason}") from error
+                raise ActRefused(f"{live.label}: {live.meaning(error).reason}") from error
             finally:
                 await live.context.aclose()
         return found

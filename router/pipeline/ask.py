@@ -133,8 +133,9 @@ class Asker:
             grounds = _grounds(prompt, completion, toolbox)
             reach("ask.answered")
         except Exception as broken:  # noqa: BLE001 - a plugin's call
-            result = judge(item, broken, PATIENCE, self._clock.now())
-            meaning, ours = classify(broken), isinstance(broken, StorageUnavailable | CalledOff)
+            meaning = classify(broken) if live is None else live.meaning(broken)
+            ours = isinstance(broken, StorageUnavailable | CalledOff)
+            result = judge(item, meaning, PATIENCE, self._clock.now())
             self._log.warning(
                 "model failed",
                 item=item.id,

@@ -333,7 +333,7 @@ class Deliverer:
                 result = await call()
             reach("deliver.sent")
         except Exception as broken:  # noqa: BLE001 - a plugin's call; anything else is unknown
-            error = classify(broken)
+            error = classify(broken) if live is None else live.meaning(broken)
             result = judge(item, error, patience, self._clock.now())
             self._report(item, result, error)
         self._measure(item, result, self._clock.monotonic() - clock)

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from router.clock import Clock
 from router.domain.identity import MAIN_TENANT
-from router.errors import PluginError
+from router.errors import PluginError, ProviderError
+from router.logs import Redaction
 from router.pipeline.breakers import Breaker
 from router.pipeline.busy import Busy
 from router.pipeline.offline import SilentAction, SilentChannel
 from router.plugin.channel import Capabilities, Channel
 from router.plugin.context import Log
 from router.plugin.host import HostContext
+from router.plugin.http import classify
 from router.plugin.instance import Instance
 from router.settings.changes import same_instance
 from router.settings.fingerprint import account_of
@@ -35,6 +37,7 @@ class Live(Generic[Plugin]):
     :ivar error: why it is not, or what its last check found wrong, in words.
     :ivar busy: the calls under way; it is not closed before they have ended.
     :ivar breaker: whether calls are held back, because they failed one after the other.
+    :ivar redaction: knows the secrets that were in force when it was made.
     """
 
     settings: InstanceSettings
@@ -44,6 +47,7 @@ class Live(Generic[Plugin]):
     error: str | None = "starting"
     busy: Busy = field(default_factory=Busy)
     breaker: Breaker = field(init=False)
+    redaction: Redaction = field(default_factory=Redaction, repr=False)
     _account: str | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -67,6 +71,17 @@ class Live(Generic[Plugin]):
         if self._account is None:
             self._account = account_of(self.settings)
         return self._account
+
+    def meaning(self, error: BaseException) -> ProviderError:
+        """Say what an error of its plugin means, without a secret in the words.
+
+        They are kept, shown and sent to people, and a provider may quote our key in them.
+        """
+        meaning = classify(error)
+        meaning.args = tuple(self.redaction.clean(meaning.args))
+        meaning.reason = self.redaction.clean(meaning.reason)
+        meaning.code = self.redaction.clean(meaning.code)
+        return meaning
 
     @property
     def label(self) -> str:
@@ -125,8 +140,10 @@ class Instances:
 
         #: Those that are not in ``before``; nobody has started them yet.
         self.made: list[Live[Any]] = []
+        redaction = Redaction(settings.secrets)
 
         def keep(live: Any) -> Any:
+            live.redaction = redaction
             self.made.append(live)
             return live
 

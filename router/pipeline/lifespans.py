@@ -11,7 +11,6 @@ import anyio.abc
 from router.domain.outbox import Backoff
 from router.pipeline.instances import Live
 from router.plugin.context import Log
-from router.plugin.http import classify
 
 #: Between two tries to bring up an instance whose lifespan failed.
 _REVIVAL = Backoff(base=1.0, cap=60.0)
@@ -89,7 +88,7 @@ class Lifespans:
             with anyio.fail_after(live.settings.timeout):
                 await live.plugin.check()
         except Exception as error:  # noqa: BLE001 - a plugin's call
-            return str(classify(error))
+            return str(live.meaning(error))
         return None
 
     async def _keep_up(self, live: Live[Any], *, task_status: anyio.abc.TaskStatus[None]) -> None:
@@ -136,7 +135,7 @@ class Lifespans:
                     tasks.start_soon(self._inside, live)
                     await self._probe(live)
         except Exception as error:  # noqa: BLE001 - a plugin's call
-            live.error = str(classify(error))
+            live.error = str(live.meaning(error))
             self._log.error("instance is down", instance=live.label, error=live.error)
         finally:
             live.up = False

@@ -22,7 +22,9 @@ from router.metrics import Metrics
 from router.pipeline.attempts import ALWAYS, Patience, finish, judge
 from router.pipeline.configuration import Configuration
 from router.pipeline.flights import Flights
+from router.pipeline.instances import Live, LiveChannel
 from router.pipeline.shelf import Shelf
+from router.plugin.ai import AIBackend
 from router.plugin.context import Log
 from router.plugin.http import classify
 from router.settings.model import MediaSettings
@@ -99,16 +101,21 @@ class Media:
     async def do(self, item: Item) -> None:
         """Make one attempt to fetch a file, or to write down what is said in it."""
         task = _Task.of(item)
+        instances = self._configuration().instances
         if item.kind is ItemKind.FETCH:
-            await self._attempt(item, task, _FETCH, self._fetched)
+            channel = instances.channels.get((item.tenant, item.destination))
+            await self._attempt(item, task, _FETCH, channel, partial(self._fetched, live=channel))
         else:
-            await self._attempt(item, task, _TRANSCRIBE, self._transcribed)
+            backend = instances.backends.get(item.destination)
+            call = partial(self._transcribed, live=backend)
+            await self._attempt(item, task, _TRANSCRIBE, backend, call)
 
     async def _attempt(
         self,
         item: Item,
         task: _Task,
         patience: Patience,
+        live: Live[Any] | None,
         call: Callable[[Item, _Task], Awaitable[HostEvent]],
     ) -> None:
         if item.attempt >= _INTERRUPTIONS:
@@ -124,8 +131,8 @@ class Media:
                 event = await call(item, task)
             reach("media.done")
         except Exception as broken:  # noqa: BLE001 - a plugin's call
-            meaning = classify(broken)
-            result = judge(item, broken, patience, self._clock.now())
+            meaning = classify(broken) if live is None else live.meaning(broken)
+            result = judge(item, meaning, patience, self._clock.now())
             self._log.warning(
                 "file failed",
                 item=item.id,
@@ -153,8 +160,7 @@ class Media:
 
     # --- files
 
-    async def _fetched(self, item: Item, task: _Task) -> HostEvent:
-        live = self._configuration().instances.channels.get((item.tenant, item.destination))
+    async def _fetched(self, item: Item, task: _Task, *, live: LiveChannel | None) -> HostEvent:
         if live is None or not live.capabilities.fetch:
             raise Refused(f'"{item.destination}" fetches no files any more')
         if not live.up:
@@ -191,8 +197,9 @@ class Media:
 
     # --- voice notes
 
-    async def _transcribed(self, item: Item, task: _Task) -> HostEvent:
-        live = self._configuration().instances.backends.get(item.destination)
+    async def _transcribed(
+        self, item: Item, task: _Task, *, live: Live[AIBackend[Any]] | None
+    ) -> HostEvent:
         if live is None or not live.plugin.transcribes:
             raise Refused(f'the AI backend "{item.destination}" transcribes nothing')
         if not live.up:

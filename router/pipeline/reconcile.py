@@ -28,7 +28,6 @@ from router.pipeline.instances import LiveChannel
 from router.pipeline.outgoing import outbound_message
 from router.pipeline.storable import storable_id
 from router.plugin.context import Log
-from router.plugin.http import classify
 from router.storage.store import OWN_LANE, AttemptResult, Item, NewItem, Store, Tx
 
 #: The first look, for what the provider has is there at once as a rule.
@@ -177,7 +176,7 @@ class Reconciler:
                 with self._flights.one(), anyio.fail_after(live.settings.timeout):
                     found = await live.plugin.find_sent(message, from_micros(progress.since))
             except Exception as error:  # noqa: BLE001 - a plugin's call
-                meaning = classify(error)
+                meaning = live.meaning(error)
                 if not isinstance(error, CalledOff):
                     told = True
                     await self._guard.told(live, meaning)

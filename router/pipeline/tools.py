@@ -21,7 +21,6 @@ from router.pipeline.guard import Guard
 from router.pipeline.storable import storable
 from router.plugin.action import Action, ActionCall, ActionResult, NoticeParams
 from router.plugin.context import Log
-from router.plugin.http import classify
 from router.rules.pii import country_of, redact
 from router.rules.trace import cut
 from router.storage.store import Item, Store
@@ -212,7 +211,7 @@ class Toolbox:
             with live.busy.one(), anyio.fail_after(live.settings.timeout):
                 done = await live.plugin.run(call)
         except Exception as broken:  # a plugin's call
-            told, error = True, classify(broken)
+            told, error = True, live.meaning(broken)
             await self.guard.told(live, error)
             raise error from broken
         else:

@@ -10,9 +10,10 @@ from router.rules import pii, signals
 from router.rules import trace as tracing
 from router.rules.engine import Reading, known_category
 from router.rules.facts import Facts
-from router.rules.grounds import Grounds, links
+from router.rules.grounds import Grounds
 from router.rules.guarding import held
 from router.rules.language import base, guess
+from router.rules.links import links
 from router.rules.model import (
     CARE,
     DEFAULT_QUEUE,

@@ -1,4 +1,4 @@
-"""What an answer says that it cannot know: prices, dates, personal data, places on the web.
+"""What an answer says that it cannot know: prices, dates, personal data.
 
 Texts are compared by what they mean: ``$45.000``, ``45,000 pesos`` and ``45 mil`` are one price,
 ``24/12`` and ``24 de diciembre`` one date. It is a check of what is stated, not of what is true.
@@ -12,7 +12,7 @@ from typing import Any, Final
 import re2
 
 from router.rules import pii
-from router.rules.text import clean, fold, words
+from router.rules.text import fold, words
 
 _MONTHS: Final = (
     ("enero", "janeiro", "january", "ene", "jan"),
@@ -43,12 +43,6 @@ _NUMBERS: Final = rf"\b({_NUMBER})(\s?mil\b|k\b)?"
 _DATES: Final = (
     r"\b(?:(\d{4})-(\d{1,2})-(\d{1,2})|(\d{1,2})[/.-](\d{1,2})(?:[/.-](?:\d{4}|\d{2}))?"
     rf"|(\d{{1,2}})(?:st|nd|rd|th|o)?\s(?:de\s|of\s)?({_NAMES})|({_NAMES})\s(\d{{1,2}}))\b"
-)
-_LINKS: Final = (
-    r"(?i)(?:https?://|\bwww\.)[^\s<>\"')\]]{1,400}"
-    r"|(?:^|[\s(<\"'])((?:[a-z0-9-]{1,63}\.){1,5}"
-    r"(?:com|net|org|io|co|app|link|ly|me|info|biz|shop|store|online|site|xyz|top|club|page"
-    r"|mx|ar|cl|pe|es|br|pt|us|uk|gl|gd|to|cc|ru|cn)(?:/[^\s<>\"')\]]{0,300})?)\b"
 )
 #: Words of so many letters carry what a sentence says.
 _TELLING: Final = 4
@@ -117,24 +111,6 @@ def weigh(answer: str, sources: Iterable[str], country: str | None = None) -> Gr
         pii=frozenset(kind for kind, value in pii.values(answer, country) - told),
         grounding=_grounding(answer, source),
     )
-
-
-def links(text: str) -> frozenset[str]:
-    """Give the hosts that a text links to, without ``www.``."""
-    found = set()
-    for match in _pattern(_LINKS).finditer(clean(text)):
-        link = (match[1] or match[0]).strip().lower()
-        rest = link.partition("://")[2] or link
-        for end in "/?#\\":
-            rest = rest.partition(end)[0]
-        # What stands before an @ is a name, not the place that it leads to.
-        host = rest.rpartition("@")[2]
-        # A number in brackets is an address of IPv6, colons and all.
-        host = host.partition("]")[0].lstrip("[") if host[:1] == "[" else host.partition(":")[0]
-        host = host.rstrip(".,;!").removeprefix("www.")
-        if host:
-            found.add(host)
-    return frozenset(found)
 
 
 def _plain(text: str) -> str:

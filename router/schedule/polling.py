@@ -22,7 +22,6 @@ from router.pipeline.instances import Live, LiveChannel
 from router.pipeline.intake import Intake, told
 from router.pipeline.storable import storable
 from router.plugin.context import Log
-from router.plugin.http import classify
 from router.plugin.polling import Polled, check_pollers
 from router.schedule.finds import keyed, sound
 from router.schedule.scheduled import PluginPoller, ScheduledPoller
@@ -219,7 +218,7 @@ class Pollers:
             with cut, deadline:
                 polled = sound(await poller.poll(taken.cursor))
         except Exception as error:  # noqa: BLE001 - a plugin's call
-            failure = classify(error)
+            failure = poller.live.meaning(error)
         finally:
             self._polls.discard(cut)
         if cut.cancel_called and polled is None:

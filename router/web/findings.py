@@ -14,7 +14,6 @@ import anyio
 from pydantic import BaseModel, SecretStr
 
 from router.clock import Clock
-from router.plugin.http import classify
 from router.plugin.instance import Instance
 from router.web.access import is_loopback_host
 
@@ -78,7 +77,7 @@ async def probed(live: "Live[Any]", clock: Clock) -> Probe:
     except TimeoutError:
         error = f"no answer within {patience:g} s"
     except Exception as broken:  # noqa: BLE001 - a plugin's call
-        error = classify(broken).reason
+        error = live.meaning(broken).reason
     finally:
         hooks.remove(look)
     return Probe(asked=True, error=error, skew=skews[-1] if skews else None)

@@ -10,6 +10,7 @@ from router.clock import from_micros, to_micros
 from router.domain.decision import Outcome
 from router.errors import ConfigError
 from router.pipeline.replay.masking import Masking
+from router.private import private
 from router.storage import codec
 from router.storage.recordings import Line, RecordedEvent, RecordedTurn, Recording
 from router.storage.store import EventRef
@@ -33,10 +34,12 @@ def write(recording: Recording, path: Path) -> None:
         "more": recording.more,
     }
     try:
-        with path.open("w", encoding="utf-8", errors="replace", newline="\n") as file:
+        with open(
+            path, "w", encoding="utf-8", errors="replace", newline="\n", opener=private
+        ) as file:
             file.write(f"{_encoder.encode(head)}\n")
-            for turn in recording.turns:
-                file.write(f"{_encoder.encode(_turn(masking.turn(turn)))}\n")
+            turns = map(masking.turn, recording.turns)
+            file.writelines(f"{_encoder.encode(_turn(turn))}\n" for turn in turns)
     except OSError as error:
         why = f"it cannot be written: {error.strerror}"
         raise ConfigError([Problem(path=path, message=why)]) from None

@@ -7,7 +7,6 @@ import anyio
 
 from router.clock import Clock
 from router.pipeline.instances import Instances, Live, LiveChannel
-from router.plugin.http import classify
 from router.settings.secrets import PLACEHOLDER
 from router.web.doctor.diagnosis import Diagnosis, Level, Lines, diagnosed
 from router.web.findings import (
@@ -85,7 +84,7 @@ async def _probed(live: Live[Any], clock: Clock) -> Probe:
         async with live.plugin.lifespan():
             return await probed(live, clock)
     except Exception as error:  # noqa: BLE001 - a plugin's call
-        return Probe(asked=True, error=f"it does not start: {classify(error).reason}")
+        return Probe(asked=True, error=f"it does not start: {live.meaning(error).reason}")
     finally:
         await live.context.aclose()
 

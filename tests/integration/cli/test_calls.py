@@ -188,6 +188,7 @@ def test_a_recording_that_is_kept_is_written_to_a_file(run: Run, folder: Path) -
 
     assert run(*words)[:2] == (0, f"{target}: 14 bytes\n")
     assert target.read_bytes() == b"ID3 la llamada"
+    assert target.stat().st_mode & 0o777 == 0o600
     assert re.search(r"^kept here +14 bytes$", run("calls", "show", "conv_1")[1], re.MULTILINE)
     assert (run(*words)[0], target.read_bytes()) == (2, b"ID3 la llamada")
     status, _, err = run("calls", "recording", "conv_2", str(folder / "no.mp3"))

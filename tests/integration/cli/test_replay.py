@@ -217,6 +217,7 @@ def test_an_export_is_replayed_from_its_file(run: Run, shop: Path) -> None:
 
     assert written.status == 0
     assert written.out.startswith(f"{file}: 4 decisions, personal data masked.\n")
+    assert file.stat().st_mode & 0o777 == 0o600
     assert "3001234567" not in file.read_text(encoding="utf-8")
     assert (same.status, json.loads(same.out)["totals"]["same"]) == (0, 4)
     [change] = json.loads(different.out)["changes"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from router import plugin
-from router.storage.tables import contact, draft, outbox, ticket
+from router.storage.tables import contact, draft, inbox_event, outbox, ticket
 from tests.integration.engine.harness import ANA, DATABASES
 from tests.integration.engine.pipeline import Pipeline, running
 
@@ -245,3 +245,32 @@ async def test_any_other_refusal_says_nothing_of_the_customer(pipeline: Pipeline
     (row,) = await pipeline.engine.rows(contact)
     assert not row.opted_out
     assert (await pipeline.engine.conversation()).window_shut_at is None
+
+
+# Words ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", list(DATABASES))
+async def test_a_key_that_a_provider_quotes_is_kept_nowhere(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEY", "open/sesame")
+    tables = '[actions.hook]\ntype = "note"\ntoken = { env = "KEY" }\n'
+    async with running(name, tmp_path, tables=tables) as pipeline:
+        pipeline.provider.scripts["phone"] = [plugin.Refused("Invalid key: open/sesame")]
+        pipeline.provider.scripts["assistant"] = [plugin.Refused("GET /open%2Fsesame: 404")]
+        await say(pipeline, "horario")
+        await pipeline.settle()
+        await say(pipeline, "otra cosa")
+        await pipeline.pass_time(10)
+
+        kept = [
+            repr(row)
+            for table in (outbox, ticket, inbox_event)
+            for row in await pipeline.engine.rows(table)
+        ]
+
+    assert any("Invalid key: [secret]" in row for row in kept)
+    assert any("GET /[secret]: 404" in row for row in kept)
+    assert not [row for row in kept if "sesame" in row]
+    assert "sesame" not in str(pipeline.log.__dict__)

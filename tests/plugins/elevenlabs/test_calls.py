@@ -15,6 +15,7 @@ from router_elevenlabs_calls import (
     ElevenLabsBatchConfig,
     ElevenLabsCalls,
     ElevenLabsCallsConfig,
+    api,
 )
 from router_elevenlabs_calls.batches import BatchesPoller
 from router_elevenlabs_calls.calls import CallsPoller
@@ -273,6 +274,16 @@ async def test_check_names_the_setting_that_is_wrong(status: int, why: str) -> N
     async with FakeContext(httpx.Response(status, json={"detail": "no"})) as context:
         with pytest.raises(plugin.Refused, match=why):
             await ElevenLabsCalls(config(), context).check()
+
+
+@pytest.mark.parametrize("secret", [KEY, "wsec_1"])
+async def test_no_secret_is_repeated_of_what_the_provider_says(secret: str) -> None:
+    said = {"detail": {"message": f"no quota for {secret}"}}
+    async with FakeContext(httpx.Response(402, json=said)) as context:
+        with pytest.raises(plugin.Refused) as caught:
+            await api.ask(context.http, config(), "agents/a1")
+
+    assert caught.value.reason.endswith(": no quota for ***")
 
 
 @pytest.mark.parametrize(

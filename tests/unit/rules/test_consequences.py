@@ -18,7 +18,7 @@ from router.rules.decide import Conclusion, conclude
 from router.rules.engine import Reading, read
 from router.rules.explain import render
 from router.rules.facts import Facts
-from router.rules.grounds import Grounds, links, weigh
+from router.rules.grounds import Grounds, weigh
 from router.rules.loading import load_rules
 from router.rules.model import Names, RuleSet
 from router.rules.policy import Policy
@@ -435,7 +435,6 @@ def test_any_answer_can_be_compared_with_anything(answer: str, source: str) -> N
 
     assert 0 <= grounds.grounding <= 1
     assert weigh(answer, (answer, source), "CO").prices == frozenset()
-    assert all(links(answer))
 
 
 def test_grounds_survive_being_stored() -> None:
@@ -445,21 +444,6 @@ def test_grounds_survive_being_stored() -> None:
     assert grounds.prices
     assert grounds.dates
     assert grounds.pii == {"email"}
-
-
-@pytest.mark.parametrize(
-    ("text", "hosts"),
-    [
-        ("nada que ver. Hola.como estas", set()),
-        ("ana@example.com", set()),
-        ("https://EXAMPLE.com:8443/x?y#z, y http://[::1]/", {"example.com", "::1"}),
-        ("(example.com.co/a)", {"example.com.co"}),
-        ("https:///nowhere", set()),
-        (r"https://good.com\@evil.io", {"good.com"}),
-    ],
-)
-def test_links_are_told_by_their_hosts(text: str, hosts: set[str]) -> None:
-    assert links(text) == hosts
 
 
 # Who raised the outcome, and what could not be asked ──────────────────────────────────────────
