@@ -14,10 +14,12 @@ from typing import Any, Final, cast
 
 import aiohttp
 import httpx
+from aiohttp.abc import AbstractResolver
 from httpx_aiohttp import AiohttpTransport
 from multidict import CIMultiDict
 
 from router import __version__
+from router.plugin.resolver import shared_resolver
 
 #: Seconds after which an idle connection is closed. Shorter than any provider's we know (20 s and
 #: more), so that a request seldom meets a connection which its server is just closing.
@@ -37,6 +39,7 @@ def open_client(
     timeout: float = 30.0,
     *,
     verify: ssl.SSLContext | None = None,
+    resolver: AbstractResolver | None = None,
 ) -> httpx.AsyncClient:
     """Make an HTTP client; close it with ``aclose()``.
 
@@ -48,10 +51,13 @@ def open_client(
         most :data:`MAX_CONNECT`, so that it is over before the host's own limit on the whole call
         would make an unknown outcome out of it.
     :param verify: the certificates to trust; by default certifi's, or those of ``SSL_CERT_FILE``.
+    :param resolver: what finds a name's addresses; by default that of the whole process.
     """
     connect = min(timeout / 2, MAX_CONNECT)
     return _Client(
-        transport=TruthfulTransport(verify or trusted_certificates()),
+        transport=TruthfulTransport(
+            verify or trusted_certificates(), resolver or shared_resolver()
+        ),
         timeout=httpx.Timeout(timeout, connect=connect, pool=connect),
         follow_redirects=False,
         headers={"User-Agent": f"channel-router/{__version__}"},
@@ -129,12 +135,14 @@ class TruthfulTransport(AiohttpTransport):
     ==============================  ========================  ==============
     """
 
-    def __init__(self, verify: ssl.SSLContext) -> None:
+    def __init__(self, verify: ssl.SSLContext, resolver: AbstractResolver) -> None:
         super().__init__(verify=verify, client=self._open_session)
+        self._resolver = resolver
 
     def _open_session(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
             ssl=self.ssl_context,
+            resolver=self._resolver,
             limit=MAX_CONNECTIONS,
             keepalive_timeout=KEEP_ALIVE,
         )

@@ -16,12 +16,12 @@ import aiohttp
 import anyio
 from aiohttp import ClientWSTimeout, WSMsgType
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import DefaultResolver
 
 from router import __version__
 from router.errors import ProviderError, Refused, SocketClosed, Unavailable
 from router.plugin.addresses import is_private, is_public
 from router.plugin.http import seconds_to_wait
+from router.plugin.resolver import shared_resolver
 from router.plugin.transport import trusted_certificates
 
 #: At most so many seconds are spent until a socket is open.
@@ -94,15 +94,18 @@ async def open_socket(
     timeout: float = 30.0,
     ping: float = PING,
     verify: ssl.SSLContext | None = None,
+    resolver: AbstractResolver | None = None,
 ) -> AsyncIterator[AiohttpSocket]:
     """Open a WebSocket; see :meth:`router.plugin.PluginContext.websocket`.
 
     :param timeout: that of the instance's table, in seconds.
     :param ping: seconds between two pings of ours.
     :param verify: the certificates to trust; by default those of :mod:`router.plugin.transport`.
+    :param resolver: what finds a name's addresses; by default that of the whole process.
     """
     host = check_address(url, public=public)
-    guard = _Guard(plain=urlsplit(url).scheme == "ws", public=public)
+    plain = urlsplit(url).scheme == "ws"
+    guard = _Guard(resolver or shared_resolver(), plain=plain, public=public)
     connector = aiohttp.TCPConnector(
         ssl=verify or trusted_certificates(), resolver=guard, use_dns_cache=False, limit=1
     )
@@ -174,10 +177,10 @@ class _Guard(AbstractResolver):
     What was looked at is what is connected to, so that a name cannot mean another address later.
     """
 
-    def __init__(self, *, plain: bool, public: bool) -> None:
+    def __init__(self, resolver: AbstractResolver, *, plain: bool, public: bool) -> None:
+        self._resolver = resolver
         self._plain = plain
         self._public = public
-        self._resolver = DefaultResolver()
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -188,7 +191,7 @@ class _Guard(AbstractResolver):
         return found
 
     async def close(self) -> None:
-        await self._resolver.close()
+        """Leave the resolver open, for it is everybody's."""
 
 
 class _RedirectedError(aiohttp.ClientError):
