@@ -21,4 +21,6 @@ with context.begin_transaction():
         # Two nodes that start together migrate once: the second waits here, then finds the work
         # done. On SQLite the transaction itself begins with the write lock.
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7242013)")
+        # Who waits for the lock of a table keeps everybody else from it meanwhile.
+        connection.exec_driver_sql("SET LOCAL lock_timeout = '10s'")
     context.run_migrations()

@@ -46,6 +46,8 @@ from router.storage.sqlite import SQLiteStore
 from router.storage.store import JOB, OUT, Store
 
 SQLITE = "sqlite+aiosqlite:///"
+#: Seconds that instances get to start before others are served without them.
+_START = 3.0
 #: Seconds to wait while the database is away.
 _STORAGE_PAUSE = 1.0
 
@@ -223,7 +225,7 @@ class Router:
         # Closed only when nothing of ours calls a plugin any more.
         async with self._lifespans.open():
             await self._recall()
-            await self._lifespans.start(self.configuration.instances.all())
+            await self._lifespans.begin(self.configuration.instances.all(), _START)
             async with anyio.create_task_group() as work:
                 work.start_soon(self.store.failed)
                 work.start_soon(self._indexer.run)

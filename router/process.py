@@ -2,6 +2,7 @@
 
 import gc
 import signal
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ import anyio
 import anyio.abc
 
 from router.daemon import SQLITE, Router, open_store
+from router.ending import GRACE, HASTE, Ending
 from router.errors import ActRefused, ConfigError, RouterError
 from router.logs import Redaction, configure
 from router.notify import Notifier
@@ -38,6 +40,9 @@ def run(
     """
     # Nearly all that the start makes is kept: see keep_pauses_short, which switches it on again.
     gc.disable()
+    # A terminal that goes away sends it, too, and it ends nothing: not the start, either.
+    hung_up = threading.Event()
+    signal.signal(signal.SIGHUP, lambda *_: hung_up.set())
     plugins = plugin_files(config)
     registry = load_registry(config)
     files = Files(config)
@@ -66,7 +71,15 @@ def run(
     try:
         return anyio.run(
             lambda: _serve(
-                settings, log, files, load, redaction, host=host, port=port, migrate=migrate
+                settings,
+                log,
+                files,
+                load,
+                redaction,
+                hung_up,
+                host=host,
+                port=port,
+                migrate=migrate,
             ),
             backend_options=options,
         )
@@ -75,6 +88,8 @@ def run(
         if error is None:
             raise
         raise error from None
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def _only(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
@@ -93,6 +108,7 @@ async def _serve(
     files: Files,
     load: Callable[[], Settings],
     redaction: Redaction,
+    hung_up: threading.Event,
     *,
     host: str | None,
     port: int | None,
@@ -105,36 +121,47 @@ async def _serve(
     raise_descriptor_limit()
     server, notifier = settings.server, Notifier()
     listener = http.listen(host or server.host, server.port if port is None else port)
-    stop = _Stop()
-    async with (
-        open_store(settings, migrate=migrate) as store,
-        Router(settings, store, log=log, load=load, redaction=redaction) as router,
-        _control(router, listener.getsockname()),
-        anyio.create_task_group() as tasks,
-    ):
-        tasks.start_soon(_signals, stop, router, tasks, log)
-        tasks.start_soon(Watcher(files, router.reloader, lambda: router.settings, log).run)
-        for sentence in store.advice:
-            log.warning(sentence)
-        keep_pauses_short()
-        _announce(settings, listener.getsockname())
-        address = f"{listener.getsockname()[0]}:{listener.getsockname()[1]}"
-        log.info("serving", address=address)
-        tasks.start_soon(_tell, notifier, router, address)
-        host_: WebHost = router
+    stop = _Stop(log)
+    # Signals are heard until all is closed: whoever is impatient may be so at any moment.
+    async with anyio.create_task_group() as hearing:
+        async with (
+            open_store(settings, migrate=migrate) as store,
+            Router(settings, store, log=log, load=load, redaction=redaction) as router,
+            _control(router, listener.getsockname()),
+            anyio.create_task_group() as tasks,
+        ):
+            hearing.start_soon(_signals, stop, router, tasks, hung_up)
+            tasks.start_soon(Watcher(files, router.reloader, lambda: router.settings, log).run)
+            for sentence in store.advice:
+                log.warning(sentence)
+            keep_pauses_short()
+            _announce(settings, listener.getsockname())
+            address = f"{listener.getsockname()[0]}:{listener.getsockname()[1]}"
+            log.info("serving", address=address)
+            tasks.start_soon(_tell, notifier, router, address)
+            host_: WebHost = router
 
-        async def shutdown() -> None:
-            await stop.asked.wait()
-            notifier.stopping()
-            # Served until this is over: whoever asks is told that we are not ready any more, and
-            # what is sent all the same is kept for the next start.
-            with stop.patience:
-                await router.drain()
+            async def shutdown() -> None:
+                await stop.asked.wait()
+                notifier.stopping()
+                # Served until this is over: whoever asks is told that we are not ready any more,
+                # and what is sent all the same is kept for the next start.
+                with stop.patience:
+                    await router.drain()
 
-        await http.serve(build_app(host_), listener, engine=server.engine, shutdown=shutdown)
-        tasks.cancel_scope.cancel()
+            try:
+                await http.serve(
+                    build_app(host_), listener, engine=server.engine, shutdown=shutdown
+                )
+            finally:
+                # Something may have broken without anybody asking for a stop.
+                stop.ending.within(GRACE)
+            tasks.cancel_scope.cancel()
+        hearing.cancel_scope.cancel()
     log.info("stopped")
-    return 1 if stop.patience.cancel_called else 0
+    status = 1 if stop.patience.cancel_called else 0
+    stop.ending.stopped(status)
+    return status
 
 
 def keep_pauses_short() -> None:
@@ -156,9 +183,22 @@ def keep_pauses_short() -> None:
 class _Stop:
     """How the daemon is told to stop: once, and for the impatient once more."""
 
-    def __init__(self) -> None:
+    def __init__(self, log: Any) -> None:
         self.asked = anyio.Event()
         self.patience = anyio.CancelScope()
+        self.ending = Ending(log)
+        self._log = log
+
+    def ask(self, number: int, drain: float) -> None:
+        """Note a signal to stop."""
+        if self.asked.is_set():
+            self._log.warning("told to stop twice: leaving what is under way")
+            self.patience.cancel()
+            self.ending.within(HASTE)
+        else:
+            self._log.info("stopping", signal=signal.Signals(number).name)
+            self.asked.set()
+            self.ending.within(drain + GRACE)
 
 
 @asynccontextmanager
@@ -201,22 +241,26 @@ async def _tell(notifier: Notifier, router: Router, address: str) -> None:
         notifier.alive(status())
 
 
-async def _signals(stop: _Stop, router: Router, tasks: anyio.abc.TaskGroup, log: Any) -> None:
+async def _signals(
+    stop: _Stop, router: Router, tasks: anyio.abc.TaskGroup, hung_up: threading.Event
+) -> None:
+    """Do as signals say.
+
+    :param hung_up: SIGHUP came while nobody was here to hear it.
+    """
+
     async def reload() -> None:
         with suppress(ActRefused):  # it stops
             await router.reloader.reload("SIGHUP")
 
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        if hung_up.is_set():
+            tasks.start_soon(reload)
         async for number in signals:
-            if number == signal.SIGHUP:
-                # A terminal that goes away sends it, too, and it ends nothing.
+            if number != signal.SIGHUP:
+                stop.ask(number, router.settings.server.drain)
+            elif not stop.asked.is_set():
                 tasks.start_soon(reload)
-            elif stop.asked.is_set():
-                log.warning("told to stop twice: leaving what is under way")
-                stop.patience.cancel()
-            else:
-                log.info("stopping", signal=signal.Signals(number).name)
-                stop.asked.set()
 
 
 def _announce(settings: Settings, address: tuple[Any, ...]) -> None:

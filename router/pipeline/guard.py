@@ -1,7 +1,7 @@
 """Calls to providers through their circuit breakers, and who is told when one opens."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,9 @@ from router.pipeline.instances import Instances, Live
 from router.plugin.context import Log
 from router.rules.model import DEFAULT_QUEUE
 from router.storage.store import Item, NewItem, Store, Tx
+
+#: How soon an instance is looked at again that is starting.
+_STARTING = timedelta(seconds=1)
 
 _TITLES = {
     "es": "{} no responde: no se le envía nada por ahora",
@@ -57,7 +60,11 @@ class Guard:
         """
         if live is None:
             return True
-        wait = live.breaker.admit(self._clock.now())
+        now = self._clock.now()
+        if live.starting:
+            await self._store.postpone(item, now + _STARTING)
+            return False
+        wait = live.breaker.admit(now)
         if wait is None:
             return True
         await self._store.postpone(item, wait if by is None else min(wait, by))

@@ -35,6 +35,7 @@ class Live(Generic[Plugin]):
 
     :ivar up: inside its lifespan; calls may be made.
     :ivar error: why it is not, or what its last check found wrong, in words.
+    :ivar tried: its first start is over, well or not.
     :ivar busy: the calls under way; it is not closed before they have ended.
     :ivar breaker: whether calls are held back, because they failed one after the other.
     :ivar redaction: knows the secrets that were in force when it was made.
@@ -45,6 +46,7 @@ class Live(Generic[Plugin]):
     context: HostContext
     up: bool = False
     error: str | None = "starting"
+    tried: bool = False
     busy: Busy = field(default_factory=Busy)
     breaker: Breaker = field(init=False)
     redaction: Redaction = field(default_factory=Redaction, repr=False)
@@ -82,6 +84,11 @@ class Live(Generic[Plugin]):
         meaning.reason = self.redaction.clean(meaning.reason)
         meaning.code = self.redaction.clean(meaning.code)
         return meaning
+
+    @property
+    def starting(self) -> bool:
+        """Whether nobody knows yet how its first start goes."""
+        return not (self.up or self.tried)
 
     @property
     def label(self) -> str:

@@ -56,6 +56,18 @@ class Lifespans:
             for live in instances:
                 first.start_soon(tasks.start, self._keep_up, live)
 
+    async def begin(self, instances: Iterable[Live[Any]], patience: float) -> None:
+        """Start some, as :meth:`start`, but return after so many seconds; the rest goes on."""
+        over = anyio.Event()
+
+        async def start() -> None:
+            await self.start(instances)
+            over.set()
+
+        self._group.start_soon(start)
+        with anyio.move_on_after(patience):
+            await over.wait()
+
     def end(self, live: Live[Any], then: Callable[[], Awaitable[None]]) -> None:
         """Close one once the calls that are under way have ended; return at once.
 
@@ -98,6 +110,8 @@ class Lifespans:
             try:
                 await self._revive(live, task_status)
             finally:
+                if not live.tried:  # it is stopped before it was
+                    task_status.started()
                 with anyio.CancelScope(shield=True):
                     await live.context.aclose()
                 del self._running[id(live)]
@@ -105,7 +119,6 @@ class Lifespans:
 
     async def _revive(self, live: Live[Any], task_status: anyio.abc.TaskStatus[None]) -> None:
         failures = 0
-        tried = False
         while True:
             entered = anyio.Event()
             async with anyio.create_task_group() as tasks:
@@ -119,8 +132,8 @@ class Lifespans:
                     tasks.cancel_scope.cancel()
                 elif live.up:
                     failures = 0
-                if not tried:
-                    tried = True
+                if not live.tried:
+                    live.tried = True
                     task_status.started()
             await anyio.sleep(_REVIVAL.delay(failures, random.random()))
             failures += 1

@@ -85,7 +85,11 @@ class ServerTable(HostTable):
         "hypercorn", description="uvicorn is faster, and comes with the extra of that name."
     )
     max_body: Size = Field(1 << 20, description='The largest request, such as "1 MiB".')
-    drain: Duration = Field(20.0, description="How long a stop waits for what is under way.")
+    drain: Duration = Field(
+        20.0,
+        description="How long a stop waits for what is under way. 15 seconds later the process "
+        "ends, whatever hangs.",
+    )
     metrics: Literal["local", "public"] = Field(
         "local", description="Who may read /metrics: this machine only, or everybody."
     )

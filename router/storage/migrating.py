@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+#: Seconds until PostgreSQL has to be connected and has answered once, and until it has answered
+#: all but a migration, which takes as long as it takes.
+_CONNECT = 10.0
+_QUESTIONS = 60.0
+
 #: The revision that this version of the router needs: the last file of migrations/versions.
 HEAD = "0001"
 
@@ -114,7 +119,7 @@ def revision_of(url: str | Path) -> str | None:
 def _upgrade(url: str | Path, to: str) -> None:
     path = _sqlite_path(url)
     if path is None:
-        _on_postgresql(str(url), lambda connection: _run_alembic(connection, to))
+        _on_postgresql(str(url), lambda connection: _run_alembic(connection, to), within=None)
     else:
         _upgrade_sqlite(path, to)
 
@@ -151,26 +156,44 @@ def _run_alembic(connection: "sa.Connection", to: str) -> None:
     command.upgrade(config, to)
 
 
-def _on_postgresql(url: str, function: "Callable[[sa.Connection], Result]") -> Result:
+def _on_postgresql(
+    url: str,
+    function: "Callable[[sa.Connection], Result]",
+    *,
+    within: float | None = _QUESTIONS,
+) -> Result:
+    """Run a function in a transaction.
+
+    :param within: how many seconds it may take once the server has answered; ``None``: any.
+    """
     import asyncpg
     import sqlalchemy as sa
     from sqlalchemy.ext.asyncio import create_async_engine
 
+    from router.storage.postgres_engine import parse
+
     async def run() -> Result:
-        engine = create_async_engine(
-            sa.make_url(url).set(drivername="postgresql+asyncpg"), poolclass=sa.pool.NullPool
-        )
+        engine = create_async_engine(parse(url), poolclass=sa.pool.NullPool)
         try:
-            async with engine.begin() as connection:
+            async with asyncio.timeout(_CONNECT) as limit, engine.begin() as connection:
+                now = asyncio.get_running_loop().time()
+                limit.reschedule(None if within is None else now + within)
                 return await connection.run_sync(function)
         finally:
             await engine.dispose()
 
     try:
         return asyncio.run(run())
-    except (OSError, asyncpg.PostgresError, sa.exc.DBAPIError) as error:
-        message = f"PostgreSQL cannot be used: {_first_line(error)}"
-        raise StorageUnavailable(message) from error
+    except (
+        OSError,
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+        sa.exc.DBAPIError,
+    ) as error:
+        silent = isinstance(error, TimeoutError)
+        why = "it does not answer" if silent else _first_line(error)
+        raise StorageUnavailable(f"PostgreSQL cannot be used: {why}") from error
 
 
 def _sqlite_path(url: str | Path) -> Path | None:

@@ -367,7 +367,13 @@ async def _postgresql(url: str, *, writes: bool, alone: bool) -> AsyncIterator[s
                 # Before anything is read, so that the snapshot is younger than what others wrote.
                 await connection.exec_driver_sql(f"LOCK TABLE {names} IN {mode} MODE")
             yield connection.sync_connection  # type: ignore[misc]  # it is connected
-    except (OSError, asyncpg.PostgresError, sa.exc.DBAPIError) as error:
+    except (
+        OSError,
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+        sa.exc.DBAPIError,
+    ) as error:
         raise StorageUnavailable(f"PostgreSQL cannot be used: {_cause(error)}") from error
     finally:
         await engine.dispose()

@@ -8,6 +8,7 @@ import pytest
 from router.cli.main import COMMANDS, app
 from router.clock import seconds
 from router.data import data_path
+from router.ending import GRACE
 from router.settings.tables import ServerTable
 
 UNIT = data_path("config", "systemd", "router.service").read_text(encoding="utf-8")
@@ -34,10 +35,11 @@ def test_unit_starts_a_command_that_exists(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_unit_waits_longer_for_the_stop_than_the_stop_takes() -> None:
-    drain = ServerTable.model_fields["drain"].default
-    grace = 5.0  # what requests under way get in the server
+    drain = ServerTable.model_fields["drain"]
 
-    assert seconds(setting("TimeoutStopSec")) > drain + grace
+    assert seconds(setting("TimeoutStopSec")) > drain.default + GRACE
+    assert f"{GRACE:g} seconds" in UNIT
+    assert f"{GRACE:g} seconds" in str(drain.description)
     assert seconds(setting("WatchdogSec")) >= 15
 
 

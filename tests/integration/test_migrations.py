@@ -1,13 +1,19 @@
 """What migrations build, on both databases."""
 
+import socket
 import sqlite3
+import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio
+import anyio.to_thread
+import asyncpg
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -204,6 +210,59 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
 def test_a_postgresql_that_is_away_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(StorageUnavailable, match=r"^PostgreSQL cannot be used: "):
         ensure(f"postgresql+asyncpg://postgres@/router?host={tmp_path}")
+
+
+def test_a_postgresql_that_says_nothing_more_is_said_so() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        threading.Thread(target=_greet_and_be_silent, args=(listener,), daemon=True).start()
+
+        with pytest.raises(StorageUnavailable) as caught:
+            ensure(f"postgresql+asyncpg://postgres@127.0.0.1:{port}/router?ssl=disable")
+
+    assert str(caught.value) == "PostgreSQL cannot be used: it does not answer"
+
+
+def _greet_and_be_silent(listener: socket.socket) -> None:
+    """Let somebody in as PostgreSQL does, and answer nothing that is asked."""
+
+    def message(kind: bytes, body: bytes) -> bytes:
+        return kind + struct.pack("!I", len(body) + 4) + body
+
+    connection = listener.accept()[0]
+    with connection:
+        connection.recv(1 << 16)
+        connection.sendall(
+            message(b"R", struct.pack("!I", 0))  # no password is wanted
+            + message(b"S", b"server_version\x0018.0\x00")
+            + message(b"S", b"client_encoding\x00UTF8\x00")
+            + message(b"K", struct.pack("!II", 1, 2))
+            + message(b"Z", b"I")
+        )
+        while connection.recv(1 << 16):
+            pass
+
+
+async def test_a_migration_waits_for_nobody_who_holds_a_table(
+    postgres: "PostgresDatabase",
+) -> None:
+    other = await asyncpg.connect(postgres.dsn)
+    try:
+        await other.execute("BEGIN; CREATE TABLE ticket (mine int)")
+
+        with pytest.raises(StorageUnavailable, match="lock timeout"):
+            await anyio.to_thread.run_sync(ensure, postgres.url)
+
+        await other.execute("ROLLBACK")
+        await anyio.to_thread.run_sync(ensure, postgres.url)
+    finally:
+        await other.close()
+
+
+def test_an_address_may_say_what_hosted_databases_write(postgres: "PostgresDatabase") -> None:
+    ensure(f"{postgres.url}&sslmode=disable&channel_binding=prefer")
+
+    assert Database(postgres.url).run(current) == HEAD
 
 
 def test_a_folder_that_is_missing_is_made(tmp_path: Path) -> None:
