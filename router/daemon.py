@@ -257,6 +257,7 @@ class Router:
         self.reloader.stop()
         self._pollers.stop()
         self.store.pause()
+        self._deliverer.pause()
         with anyio.move_on_after(self.settings.server.drain):
             await self._pollers.idle()
             await self._worker.idle()

@@ -14,6 +14,7 @@ RouterError
 │   └── NotSigned          it carries no signature at all: it may be anybody's
 └── ProviderError          what went wrong at somebody else's server
     ├── Unavailable        certainly not taken: safe to try again
+    │   └── NoConnection   it never left: this process has too many requests under way
     ├── Refused            certainly not taken, and never will be
     └── OutcomeUnknown     may have been taken: never repeated blindly
         └── SocketClosed   a WebSocket ended; what was sent last may have been taken
@@ -119,6 +120,10 @@ class Unavailable(ProviderError):
     ) -> None:
         super().__init__(reason, code=code)
         self.retry_after = retry_after
+
+
+class NoConnection(Unavailable):
+    """No connection of ours was free for the call. It is no fault of the provider's."""
 
 
 class Refusal(StrEnum):

@@ -37,6 +37,7 @@ from router.pipeline.instances import Live, LiveChannel
 from router.pipeline.media import Media
 from router.pipeline.outgoing import outbound_message
 from router.pipeline.recurring import Recurring
+from router.pipeline.room import Room
 from router.pipeline.rush import Rush
 from router.pipeline.terms import CLOSED, objection_to, terms_of
 from router.plugin.action import Action, ActionCall, NoticeParams
@@ -53,8 +54,6 @@ from router.storage.store import (
 
 _BATCH = 64
 _ABOUT_FILES = frozenset({ItemKind.FETCH, ItemKind.TRANSCRIBE})
-#: Attempts under way at once on this node, of each of: messages, actions, questions to models.
-_CONCURRENCY = 128
 #: Items taken and not ended, of one kind of lane. A slow model's questions must not fill it, for
 #: actions come the same way, and one of them may be calling a person.
 _TAKEN = 2000
@@ -106,13 +105,16 @@ class Deliverer:
         self._flights = asker.flights
         self._busy = Busy()
         self._recurring = Recurring(clock)
-        asks = anyio.Semaphore(_CONCURRENCY, fast_acquire=True)
-        self._room = {kind: anyio.Semaphore(_CONCURRENCY, fast_acquire=True) for kind in ItemKind}
-        self._room |= {ItemKind.ASK: asks, ItemKind.CLASSIFY: asks}
+        self._room = Room()
+        self._paused = False
 
     def trouble(self) -> list[str]:
         """Say what breaks again and again by a mistake of ours, for ``router status``."""
         return self._recurring.trouble()
+
+    def pause(self) -> None:
+        """Begin nothing more: what waits for its place goes back with the node's other leases."""
+        self._paused = True
 
     async def idle(self) -> None:
         """Wait until no attempt is under way."""
@@ -148,7 +150,9 @@ class Deliverer:
 
     async def _one(self, item: Item, taken: anyio.Semaphore) -> None:
         try:
-            async with self._room[item.kind]:
+            async with self._room.share(item), self._room.all(item):
+                if self._paused:
+                    return
                 with self._busy.one():
                     await self._do(item)
             self._recurring.ended(item.id)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from router.clock import Clock
-from router.errors import ProviderError, Refused, StorageUnavailable
+from router.errors import NoConnection, ProviderError, Refused, StorageUnavailable
 from router.ids import Ids, new_id
 from router.metrics import Metrics
 from router.pipeline.actions import action_item
@@ -78,16 +78,18 @@ class Guard:
     async def told(self, live: Live[Any] | None, error: ProviderError | None) -> None:
         """Note how a call ended.
 
-        A refusal is an answer: whoever refuses is there. A breaker that opens is kept, and told
-        to whoever the queue ``default`` names, once, however long it stays open, and however many
-        nodes find it so.
+        A refusal is an answer: whoever refuses is there. A call for which we had no connection says
+        nothing of the provider. A breaker that opens is kept, and told to whoever the queue
+        ``default`` names, once, however long it stays open, and however many nodes find it so.
 
         :param error: ``None`` if it succeeded.
         """
         if live is None:
             return
         breaker, now = live.breaker, self._clock.now()
-        if error is None or isinstance(error, Refused):
+        if isinstance(error, NoConnection):
+            breaker.spared()
+        elif error is None or isinstance(error, Refused):
             if breaker.succeeded():
                 self._log.info("circuit breaker closed", instance=live.label)
                 await self._keep(partial(_closed, live.tenant, live.label))

@@ -46,7 +46,8 @@ class PluginContext(Protocol):
         """The instance's HTTP client: pooled, with the table's ``timeout``, following no redirect.
 
         Made at first use, closed by the host. It tells a refused connection from a lost one
-        truly, which decides between a retry and a question to a person.
+        truly, which decides between a retry and a question to a person. An answer that is not
+        streamed may have 8 MiB, packed and unpacked; what may be larger is to be streamed.
         """
         ...
 

@@ -1,7 +1,7 @@
 """Files at addresses that came from outside: which hosts are trusted, and how much is read."""
 
 import zlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -19,6 +19,14 @@ _PACKED: Final = {
     "gzip": zlib.MAX_WBITS | 16,
     "x-gzip": zlib.MAX_WBITS | 16,
     "deflate": zlib.MAX_WBITS,
+}
+
+#: How zlib reads what httpx unpacks by itself, way after way; it cannot read the last two.
+_BY_HTTPX: Final[Mapping[str, tuple[int, ...]]] = {
+    "gzip": (zlib.MAX_WBITS | 16,),
+    "deflate": (zlib.MAX_WBITS, -zlib.MAX_WBITS),
+    "br": (),
+    "zstd": (),
 }
 
 #: The most bytes of what is said of a failure, and the headers that are of the body as it came.
@@ -106,6 +114,24 @@ async def read_failure(response: "httpx.Response") -> "httpx.Response":
         content=bytes(body[:_FAILURE]),
         request=response.request,
     )
+
+
+def unpacks_within(content: bytes, packing: str, limit: int) -> bool:
+    """Say whether httpx would make at most so many bytes of a body.
+
+    It unpacks as often as it is told to. Where that is more than once, or otherwise than by gzip or
+    deflate, nobody can say before it has done so.
+
+    :param packing: what the headers ``Content-Encoding`` say, with commas between.
+    """
+    names = [it for each in packing.split(",") if (it := each.strip().lower()) in _BY_HTTPX]
+    if len(names) != 1:
+        return not names
+    for bits in _BY_HTTPX[names[0]]:
+        with suppress(zlib.error):
+            if len(zlib.decompressobj(bits).decompress(content, limit + 1)) > limit:
+                return False
+    return bool(_BY_HTTPX[names[0]])
 
 
 async def _unpacked(response: "httpx.Response", limit: int) -> AsyncIterator[bytes]:

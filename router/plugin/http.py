@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from router.clock import SystemClock
 from router.errors import (
     InvalidSignature,
+    NoConnection,
     NotSigned,
     OutcomeUnknown,
     ProviderError,
@@ -107,8 +108,8 @@ def classify(error: BaseException) -> ProviderError:
 
     =====================================================  ================
     a ``ProviderError``                                    itself
-    httpx ``ConnectError``, ``ConnectTimeout``,            Unavailable
-    ``PoolTimeout``
+    httpx ``ConnectError``, ``ConnectTimeout``             Unavailable
+    httpx ``PoolTimeout``                                  NoConnection
     httpx ``UnsupportedProtocol``, ``InvalidURL``,         Refused
     ``LocalProtocolError``
     httpx ``HTTPStatusError``                              by its status
@@ -128,7 +129,9 @@ def classify(error: BaseException) -> ProviderError:
         meaning = _from_response(error.response)
     else:
         reason = f"{type(error).__name__}: {error}".removesuffix(": ")
-        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
+        if isinstance(error, httpx.PoolTimeout):
+            meaning = NoConnection(reason)
+        elif isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
             meaning = Unavailable(reason)
         elif isinstance(
             error,

@@ -3,6 +3,7 @@
 Import it late: it brings aiohttp and httpx with it.
 """
 
+import asyncio
 import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -19,26 +20,35 @@ from httpx_aiohttp import AiohttpTransport
 from multidict import CIMultiDict
 
 from router import __version__
+from router.plugin.files import unpacks_within
 from router.plugin.resolver import shared_resolver
 
 #: Seconds after which an idle connection is closed. Shorter than any provider's we know (20 s and
 #: more), so that a request seldom meets a connection which its server is just closing.
 KEEP_ALIVE = 15.0
 
-#: Open connections of one client. The outbox has fewer sends under way; this bounds a mistake.
-MAX_CONNECTIONS = 100
+#: Requests of one client that are under way at once. The host has fewer calls under way at one
+#: instance (router/pipeline/room.py); this bounds what a plugin begins by itself.
+MAX_CONNECTIONS = 1024
 
 #: At most so many seconds are spent on getting a connection.
 MAX_CONNECT = 5.0
 
+#: The most bytes of an answer that is read whole, as it comes and unpacked. A file is streamed, and
+#: has its own limit; see :mod:`router.plugin.files`.
+MAX_ANSWER = 8 * 1024 * 1024
+
 _BREAK: Final = re.compile(rb"[\r\n\0]")
 _CHUNK: Final = 16 * 1024
+#: The extension of a request whose answer httpx itself reads to the end.
+_WHOLE: Final = "router.whole"
 
 
 def open_client(
     timeout: float = 30.0,
     *,
     verify: ssl.SSLContext | None = None,
+    connections: int = MAX_CONNECTIONS,
     resolver: AbstractResolver | None = None,
 ) -> httpx.AsyncClient:
     """Make an HTTP client; close it with ``aclose()``.
@@ -47,20 +57,29 @@ def open_client(
     makes each request exactly once: httpx's own pool collapses above eight connections, so aiohttp
     carries the requests, and its habit of repeating a PUT on a lost connection is turned off.
 
+    An answer that is not streamed may have :data:`MAX_ANSWER` bytes; a larger one is a
+    ``RemoteProtocolError``, as it came after the request had left.
+
     :param timeout: seconds to wait for each piece of an answer. Connecting gets half of it, at
         most :data:`MAX_CONNECT`, so that it is over before the host's own limit on the whole call
         would make an unknown outcome out of it.
     :param verify: the certificates to trust; by default certifi's, or those of ``SSL_CERT_FILE``.
+    :param connections: the most requests under way at once. Others wait as long as for connecting,
+        and then are a ``PoolTimeout``: nothing has left, and the provider is not to blame.
     :param resolver: what finds a name's addresses; by default that of the whole process.
     """
     connect = min(timeout / 2, MAX_CONNECT)
     return _Client(
         transport=TruthfulTransport(
-            verify or trusted_certificates(), resolver or shared_resolver()
+            verify or trusted_certificates(), resolver or shared_resolver(), connections
         ),
         timeout=httpx.Timeout(timeout, connect=connect, pool=connect),
         follow_redirects=False,
-        headers={"User-Agent": f"channel-router/{__version__}"},
+        # Whatever else is installed: of these we can tell how large they are unpacked.
+        headers={
+            "Accept-Encoding": "gzip, deflate",
+            "User-Agent": f"channel-router/{__version__}",
+        },
     )
 
 
@@ -90,6 +109,8 @@ class _Client(httpx.AsyncClient):
         answer through five iterators. That is half of what a message costs that has none of them.
         """
         if not self._is_plain(request, options):
+            if not options.get("stream"):
+                request.extensions = {**request.extensions, _WHOLE: True}
             return await super().send(request, **options)
         began = perf_counter()
         response = await self._truthful.fetch(request)
@@ -129,21 +150,30 @@ class TruthfulTransport(AiohttpTransport):
     ==============================  ========================  ==============
     ``ClientConnectorError``        ``ConnectError``          Unavailable
     ``ConnectionTimeoutError``      ``ConnectTimeout``        Unavailable
+    nothing: none of ours was free  ``PoolTimeout``           NoConnection
     ``SocketTimeoutError``          ``ReadTimeout``           OutcomeUnknown
     ``ClientResponseError``         ``RemoteProtocolError``   OutcomeUnknown
     any other ``ClientError``       ``ReadError``             OutcomeUnknown
     ==============================  ========================  ==============
     """
 
-    def __init__(self, verify: ssl.SSLContext, resolver: AbstractResolver) -> None:
+    def __init__(
+        self,
+        verify: ssl.SSLContext,
+        resolver: AbstractResolver,
+        connections: int = MAX_CONNECTIONS,
+    ) -> None:
         super().__init__(verify=verify, client=self._open_session)
         self._resolver = resolver
+        self._connections = connections
+        # Ours, because aiohttp tells a wait for its own pool as a server that cannot be reached.
+        self._free = asyncio.Semaphore(connections)
 
     def _open_session(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
             ssl=self.ssl_context,
             resolver=self._resolver,
-            limit=MAX_CONNECTIONS,
+            limit=0,
             keepalive_timeout=KEEP_ALIVE,
         )
         return aiohttp.ClientSession(
@@ -155,22 +185,50 @@ class TruthfulTransport(AiohttpTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Make a request."""
-        response = await self._ask(request)
-        return _answer(request, response, _TruthfulStream(request, response))
+        if _WHOLE in request.extensions:
+            response, content = await self._read(request)
+            return _answer(request, response, httpx.ByteStream(content))
+        await self._wait_for_connection(request)
+        try:
+            response = await self._ask(request)
+        except BaseException:
+            self._free.release()
+            raise
+        return _answer(request, response, _TruthfulStream(request, response, self._free))
 
     async def fetch(self, request: httpx.Request) -> httpx.Response:
         """Make a request and read its answer to the end."""
-        response = await self._ask(request)
-        try:
-            content = await response.content.read()
-        except aiohttp.ClientError as error:
-            raise _true_error(error, request) from error
-        finally:
-            if not response.closed:  # it is, once all of it was read
-                await _TruthfulStream(request, response).aclose()
+        response, content = await self._read(request)
         answer = _answer(request, response, httpx.ByteStream(content))
         answer.read()
         return answer
+
+    async def _read(self, request: httpx.Request) -> tuple[aiohttp.ClientResponse, bytes]:
+        """Make a request and read its answer to the end, unless it is too large."""
+        await self._wait_for_connection(request)
+        try:
+            response = await self._ask(request)
+            try:
+                return response, await _content(response, request)
+            except aiohttp.ClientError as error:
+                raise _true_error(error, request) from error
+            finally:
+                if not response.closed:  # it is, once all of it was read
+                    await _close(response, request)
+        finally:
+            self._free.release()
+
+    async def _wait_for_connection(self, request: httpx.Request) -> None:
+        """Take a connection, to be given back when the answer is there."""
+        if not self._free.locked():
+            await self._free.acquire()  # which waits for nothing
+            return
+        try:
+            async with asyncio.timeout(request.extensions.get("timeout", {}).get("pool")):
+                await self._free.acquire()
+        except TimeoutError:
+            message = f"all {self._connections} connections of this client are in use"
+            raise httpx.PoolTimeout(message, request=request) from None
 
     async def _ask(self, request: httpx.Request) -> aiohttp.ClientResponse:
         """Send a request and wait for the answer to begin.
@@ -222,10 +280,46 @@ def _answer(
     )
 
 
+async def _content(response: aiohttp.ClientResponse, request: httpx.Request) -> bytes:
+    """Read an answer as it comes.
+
+    :raises httpx.RemoteProtocolError: if there is too much of it, packed or unpacked.
+    """
+    pieces, size = [], 0
+    while size <= MAX_ANSWER and (piece := await response.content.readany()):
+        pieces.append(piece)
+        size += len(piece)
+    if size > MAX_ANSWER:
+        message = f"{request.url.host} answered with more than {MAX_ANSWER:,} bytes"
+        raise httpx.RemoteProtocolError(message, request=request)
+    content = b"".join(pieces)
+    packing = ",".join(response.headers.getall("Content-Encoding", ()))
+    if packing and not unpacks_within(content, packing, MAX_ANSWER):
+        message = (
+            f"{request.url.host} answered with more than {MAX_ANSWER:,} bytes unpacked, "
+            "or packed in a way that is not understood"
+        )
+        raise httpx.RemoteProtocolError(message, request=request)
+    return content
+
+
+async def _close(response: aiohttp.ClientResponse, request: httpx.Request) -> None:
+    try:
+        await response.__aexit__(None, None, None)
+    except aiohttp.ClientError as error:
+        raise _true_error(error, request) from error
+
+
 class _TruthfulStream(httpx.AsyncByteStream):
-    def __init__(self, request: httpx.Request, response: aiohttp.ClientResponse) -> None:
+    def __init__(
+        self,
+        request: httpx.Request,
+        response: aiohttp.ClientResponse,
+        free: asyncio.Semaphore,
+    ) -> None:
         self._request = request
         self._response = response
+        self._free: asyncio.Semaphore | None = free
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
@@ -236,9 +330,11 @@ class _TruthfulStream(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         try:
-            await self._response.__aexit__(None, None, None)
-        except aiohttp.ClientError as error:
-            raise _true_error(error, self._request) from error
+            await _close(self._response, self._request)
+        finally:
+            free, self._free = self._free, None
+            if free is not None:  # it may be closed twice
+                free.release()
 
 
 class _ConnectionLostError(aiohttp.ClientError):

@@ -63,7 +63,7 @@ def check_failure(outcome: Outcome, wanted: type[ProviderError] | None) -> None:
         return
     expect(outcome.raw is not None, f"expected {wanted.__name__}, got {outcome.value!r}")
     expect(
-        type(outcome.error) is wanted,
+        isinstance(outcome.error, wanted),
         f"expected {wanted.__name__}, got {type(outcome.error).__name__}: {outcome.error}",
     )
     if isinstance(outcome.error, Unavailable) and isinstance(

@@ -1,6 +1,7 @@
 """The pipeline over an engine, by hand: real worker, deliverer and asker, scripted plugins."""
 
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -122,6 +123,8 @@ class Provider:
     :ivar answers: what models that call tools answer, one after the other; then ``answer``.
     :ivar found: what is found by whoever looks something up.
     :ivar slow: what looking something up waits for.
+    :ivar holding: what the calls of an instance wait for, by its name; each is counted.
+    :ivar held: how many calls of an instance have begun to wait.
     :ivar ref: what it calls a message by begins so.
     """
 
@@ -136,6 +139,8 @@ class Provider:
     found: plugin.ActionResult | None = None
     slow: anyio.Event | None = None
     pause: anyio.Event | None = None
+    holding: dict[str, anyio.Event] = field(default_factory=dict)
+    held: Counter[str] = field(default_factory=Counter)
     ref: str = "ref-"
     answer: plugin.Completion = field(
         default_factory=lambda: plugin.Completion("Cuesta 5.", confidence=0.9, category="INFO")
@@ -145,6 +150,12 @@ class Provider:
         """Put a message on a customer's telephone."""
         body = json.loads(item.body)
         self.sent.append((item.id, body["recipient"], body["text"]))
+
+    async def hold(self, name: str) -> None:
+        """Let a call of an instance wait, where its calls do."""
+        if name in self.holding:
+            self.held[name] += 1
+            await self.holding[name].wait()
 
     def text_of(self, item: str) -> str:
         """Give what an item said."""
@@ -180,6 +191,7 @@ class Ledger(plugin.Channel[Account]):
         ]
 
     async def send(self, message: plugin.OutboundMessage) -> plugin.SendReceipt:
+        await self.provider.hold(self.context.name)
         outcome = self.provider.outcome(self.context.name)
         if outcome is None or isinstance(outcome, plugin.OutcomeUnknown | OSError):
             self.provider.sent.append((message.id, str(message.recipient), message.text))
@@ -208,6 +220,7 @@ class Script(plugin.AIBackend[Account]):
         self.provider.asked.append(prompt)
         if self.provider.pause is not None:
             await self.provider.pause.wait()
+        await self.provider.hold(self.context.name)
         self.provider.next(self.context.name)
         return self.provider.answer
 
@@ -250,6 +263,7 @@ class Note(plugin.Action[Account]):
 
     async def run(self, call: plugin.ActionCall) -> None:
         self.provider.done.append(call)
+        await self.provider.hold(self.context.name)
         self.provider.next(self.context.name)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import anyio
+import httpx
 import pytest
 
 from router import plugin
@@ -95,6 +96,22 @@ async def test_a_refusal_is_an_answer_and_opens_nothing(pipeline: Pipeline) -> N
         await ask_hours(pipeline, number)
 
     assert not phone(pipeline).breaker.is_open
+
+
+async def test_a_call_for_which_we_had_no_connection_opens_nothing(pipeline: Pipeline) -> None:
+    model = pipeline.configuration.instances.backends["assistant"]
+    full = httpx.PoolTimeout("all connections are in use")
+    pipeline.provider.scripts |= {"phone": [full] * 3, "assistant": [full] * 3}
+
+    for number in range(3):
+        await ask_hours(pipeline, number)
+    await pipeline.engine.accept(pipeline.engine.said("¿Cuánto cuesta?"))
+    for _ in range(6):
+        await pipeline.pass_time(30)
+
+    assert len(pipeline.texts()) == 4
+    assert (phone(pipeline).breaker.failures, model.breaker.failures) == (0, 0)
+    assert not any(it.event.startswith("circuit breaker") for it in pipeline.log.entries)
 
 
 async def test_one_call_tries_after_the_pause_and_a_success_lets_all_go_in_order(

@@ -10,7 +10,14 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from router.errors import InvalidSignature, OutcomeUnknown, ProviderError, Refused, Unavailable
+from router.errors import (
+    InvalidSignature,
+    NoConnection,
+    OutcomeUnknown,
+    ProviderError,
+    Refused,
+    Unavailable,
+)
 from router.plugin import WebhookRequest, classify, raise_for_status, verify_hmac_sha256
 
 BODY = b'{"text": "hola"}'
@@ -188,7 +195,7 @@ def test_retry_after_is_read_as_seconds_or_as_a_date(
     [
         (httpx.ConnectError("refused"), Unavailable),
         (httpx.ConnectTimeout("slow"), Unavailable),
-        (httpx.PoolTimeout("busy"), Unavailable),
+        (httpx.PoolTimeout("busy"), NoConnection),
         (httpx.UnsupportedProtocol("ftp"), Refused),
         (httpx.InvalidURL("no"), Refused),
         (httpx.LocalProtocolError("header"), Refused),
