@@ -106,11 +106,9 @@ class Router:
         )
         self._lifespans = Lifespans(log, self._pollers.run)
         shared = (self.clock, log, self.metrics)
-        self._indexer = Indexer(store, lambda: self.settings, log)
+        self._indexer = Indexer(store, lambda: self.settings, self.clock, log)
         shelf = Shelf(lambda: self.configuration)
-        asker = Asker(
-            store, lambda: self.configuration, lambda: self._indexer.known, *shared, shelf=shelf
-        )
+        asker = Asker(store, lambda: self.configuration, self._indexer.wait, *shared, shelf=shelf)
         self._worker = Worker(store, lambda: self._triage, *shared, rush)
         media = Media(store, lambda: self.configuration, shelf, *shared, flights=asker.flights)
         self._deliverer = Deliverer(

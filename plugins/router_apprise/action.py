@@ -4,13 +4,14 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import anyio.to_thread
 
 from router import plugin
 from router_apprise.config import AppriseConfig
+from router_apprise.threads import Threads
 
 if TYPE_CHECKING:
     import apprise
@@ -38,7 +39,8 @@ class Apprise(plugin.Action[AppriseConfig]):
     def __init__(self, config: AppriseConfig, context: plugin.PluginContext) -> None:
         super().__init__(config, context)
         self._loading = anyio.Lock()
-        self._services: apprise.Apprise | None = None
+        self._services: list[apprise.Apprise] | None = None
+        self._threads = Threads()
         self._wrong: str | None = None
 
     @asynccontextmanager
@@ -61,16 +63,32 @@ class Apprise(plugin.Action[AppriseConfig]):
         await self._load()
 
     async def run(self, call: plugin.ActionCall) -> plugin.ActionResult:
-        """Make one attempt; every address has to take the notice."""
+        """Make one attempt; every address has to take the notice.
+
+        :raises Unavailable: if earlier notices hold all threads of this action; nobody was told.
+        """
         services = await self._load()
         title, body = _notice(call, self.context.name)
-        # In threads of apprise's own, which end by themselves some seconds after a cancellation.
-        result = await services.async_notify(
-            title=title, body=body, notify_type="warning", body_format="text"
+        # Apprise's own threads are shared by all actions, and a service that answers a byte now
+        # and then holds one for ever. So each address is told in a thread of this action.
+        calls = (
+            partial(service.notify, title=title, body=body, notify_type="warning")
+            for service in services
         )
-        told = [one.name for one in result if one]
-        if not result:
-            failed = [f"{one.name}{_status(one)}" for one in result if not one]
+        results = await asyncio.gather(*map(self._threads.run, calls), return_exceptions=True)
+        if all(isinstance(result, plugin.Unavailable) for result in results):
+            raise plugin.Unavailable(str(results[0]))
+        told: list[str] = []
+        failed: list[str] = []
+        for service, result in zip(services, results, strict=True):
+            if isinstance(result, plugin.Unavailable):
+                failed.append(f"{service[0].service_name} (it hangs)")
+            elif isinstance(result, BaseException):
+                raise result
+            else:
+                told += [one.name for one in result if one]
+                failed += [f"{one.name}{_status(one)}" for one in result if not one]
+        if failed or not told:
             message = f"not told through {', '.join(failed) or 'anything'}"
             if told:
                 message += f", but through {', '.join(told)}"
@@ -84,19 +102,19 @@ class Apprise(plugin.Action[AppriseConfig]):
         except plugin.Refused as error:
             self.context.log.error("an address cannot be used", reason=error.reason)
 
-    async def _load(self) -> "apprise.Apprise":
+    async def _load(self) -> "list[apprise.Apprise]":
         async with self._loading:
             if self._services is None and self._wrong is None:
-                self._services, self._wrong = await anyio.to_thread.run_sync(
-                    _services, self.config, abandon_on_cancel=True
+                self._services, self._wrong = await self._threads.run(
+                    partial(_services, self.config)
                 )
         if self._services is None:
             raise plugin.Refused(self._wrong or "")
         return self._services
 
 
-def _services(config: AppriseConfig) -> "tuple[apprise.Apprise | None, str | None]":
-    """Have apprise read the addresses; give what sends to them, or what is wrong with one."""
+def _services(config: AppriseConfig) -> "tuple[list[apprise.Apprise] | None, str | None]":
+    """Have apprise read the addresses; give what sends to each, or what is wrong with one."""
     import logging
 
     import apprise  # here, and in a thread: it takes a second, with all its services
@@ -109,17 +127,25 @@ def _services(config: AppriseConfig) -> "tuple[apprise.Apprise | None, str | Non
     # Below warnings it writes the path of each request.
     logging.getLogger("urllib3").setLevel(logging.WARNING)
 
-    asset = apprise.AppriseAsset(allow_templates=False, app_id="Channel Router")
+    asset = apprise.AppriseAsset(
+        allow_templates=False,
+        app_id="Channel Router",
+        body_format=apprise.NotifyFormat.TEXT,
+        # Where it has a limit of its own, apprise uses threads that all actions share.
+        service_timeout=0,
+    )
     asset.http_redirects = False
-    services = apprise.Apprise(asset=asset)
+    services = []
     for address in config.chosen():
         service = apprise.Apprise.instantiate(address.url.get_secret_value(), asset=asset)
-        if service is None or not services.add(service):
+        alone = apprise.Apprise(asset=asset)
+        if service is None or not alone.add(service):
             return None, (
                 f"apprise cannot use {address.place} in urls ({address.scheme}://): the service "
                 "is not known, a part of the address is missing, or a library that the "
                 "service needs is not installed. Correct it, and start again"
             )
+        services.append(alone)
     return services, None
 
 

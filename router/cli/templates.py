@@ -107,6 +107,8 @@ def _listed(
     :raises NotFound: if there is none.
     :raises ActRefused: if one cannot be asked.
     """
+    import asyncio
+
     import anyio
 
     from router.clock import SystemClock
@@ -133,7 +135,7 @@ def _listed(
         for where, live in chosen.items():
             try:
                 async with live.plugin.lifespan():
-                    with anyio.fail_after(live.settings.timeout):
+                    async with asyncio.timeout(live.settings.timeout):
                         found[where] = list(await live.plugin.templates())
             except Exception as error:  # a plugin's call
                 raise ActRefused(f"{live.label}: {live.meaning(error).reason}") from error

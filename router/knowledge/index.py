@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import sqlalchemy as sa
-from anyio import to_thread
 
 from router.knowledge.articles import ArticleFile, Articles, read_folders, sections
 from router.knowledge.text import terms
 from router.storage import tables
 from router.storage.store import Store, Tx
+from router.threads import Threads
 from router.toml import Problem
 
 
@@ -28,7 +28,12 @@ class Synced:
 
 
 async def refresh(
-    store: Store, tenant: str, folders: Sequence[Path], *, language: str | None = None
+    store: Store,
+    tenant: str,
+    folders: Sequence[Path],
+    *,
+    language: str | None = None,
+    threads: Threads | None = None,
 ) -> Synced:
     """Bring a tenant's articles into the database; the work is done outside the writer.
 
@@ -36,11 +41,20 @@ async def refresh(
     what is right is brought in all the same.
 
     :param language: of articles that name none.
+    :param threads: in which they are read; ``None``: in one of its own.
     :raises StorageUnavailable: see :class:`Store`.
     """
     known = await store.read(lambda connection: digests(connection, tenant))
-    articles = await to_thread.run_sync(lambda: plan(folders, language=language, known=known))
+    threads = threads or Threads(1)
+    articles = await threads.run(lambda: plan(folders, language=language, known=known))
     return await store.write(lambda tx: sync(tx, tenant, articles))
+
+
+def holds_any(connection: sa.Connection, tenant: str) -> bool:
+    """Say whether there is any article of a tenant."""
+    table = tables.article
+    found = connection.execute(sa.select(table.c.id).where(table.c.tenant == tenant).limit(1))
+    return found.first() is not None
 
 
 def digests(connection: sa.Connection, tenant: str) -> dict[str, str]:

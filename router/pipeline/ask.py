@@ -1,14 +1,13 @@
 """Asking a model, outside the lane: passages and turns to a prompt, its answer back as an event."""
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
-
-import anyio
 
 from router.clock import Clock
 from router.domain.answer import Completion, Prompt, Usage
@@ -49,22 +48,25 @@ ATTEMPTS = 3
 INTERRUPTIONS = 10
 PATIENCE = Patience(attempts=ATTEMPTS, repeat_unknown=ATTEMPTS)
 
-#: How long a question waits for a backend whose circuit breaker is open. A customer waits, too.
+#: How long a question waits for a backend whose circuit breaker is open, or for articles that
+#: cannot be read. A customer waits, too.
 HELD = timedelta(minutes=2)
+#: How long it waits until it is looked whether there are articles by now.
+_LOOK_AGAIN = timedelta(seconds=5)
 
 
 class Asker:
     """Puts a turn to an AI backend.
 
-    :param knowledge: gives what is set once the articles are in the index; nothing is asked
-        before.
+    :param knowledge: waits, not for long, until a tenant's articles are in the index, and says
+        whether they are.
     """
 
     def __init__(
         self,
         store: Store,
         configuration: Callable[[], Configuration],
-        knowledge: Callable[[], anyio.Event],
+        knowledge: Callable[[str], Awaitable[bool]],
         clock: Clock,
         log: Log,
         metrics: Metrics,
@@ -84,7 +86,7 @@ class Asker:
 
     async def ask(self, item: Item) -> None:
         """Make one attempt; the answer, or the failure for good, becomes an event."""
-        await self._knowledge().wait()
+        known = await self._knowledge(item.tenant)
         question = json.loads(item.body)
         began = self._clock.monotonic()
         if item.attempt >= INTERRUPTIONS:
@@ -92,11 +94,30 @@ class Asker:
             why = f"the router stopped {item.attempt} times while it asked"
             await self._give_up(item, question, began, OutcomeUnknown(why))
             return
+        if not known and not await self._may_go_on(item, question, began):
+            return
         # One for the whole question: a reload may put another in force while it is under way.
         configuration = self._configuration()
         live = configuration.instances.backends.get(item.destination)
         with nullcontext() if live is None else live.busy.one():
             await self._attempt(item, question, began, configuration, live)
+
+    async def _may_go_on(self, item: Item, question: dict[str, Any], began: float) -> bool:
+        """Say whether to ask while the articles cannot be read; if not, the item is dealt with.
+
+        The index has those of before. Where it has none, an answer would rest on nothing.
+        """
+        from router.knowledge.index import holds_any  # here, because it brings SQLAlchemy
+
+        if await self._store.read(partial(holds_any, tenant=item.tenant)):
+            return True
+        now, held_until = self._clock.now(), item.created_at + HELD
+        if now < held_until:
+            await self._store.postpone(item, min(now + _LOOK_AGAIN, held_until))
+        else:
+            why = "its articles cannot be read, so that there is nothing to answer from"
+            await self._give_up(item, question, began, Unavailable(why))
+        return False
 
     async def _attempt(
         self,
@@ -205,7 +226,7 @@ class Asker:
             raise Refused(f'there is no AI backend "{item.destination}" any more')
         if not live.up:
             raise Unavailable(f"{live.label} is down: {live.error}")
-        with anyio.fail_after(live.settings.timeout):
+        async with asyncio.timeout(live.settings.timeout):
             return await toolbox.answer(live.plugin, prompt)
 
     def _toolbox(

@@ -290,7 +290,7 @@ class Deliverer:
             attempt=item.attempt + 1,
             unsure=bool(unknown),
         )
-        with anyio.fail_after(live.settings.timeout):
+        async with asyncio.timeout(live.settings.timeout):
             done = await live.plugin.run(call)
         return AttemptResult(
             state=ItemState.DONE,

@@ -1,5 +1,6 @@
 """Lifespans: every plugin instance is kept up, probed and closed by a task of its own."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
@@ -97,7 +98,7 @@ class Lifespans:
     async def check(self, live: Live[Any]) -> str | None:
         """Ask the provider how it is; give what is wrong, in words."""
         try:
-            with anyio.fail_after(live.settings.timeout):
+            async with asyncio.timeout(live.settings.timeout):
                 await live.plugin.check()
         except Exception as error:  # noqa: BLE001 - a plugin's call
             return str(live.meaning(error))

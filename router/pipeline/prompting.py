@@ -127,6 +127,8 @@ class Prompts:
                 data = await self._shelf.objects.get(item.tenant, known.digest)
             except (NotFound, StorageUnavailable) as error:
                 self._log.warning("file not shown to the model", item=item.id, reason=str(error))
+                if isinstance(error, StorageUnavailable):
+                    break  # the others are in the same place, and somebody waits for an answer
                 continue
             left -= len(data)
             files.append(File(known.content_type or "", data))

@@ -4,14 +4,13 @@ An item of its own does it, in a lane of its own: nobody waits for it but the me
 report, an echo or a person may settle the message at any time; then there is nothing left to ask.
 """
 
+import asyncio
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
-
-import anyio
 
 from router.clock import Clock, from_micros, to_micros
 from router.domain.message import Author, SentMessage
@@ -173,8 +172,9 @@ class Reconciler:
             asked_at = self._clock.now()
             message = outbound_message(about.id, about.body)
             try:
-                with self._flights.one(), anyio.fail_after(live.settings.timeout):
-                    found = await live.plugin.find_sent(message, from_micros(progress.since))
+                with self._flights.one():
+                    async with asyncio.timeout(live.settings.timeout):
+                        found = await live.plugin.find_sent(message, from_micros(progress.since))
             except Exception as error:  # noqa: BLE001 - a plugin's call
                 meaning = live.meaning(error)
                 if not isinstance(error, CalledOff):

@@ -18,7 +18,6 @@ from functools import partial
 from typing import Any
 
 import anyio
-import anyio.to_thread
 
 from router.clock import Clock
 from router.errors import ActRefused, ConfigError, PluginError
@@ -30,6 +29,7 @@ from router.pipeline.lifespans import Lifespans
 from router.plugin.context import Log
 from router.settings.changes import changes, in_force, needs_restart
 from router.settings.model import Settings
+from router.threads import Threads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +123,7 @@ class Reloader:
         self._redaction = redaction
         self._offline = offline
         self._lock = anyio.Lock()
+        self._threads = Threads(1)
         self._stopped = False
         self.last = Load(by="start", at=clock.now(), hash=current().settings.hash)
         self.loaded = self.last
@@ -153,7 +154,7 @@ class Reloader:
         :raises ActRefused: as :meth:`reload`.
         """
         async with self._lock:
-            return await self._next(by) if await anyio.to_thread.run_sync(stale) else None
+            return await self._next(by) if await self._threads.run(stale) else None
 
     async def _next(self, by: str) -> Load:
         if self._load is None:
@@ -187,7 +188,7 @@ class Reloader:
             )
 
         try:
-            wanted = await anyio.to_thread.run_sync(read)
+            wanted = await self._threads.run(read)
         except ConfigError as error:
             return refused([str(problem) for problem in error.problems], mistakes=True)
         except Exception as error:  # noqa: BLE001 - plugins' models validate in there
@@ -244,8 +245,8 @@ class Reloader:
         from router.pipeline.replay.trial import Trial  # here, because a start does not need it
 
         trial = Trial(self._clock)
-        return await anyio.to_thread.run_sync(
-            trial.objections, before, after, lambda: not self._stopped
+        return await self._threads.run(
+            partial(trial.objections, before, after, lambda: not self._stopped)
         )
 
     async def _judged(self, made: list[Live[Any]]) -> tuple[list[str], list[str]]:

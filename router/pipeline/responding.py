@@ -4,12 +4,11 @@ The caller hears the phone ring meanwhile. So nothing is stored, nothing waits, 
 wrong has an answer of its own: the one that the channel makes of the request alone.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Final
-
-import anyio
 
 from router.domain.identity import Address, thread_key
 from router.errors import StorageUnavailable
@@ -59,16 +58,17 @@ class Responder:
             return self._default(channel, request, "down", f"the channel is down: {channel.error}")
         people = TenantPeople(self._store, self._configuration, channel.tenant)
         answer: object = None
-        with anyio.move_on_after(LIMIT) as limit:
-            try:
+        limit = asyncio.timeout(LIMIT)
+        try:
+            async with limit:
                 answer = await channel.plugin.respond(request, people)
-            except StorageUnavailable as error:
-                return self._default(channel, request, "storage", str(error))
-            except Exception as error:  # noqa: BLE001 - a plugin's call
-                # Its words may quote the caller.
-                return self._default(channel, request, "broke", f"respond broke: {told(error)}")
-        if limit.cancelled_caught:
-            return self._default(channel, request, "timeout", f"not answered in {LIMIT:g} s")
+        except StorageUnavailable as error:
+            return self._default(channel, request, "storage", str(error))
+        except Exception as error:  # noqa: BLE001 - a plugin's call
+            if limit.expired():
+                return self._default(channel, request, "timeout", f"not answered in {LIMIT:g} s")
+            # Its words may quote the caller.
+            return self._default(channel, request, "broke", f"respond broke: {told(error)}")
         if not isinstance(answer, WebhookAnswer):
             words = f"respond gave {type(answer).__name__}, not a WebhookAnswer"
             return self._default(channel, request, "broke", words)

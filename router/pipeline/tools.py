@@ -1,5 +1,6 @@
 """The tools of a question: what a model calls while it answers is run, and it is asked again."""
 
+import asyncio
 import hashlib
 import itertools
 import json
@@ -8,7 +9,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-import anyio
 from pydantic import BaseModel, ValidationError
 
 from router.clock import Clock
@@ -208,8 +208,9 @@ class Toolbox:
                 contact=contact,
                 because=f'"{self.item.destination}" looks it up',
             )
-            with live.busy.one(), anyio.fail_after(live.settings.timeout):
-                done = await live.plugin.run(call)
+            with live.busy.one():
+                async with asyncio.timeout(live.settings.timeout):
+                    done = await live.plugin.run(call)
         except Exception as broken:  # a plugin's call
             told, error = True, live.meaning(broken)
             await self.guard.told(live, error)

@@ -6,17 +6,17 @@ changed is looked up then. A look now and then finds what it does not tell, as o
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import anyio
-import anyio.to_thread
 
 from router.errors import ActRefused
 from router.pipeline.reloading import Reloader
 from router.plugin.context import Log
 from router.settings.inputs import Files
 from router.settings.model import Settings
+from router.threads import Threads
 
 #: Milliseconds: a look without being told; how long writing must rest; how long it may go on.
 _LOOK = 5000
@@ -37,13 +37,14 @@ class Watcher:
         self._reloader = reloader
         self._settings = settings
         self._log = log
+        self._threads = Threads(1)
 
     async def run(self) -> None:
         while True:
             if not self._settings().router.watch:
                 await self._reloader.ended.wait()
                 continue
-            folders = await anyio.to_thread.run_sync(self._files.folders)
+            folders = await self._threads.run(self._files.folders)
             await self._watch(folders)
 
     async def _watch(self, folders: frozenset[Path]) -> None:
@@ -55,7 +56,7 @@ class Watcher:
                 async with aclosing(happenings(folders, stop)) as told:
                     async for _ in told:
                         await self._look()
-                        if not await anyio.to_thread.run_sync(self._same, folders):
+                        if not await self._threads.run(partial(self._same, folders)):
                             break
             except OSError as error:
                 # More watchers or folders than the system allows, say.
@@ -78,10 +79,12 @@ async def happenings(folders: frozenset[Path], stop: anyio.Event) -> AsyncGenera
 
     :raises OSError: if the system does not let us watch.
     """
-    from watchfiles import awatch  # here, because a start does not need it
+    # Not its coroutine, which waits for one of the threads that everybody shares.
+    from watchfiles import watch  # here, because a start does not need it
     from watchfiles._rust_notify import WatchfilesRustInternalError  # where its manual has it
 
-    changes: AsyncGenerator[Any] = awatch(
+    threads = Threads(1)
+    changes = watch(
         *folders,
         watch_filter=None,
         debounce=_MOST,
@@ -94,9 +97,13 @@ async def happenings(folders: frozenset[Path], stop: anyio.Event) -> AsyncGenera
     )
     yield
     try:
-        async with aclosing(changes):
-            async for _ in changes:
-                yield
+        while True:
+            # Not abandoned: a thread inside of it must not outlive the interpreter.
+            with anyio.CancelScope(shield=True):
+                told = await threads.run(partial(next, changes, None))
+            if told is None:
+                return
+            yield
     except WatchfilesRustInternalError as error:
         raise OSError(str(error)) from error
 

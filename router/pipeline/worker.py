@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 import anyio
 import anyio.abc
 import anyio.lowlevel
-import anyio.to_thread
 
 from router.clock import Clock
 from router.domain.outbox import Backoff, ItemKind
@@ -25,6 +24,7 @@ from router.pipeline.triage import Triage
 from router.plugin.context import Log
 from router.rules.texts import prepare
 from router.storage.store import Commit, Store, Work
+from router.threads import Threads
 
 #: Tries before an event is a dead letter.
 MAX_ATTEMPTS = 5
@@ -145,7 +145,7 @@ class Worker:
         If the process dies in that time, that event is not to blame.
         """
         if not self._prepared:
-            await anyio.to_thread.run_sync(prepare)
+            await Threads(1).run(prepare)
             await self._store.write(lambda _: None)
             self._prepared = True
 

@@ -1,5 +1,6 @@
 """Polling: what channels ask their providers for, on one node at a time, never twice stored."""
 
+import asyncio
 import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -208,23 +209,23 @@ class Pollers:
     async def _poll(self, poller: ScheduledPoller[Any], taken: Any) -> datetime | None:
         """Poll, and store what came of it; ``None`` if it was cut short."""
         limit = poller.live.settings.timeout
-        deadline = anyio.CancelScope(deadline=anyio.current_time() + limit)
+        deadline = asyncio.timeout(limit)
         cut = anyio.CancelScope()
         self._polls.add(cut)
         began = self._clock.monotonic()
         polled: Polled | None = None
         failure: ProviderError | None = None
         try:
-            with cut, deadline:
-                polled = sound(await poller.poll(taken.cursor))
+            with cut:
+                async with deadline:
+                    polled = sound(await poller.poll(taken.cursor))
         except Exception as error:  # noqa: BLE001 - a plugin's call
-            failure = poller.live.meaning(error)
+            late = Unavailable(f"it took longer than {limit:g} s")
+            failure = late if deadline.expired() else poller.live.meaning(error)
         finally:
             self._polls.discard(cut)
         if cut.cancel_called and polled is None:
             return None
-        if polled is None and failure is None:
-            failure = Unavailable(f"it took longer than {limit:g} s")
         self._metrics.poll_seconds.observe(self._clock.monotonic() - began, *poller.key)
         reach("poll.answered")
         if polled is not None:

@@ -6,26 +6,37 @@ so that neither can find out what the other has.
 obstore's own coroutines are not used: its threads may still be telling Python of a result while
 the interpreter ends, and then abort the process. Its synchronous calls, in a thread of ours, leave
 nothing behind.
+
+A disk may stall, and a store may say nothing. So there is a limit to each call, and the threads
+are shared with nobody.
 """
 
+import asyncio
 import hashlib
 import os
 import re
 from contextlib import suppress
+from datetime import timedelta
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import anyio.to_thread
-
 from router.errors import ConfigError, NotFound, StorageUnavailable
 from router.storage.files import private_folder
+from router.threads import Threads
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://")
+#: Calls at once of one place, and the seconds that each may take, its wait for a turn included.
+AT_ONCE: Final = 8
+LIMIT: Final = 30.0
+#: After this obstore tries nothing again, so that its thread is free soon after the limit. Each of
+#: its requests may take 30 seconds; a limit given here for them would put what the environment says
+#: of its client out of force, such as AWS_ALLOW_HTTP.
+_RETRIES: Final = timedelta(seconds=20)
 
 
 def digest_of(data: bytes) -> str:
@@ -39,11 +50,14 @@ class Objects:
     :param place: a folder, or an address of an object store: ``s3://bucket/prefix``,
         ``gs://bucket/prefix``, ``az://container/prefix``. Credentials come from the environment,
         under the names that these services document.
+    :param limit: seconds that a call may take.
     """
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, *, limit: float = LIMIT) -> None:
         self.place = place
+        self._limit = limit
         self._folder = None if _URL.match(place) else Path(place)
+        self._threads = Threads(AT_ONCE)
 
     @cached_property
     def _store(self) -> "ObjectStore":
@@ -54,7 +68,7 @@ class Objects:
             private_folder(self._folder)
             return LocalStore(self._folder)
         try:
-            return from_url(self.place)
+            return from_url(self.place, retry_config={"retry_timeout": _RETRIES})
         except Exception as error:
             if not _is_theirs(error):
                 raise
@@ -78,8 +92,9 @@ class Objects:
 
         with suppress(AlreadyExistsError):
             self._store.put(path, data, mode="create")
-            if self._folder is not None:
-                _flush(self._folder / path)
+        if self._folder is not None:
+            # One that is there already, too: whoever wrote it may not have come as far as this.
+            _flush(self._folder / path)
 
     async def get(self, tenant: str, digest: str) -> bytes:
         """Give the bytes of a digest.
@@ -112,12 +127,17 @@ class Objects:
         return True
 
     async def _call(self, function: Any) -> Any:
+        limit = asyncio.timeout(self._limit)
         try:
-            return await anyio.to_thread.run_sync(function)
+            async with limit:
+                return await self._threads.run(function)
         except FileNotFoundError:
             message = f"the file is not in {self.place!r}"
             raise NotFound(message) from None
         except OSError as error:
+            if limit.expired():
+                message = f"{self.place!r} did not answer within {self._limit:g} s"
+                raise StorageUnavailable(message) from error
             message = f"files cannot be kept in {self.place!r}: {error.strerror or error}"
             raise StorageUnavailable(message) from error
         except Exception as error:

@@ -4,13 +4,13 @@ What is found is said in fixed sentences with the names of settings, fit for str
 provider or a plugin said is kept apart, for this machine only.
 """
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-import anyio
 from pydantic import BaseModel, SecretStr
 
 from router.clock import Clock
@@ -72,7 +72,7 @@ async def probed(live: "Live[Any]", clock: Clock) -> Probe:
     error: str | None = None
     patience = min(live.settings.timeout, PATIENCE)
     try:
-        with anyio.fail_after(patience):
+        async with asyncio.timeout(patience):
             await live.plugin.check()
     except TimeoutError:
         error = f"no answer within {patience:g} s"

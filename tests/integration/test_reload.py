@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 from pydantic import field_validator
 
@@ -25,6 +26,7 @@ from router.settings.loading import load_settings
 from router.settings.model import Settings
 from router.storage.breakers import open_breakers
 from router.storage.store import Store
+from tests.blocking import Library, blocking
 from tests.databases import empty_sqlite
 
 CONFIG = """
@@ -68,6 +70,7 @@ class Exchange:
 
     :ivar open: the numbers of those inside their lifespan.
     :ivar pause: what a send waits for.
+    :ivar library: what a check waits for.
     :ivar dead: the numbers on which nothing can be sent.
     """
 
@@ -76,6 +79,7 @@ class Exchange:
     sent: list[tuple[int, str]] = field(default_factory=list)
     sending: list[int] = field(default_factory=list)
     pause: anyio.Event | None = None
+    library: Library | None = None
     dead: set[int] = field(default_factory=set)
 
 
@@ -101,6 +105,8 @@ class Line(plugin.Channel[LineConfig]):
             self.exchange.open.remove(number)
 
     async def check(self) -> None:
+        if self.exchange.library is not None:
+            await self.exchange.library.wait()
         if self.config.check != "well":
             raise plugin.Unavailable(f"no dial tone on {self.config.check}")
 
@@ -333,6 +339,31 @@ async def test_a_probe_that_fails_is_told_and_stops_only_what_is_required(world:
     assert load.applied
     assert load.doubts == ("channels.desk: its check failed: no dial tone on 2",)
     assert world.line("desk").up
+
+
+async def test_a_probe_in_a_library_that_blocks_is_given_up(world: World) -> None:
+    world.change("number = 2", 'number = 3\ntimeout = "200ms"')
+    with blocking() as world.exchange.library:
+        load = await world.reload()
+
+        assert world.exchange.library.came_back == 0
+    assert load.doubts == ("channels.desk: its check failed: TimeoutError",)
+
+
+async def test_a_reload_needs_no_thread_that_others_may_hold(world: World) -> None:
+    world.change("one", "two")
+    with blocking() as library:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(int(anyio.to_thread.current_default_thread_limiter().total_tokens)):
+                tasks.start_soon(library.wait)
+            await anyio.wait_all_tasks_blocked()
+            with anyio.move_on_after(20) as late:
+                load = await world.reload()
+
+            assert library.came_back == 0
+            library.let_go()
+    assert not late.cancelled_caught
+    assert load.applied
 
 
 async def test_what_a_refused_reload_says_holds_no_secret(world: World) -> None:

@@ -20,6 +20,7 @@ from router.plugin.testing import RecordingLog
 from router.settings.loading import load_settings
 from router.storage.tables import contact, conversation, inbox_event, message, ticket
 from router.web.app import build_app
+from tests.blocking import Library, blocking
 from tests.databases import empty_sqlite
 from tests.postgres import PostgresDatabase
 
@@ -68,6 +69,7 @@ class Behaviour:
     raises: Exception | None = None
     gives: Any = None
     sleeps: float = 0.0
+    library: Library | None = None
     default_breaks: bool = False
     parsed: int = 0
 
@@ -93,6 +95,8 @@ class Bell(plugin.Channel[BellConfig]):
         if behaviour.raises is not None:
             raise behaviour.raises
         await anyio.sleep(behaviour.sleeps)
+        if behaviour.library is not None:
+            await behaviour.library.wait()
         if behaviour.gives is not None:
             answer: plugin.WebhookAnswer = behaviour.gives
             return answer
@@ -275,6 +279,15 @@ async def test_who_takes_longer_than_a_second_is_not_waited_for(world: World) ->
     assert (response.status_code, response.json()) == (200, DEFAULT)
     assert world.reasons() == ["not answered in 1 s"]
     assert world.counted("timeout") == 1
+
+
+async def test_a_library_that_blocks_is_not_waited_for_either(world: World) -> None:
+    with blocking() as world.behaviour.library:
+        response = await world.ring()
+
+        assert world.behaviour.library.came_back == 0
+    assert (response.status_code, response.json()) == (200, DEFAULT)
+    assert world.reasons() == ["not answered in 1 s"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import re
 import socket
 import subprocess
@@ -10,7 +11,7 @@ import threading
 import time
 import tomllib
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +212,98 @@ async def test_a_slow_service_neither_blocks_the_router_nor_outlives_a_cancellat
     assert took < 20
     assert len(gaps) > 1
     assert max(gaps) < 20
+
+
+@contextmanager
+def dripping() -> Iterator[tuple[str, list[socket.socket]]]:
+    """Run a service that answers a byte now and then; give its address, and who has come.
+
+    At the end its connections are closed, and whoever waits for an answer learns that.
+    """
+    came: list[socket.socket] = []
+    over = threading.Event()
+
+    def drip() -> None:
+        while not over.wait(0.2):
+            for connection in came:
+                connection.sendall(b"a")
+        for connection in came:
+            connection.close()
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = server.accept()
+                connection.sendall(b"HTTP/1.1 200 OK\r\nX-A: ")
+                came.append(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threads = [threading.Thread(target=each, daemon=True) for each in (drip, accept)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield f"json://127.0.0.1:{server.getsockname()[1]}/{TOKEN}", came
+        finally:
+            over.set()
+            threads[0].join()
+            server.shutdown(socket.SHUT_RDWR)
+            threads[1].join()
+
+
+async def hang(action: Apprise, times: int) -> None:
+    """Let notices run into the action's timeout, as the host does it."""
+
+    async def one() -> None:
+        with suppress(TimeoutError, plugin.Unavailable):
+            async with asyncio.timeout(1.0):
+                await action.run(CALL)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(times):
+            tasks.start_soon(one)
+
+
+async def all_came(came: list[socket.socket]) -> list[socket.socket]:
+    with anyio.fail_after(30):
+        while len(came) < 3:  # noqa: ASYNC110 - a connection is no event
+            await anyio.sleep(0.05)
+    return came
+
+
+async def test_a_service_that_hangs_keeps_no_other_action_waiting(httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/good").respond_with_data("")
+    async with FakeContext() as context:
+        with dripping() as (url, came):
+            bad = Apprise(config(url), context)
+            good = Apprise(config(address(httpserver, "good")), context)
+            await bad.check()
+            await hang(bad, (os.cpu_count() or 1) + 8)  # more than apprise has threads
+
+            with anyio.fail_after(30):
+                await good.run(CALL)
+
+            assert len(await all_came(came)) == 3
+
+
+async def test_an_action_whose_notices_all_hang_says_so_until_one_of_them_ends() -> None:
+    async with FakeContext() as context:
+        with dripping() as (url, came):
+            action = Apprise(config(url), context)
+            await action.check()
+            await hang(action, 3)
+
+            with pytest.raises(plugin.Unavailable, match="3 earlier notices hang"):
+                await action.run(CALL)
+            assert len(await all_came(came)) == 3
+
+        with anyio.fail_after(30):
+            while True:
+                try:
+                    await action.run(CALL)
+                except plugin.Unavailable:
+                    await anyio.sleep(0.05)
+                except plugin.OutcomeUnknown:
+                    break  # begun again; by now nobody is there
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from router.settings.loading import load_settings
 from router.settings.model import Settings
 from router.storage.store import IN, Item, LaneKind, Work
 from router.storage.tables import lane
+from tests.blocking import Library
 from tests.integration.engine.harness import Engine, opened
 
 SETTINGS = """
@@ -137,8 +138,8 @@ class Provider:
     looked: list[tuple[str, datetime]] = field(default_factory=list)
     answers: list[plugin.Completion] = field(default_factory=list)
     found: plugin.ActionResult | None = None
-    slow: anyio.Event | None = None
-    pause: anyio.Event | None = None
+    slow: anyio.Event | Library | None = None
+    pause: anyio.Event | Library | None = None
     holding: dict[str, anyio.Event] = field(default_factory=dict)
     held: Counter[str] = field(default_factory=Counter)
     ref: str = "ref-"
@@ -298,6 +299,7 @@ class Pipeline:
     provider: Provider
     log: RecordingLog
     poison: Callable[[Work], None] = lambda _work: None
+    unread: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.approvals = Approvals(self.engine.clock.now())
@@ -324,13 +326,11 @@ class Pipeline:
                 return real.give_up(work, error)
 
         self.triage = real
-        knowledge = anyio.Event()
-        knowledge.set()
         configuration = lambda: self.configuration  # noqa: E731
         metrics = Metrics()
         shared = (clock, self.log, metrics)
         shelf = Shelf(configuration)
-        self.asker = Asker(store, configuration, lambda: knowledge, *shared, shelf=shelf)
+        self.asker = Asker(store, configuration, self.knows, *shared, shelf=shelf)
         rush = Rush()
         self.worker = Worker(store, lambda: cast("Triage", Watched()), *shared, rush)
         media = Media(store, configuration, shelf, *shared, flights=self.asker.flights)
@@ -345,6 +345,10 @@ class Pipeline:
             approvals=self.approvals,
         )
         self.intake = Intake(store, self.log, metrics, rush)
+
+    async def knows(self, tenant: str) -> bool:
+        """Say whether a tenant's articles are in the index."""
+        return tenant not in self.unread
 
     def reload(
         self, before: str, after: str, provider: Provider | None = None, **capabilities: Any

@@ -180,6 +180,48 @@ async def test_articles_of_folders_that_the_settings_no_longer_name_are_not_used
         assert asked.passages == ()
 
 
+async def test_what_is_asked_while_articles_cannot_be_read_is_answered_from_those_of_before(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    folder = tmp_path / "articles"
+    (folder / "garantia.md").write_text("# garantia\n\nDura un año.\n", encoding="utf-8")
+    await refresh(pipeline.engine.store, "main", (folder,), language="es")
+    pipeline.unread.add("main")
+
+    await say(pipeline, "¿qué garantia hay?")
+
+    (asked,) = pipeline.provider.asked
+    assert [passage.text for passage in asked.passages] == ["Dura un año."]
+
+
+async def test_nothing_is_answered_from_articles_that_were_never_read(pipeline: Pipeline) -> None:
+    pipeline.unread.add("main")
+
+    await say(pipeline, "¿qué garantia hay?")
+    await pipeline.pass_time(60)
+    assert (pipeline.provider.asked, pipeline.texts()) == ([], [])
+
+    await pipeline.pass_time(70)
+    assert (pipeline.provider.asked, pipeline.texts()) == ([], ["Lo sentimos."])
+    ask = next(row for row in await pipeline.engine.rows(outbox) if row.kind == "ask")
+    assert (ask.attempt, ask.error) == (
+        0,
+        "its articles cannot be read, so that there is nothing to answer from",
+    )
+
+
+async def test_a_question_is_asked_as_soon_as_its_articles_are_read(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    pipeline.unread.add("main")
+    await say(pipeline, "¿qué garantia hay?")
+    pipeline.unread.clear()
+
+    await pipeline.pass_time(5)
+
+    assert len(pipeline.provider.asked) == 1
+
+
 async def test_a_price_that_no_article_states_waits_for_a_person(pipeline: Pipeline) -> None:
     pipeline.provider.answer = plugin.Completion("Cuesta $45.000.", 0.9, "INFO")
 

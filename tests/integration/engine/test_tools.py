@@ -13,6 +13,7 @@ from router import plugin
 from router.rules.explain import render
 from router.rules.trace import unpacked
 from router.storage.tables import decision, outbox, usage
+from tests.blocking import blocking
 from tests.integration.engine.harness import ANA, DATABASES
 from tests.integration.engine.pipeline import Pipeline, running
 
@@ -57,6 +58,11 @@ then.answer = "agent"
 id = "urgent"
 when.text.words = "urgente"
 then.answer = "hurried"
+
+[[rule]]
+id = "look"
+when.text.words = "busca"
+then.run = [{ action = "slow", query = "A-17" }]
 
 [[rule]]
 id = "category"
@@ -515,3 +521,21 @@ async def test_what_is_found_is_put_into_words(
     await say(one)
 
     assert one.provider.asked[1].results == (plugin.ToolResult("orders", {"query": "A-17"}, text),)
+
+
+@pytest.mark.parametrize(
+    "text, waits",
+    [("¿Y mi pedido A-17?", "slow"), ("Busca A-17", "slow"), ("Es urgente", "pause")],
+    ids=["tool", "action", "model"],
+)
+async def test_a_limit_holds_where_a_library_blocks_a_thread(
+    one: Pipeline, text: str, waits: str
+) -> None:
+    calls = calling(plugin.ProposedAction("slow", {"query": "A-17"}))
+    one.provider.answers = [calls, ARRIVES]
+    with blocking() as library:
+        setattr(one.provider, waits, library)
+        await say(one, text)
+
+        assert (library.called, library.came_back) == (1, 0)
+    assert {row.state for row in await one.engine.rows(outbox)}.isdisjoint({"started"})

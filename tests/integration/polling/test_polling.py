@@ -14,6 +14,7 @@ from router.pipeline.acts import perform
 from router.pipeline.surroundings import Configured
 from router.storage.pollers import hold_all
 from router.storage.tables import inbox_event, poller
+from tests.blocking import blocking
 from tests.integration.polling.world import (
     FeedChannel,
     FeedConfig,
@@ -145,6 +146,19 @@ async def test_a_poll_that_does_not_end_is_given_up(world: World) -> None:
         world.feed.leave("1")
         await until(lambda: "message:1" in world.outcomes())
 
+    assert world.said("poll failed")[0]["reason"] == "it took longer than 0.2 s"
+
+
+@one_database
+async def test_a_poll_in_a_library_that_blocks_is_given_up(world: World) -> None:
+    world.change("20s", "200ms")
+    with blocking() as library:
+        world.feed.pause = library
+        async with world.running():
+            await until(lambda: bool(world.said("poll failed")))
+            world.feed.pause = None
+
+        assert library.came_back == 0
     assert world.said("poll failed")[0]["reason"] == "it took longer than 0.2 s"
 
 

@@ -21,6 +21,7 @@ from router.settings.loading import load_settings
 from router.settings.model import Settings
 from router.storage.pollers import PollerView, pollers
 from router.storage.tables import inbox_event
+from tests.blocking import Library
 from tests.integration.engine.harness import Database
 
 CONFIG = """
@@ -63,7 +64,7 @@ class Feed:
     most: int = 0
     page: int = 100
     every: timedelta = TICK
-    pause: anyio.Event | None = None
+    pause: anyio.Event | Library | None = None
     answer: Callable[[str | None], Any] | None = None
 
     def leave(self, *ids: str) -> None:
