@@ -166,11 +166,10 @@ def _on_postgresql(
 
     :param within: how many seconds it may take once the server has answered; ``None``: any.
     """
-    import asyncpg
     import sqlalchemy as sa
     from sqlalchemy.ext.asyncio import create_async_engine
 
-    from router.storage.postgres_engine import parse
+    from router.storage.postgres_engine import UNUSABLE, parse
 
     async def run() -> Result:
         engine = create_async_engine(parse(url), poolclass=sa.pool.NullPool)
@@ -184,13 +183,7 @@ def _on_postgresql(
 
     try:
         return asyncio.run(run())
-    except (
-        OSError,
-        asyncpg.PostgresError,
-        asyncpg.InterfaceError,
-        asyncpg.InternalClientError,
-        sa.exc.DBAPIError,
-    ) as error:
+    except UNUSABLE as error:
         silent = isinstance(error, TimeoutError)
         why = "it does not answer" if silent else _first_line(error)
         raise StorageUnavailable(f"PostgreSQL cannot be used: {why}") from error

@@ -350,10 +350,9 @@ def _sqlite(path: Path, *, writes: bool) -> Iterator[sa.Connection]:
 
 @asynccontextmanager
 async def _postgresql(url: str, *, writes: bool, alone: bool) -> AsyncIterator[sa.Connection]:
-    import asyncpg
     from sqlalchemy.ext.asyncio import create_async_engine
 
-    from router.storage.postgres_engine import parse
+    from router.storage.postgres_engine import UNUSABLE, parse
 
     engine = create_async_engine(parse(url), poolclass=NullPool)
     names = ", ".join(f'"{name}"' for name in metadata.tables)
@@ -367,13 +366,7 @@ async def _postgresql(url: str, *, writes: bool, alone: bool) -> AsyncIterator[s
                 # Before anything is read, so that the snapshot is younger than what others wrote.
                 await connection.exec_driver_sql(f"LOCK TABLE {names} IN {mode} MODE")
             yield connection.sync_connection  # type: ignore[misc]  # it is connected
-    except (
-        OSError,
-        asyncpg.PostgresError,
-        asyncpg.InterfaceError,
-        asyncpg.InternalClientError,
-        sa.exc.DBAPIError,
-    ) as error:
+    except UNUSABLE as error:
         raise StorageUnavailable(f"PostgreSQL cannot be used: {_cause(error)}") from error
     finally:
         await engine.dispose()

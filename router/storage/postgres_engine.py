@@ -38,6 +38,15 @@ _INTERNAL = "XX"
 #: as a quota or a limit of size; a full disk is 53100.
 _FILE = re.compile(r"could not \w+ .*\bfile\b")
 
+#: What comes of a database that cannot be used, whatever it is that is wrong with it.
+UNUSABLE = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    sa.exc.DBAPIError,
+)
+
 _OPTIONS = frozenset(
     {"host", "port", "user", "password", "database", "ssl", "passfile", "target_session_attrs"}
 )
