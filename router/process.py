@@ -155,6 +155,7 @@ async def _serve(
                 )
             finally:
                 # Something may have broken without anybody asking for a stop.
+                stop.closing = True
                 stop.ending.within(GRACE)
             tasks.cancel_scope.cancel()
         hearing.cancel_scope.cancel()
@@ -186,6 +187,8 @@ class _Stop:
     def __init__(self, log: Any) -> None:
         self.asked = anyio.Event()
         self.patience = anyio.CancelScope()
+        #: Nothing is served any more, for whatever reason.
+        self.closing = False
         self.ending = Ending(log)
         self._log = log
 
@@ -259,7 +262,7 @@ async def _signals(
         async for number in signals:
             if number != signal.SIGHUP:
                 stop.ask(number, router.settings.server.drain)
-            elif not stop.asked.is_set():
+            elif not (stop.asked.is_set() or stop.closing):
                 tasks.start_soon(reload)
 
 

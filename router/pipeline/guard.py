@@ -17,7 +17,7 @@ from router.rules.model import DEFAULT_QUEUE
 from router.storage.store import Item, NewItem, Store, Tx
 
 #: How soon an instance is looked at again that is starting.
-_STARTING = timedelta(seconds=1)
+STARTING = timedelta(seconds=1)
 
 _TITLES = {
     "es": "{} no responde: no se le envía nada por ahora",
@@ -62,7 +62,7 @@ class Guard:
             return True
         now = self._clock.now()
         if live.starting:
-            await self._store.postpone(item, now + _STARTING)
+            await self._store.postpone(item, now + STARTING)
             return False
         wait = live.breaker.admit(now)
         if wait is None:

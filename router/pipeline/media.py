@@ -22,6 +22,7 @@ from router.metrics import Metrics
 from router.pipeline.attempts import ALWAYS, Patience, finish, judge
 from router.pipeline.configuration import Configuration
 from router.pipeline.flights import Flights
+from router.pipeline.guard import STARTING
 from router.pipeline.instances import Live, LiveChannel
 from router.pipeline.shelf import Shelf
 from router.plugin.ai import AIBackend
@@ -121,6 +122,9 @@ class Media:
         if item.attempt >= _INTERRUPTIONS:
             why = f"the router stopped {item.attempt} times while it worked on the file"
             await self._end(item, ItemState.DEAD, self._failed(item, task, why), error=why)
+            return
+        if live is not None and live.starting:
+            await self._store.postpone(item, self._clock.now() + STARTING)
             return
         if not await self._store.start_attempt(item):
             return

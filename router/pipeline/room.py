@@ -33,7 +33,7 @@ class Room:
     def share(self, item: Item) -> anyio.Semaphore:
         """Give the places of an item's instance; to be waited for before those of all.
 
-        Whoever waits here is in nobody else's way.
+        Whoever waits here is in nobody else's way, until so many wait that no more are claimed.
         """
         kind = _AS.get(item.kind, item.kind)
         key = (kind, item.tenant if kind in _BY_CHANNEL else None, item.destination)

@@ -16,6 +16,8 @@ import anyio
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 _AGAIN: Final = socket.EAI_AGAIN
+#: There is no such name, or it has no address.
+_NO_SUCH: Final = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 _MAX_KNOWN: Final = 1000
 _NUMBERS: Final = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
 _Key: TypeAlias = tuple[str, int]
@@ -101,7 +103,7 @@ class Resolver(AbstractResolver):
             wrong = error
         with self._lock:
             del self._under_way[key]
-            if getattr(wrong, "errno", None) != _AGAIN:
+            if getattr(wrong, "errno", None) in _NO_SUCH:
                 self._known.pop(key, None)
             if found:
                 self._known[key] = found

@@ -270,7 +270,7 @@ def _answer(
 ) -> httpx.Response:
     more = {"http_version": b"HTTP/1.1"}
     if response.reason:
-        more["reason_phrase"] = response.reason.encode()
+        more["reason_phrase"] = response.reason.encode(errors="surrogateescape")
     return httpx.Response(
         response.status,
         headers=response.raw_headers,

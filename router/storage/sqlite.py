@@ -163,7 +163,7 @@ class SQLiteStore(Store):
         # An echo is told from a person's message by what was stored of our own before it came.
         first = not any(isinstance(item.event, MessageEchoed) for item in events)
         (accepted,) = await self._writer.run_batch(
-            self._inbox.accept, [events], sql=sql, first=first
+            self._inbox.accept, [events], sql=sql, first=first, outside=True
         )
         result: list[Accepted] = accepted
         return result

@@ -211,7 +211,6 @@ class Writer:
         #: What somebody outside waits for.
         self._outside: set[_Operation] = set()
         self._patience = patience
-        self._patience = patience
         self._stall = Stall(patience, self._stalled)
         self._closed = False
         self._error: str | None = None
@@ -253,6 +252,7 @@ class Writer:
         *,
         sql: bool = False,
         first: bool = False,
+        outside: bool = False,
         kept: bool = True,
     ) -> list[Any]:
         """Let a batch do its work to parts in the next group, together with others' parts.
@@ -262,10 +262,11 @@ class Writer:
 
         :param batch: called with all parts of a group that wait for it. Must be the same callable
             each time, as a method of the same object is.
-        :param first: somebody outside waits: go before what is queued without it.
+        :param first: go before what is queued without it.
+        :param outside: somebody outside waits, who comes again if the disk does not answer.
         :param kept: as for :meth:`run`.
         :raises StorageUnavailable: if the disk or the database refuses; nothing was kept. With
-            ``first`` also if the disk does not answer; then it may be kept when it does.
+            ``outside`` also if the disk does not answer; then it may be kept when it does.
         """
         if self._closed:
             message = "the database is closed"
@@ -281,7 +282,7 @@ class Writer:
         operation = _Operation(batch, parts, future, sql=sql, first=first, kept=kept)
         waiting = self._stall.kept if kept else self._stall.committed
         waiting.asked += 1
-        if first:
+        if outside:
             self._outside.add(operation)
         self._queue.put(operation)
         results: list[Any] = await operation.future

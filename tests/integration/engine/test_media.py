@@ -108,6 +108,23 @@ async def test_rules_see_what_is_said_in_a_voice_note(pipeline: Pipeline) -> Non
     assert outcomes == [("message", "reply"), ("file", "recorded"), ("transcript", "reply")]
 
 
+async def test_a_voice_note_waits_for_a_backend_that_is_still_starting(pipeline: Pipeline) -> None:
+    cloud = Cloud(pipeline)
+    cloud.files["https://files/audio"] = [plugin.File("audio/ogg", OGG)]
+    cloud.heard = ["¿Cuál es el horario?"]
+    live = pipeline.configuration.instances.backends["assistant"]
+    live.up = False
+    await _receive(pipeline, _sent(pipeline, "audio", of="audio/ogg"))
+    for _ in range(8):
+        await pipeline.pass_time(1)
+
+    live.up = True
+    await pipeline.pass_time(1)
+
+    assert len(cloud.languages) == 1
+    assert pipeline.texts() == ["De 8 a 18."]
+
+
 async def test_model_is_asked_what_was_said_and_written_together(pipeline: Pipeline) -> None:
     cloud = Cloud(pipeline)
     cloud.files["https://files/audio"] = [plugin.File("audio/ogg", OGG)]
