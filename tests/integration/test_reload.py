@@ -70,7 +70,7 @@ class Exchange:
 
     :ivar open: the numbers of those inside their lifespan.
     :ivar pause: what a send waits for.
-    :ivar library: what a check waits for.
+    :ivar blocked: what a check waits for.
     :ivar dead: the numbers on which nothing can be sent.
     """
 
@@ -79,7 +79,7 @@ class Exchange:
     sent: list[tuple[int, str]] = field(default_factory=list)
     sending: list[int] = field(default_factory=list)
     pause: anyio.Event | None = None
-    library: Library | None = None
+    blocked: Library | None = None
     dead: set[int] = field(default_factory=set)
 
 
@@ -105,8 +105,8 @@ class Line(plugin.Channel[LineConfig]):
             self.exchange.open.remove(number)
 
     async def check(self) -> None:
-        if self.exchange.library is not None:
-            await self.exchange.library.wait()
+        if self.exchange.blocked is not None:
+            await self.exchange.blocked.wait()
         if self.config.check != "well":
             raise plugin.Unavailable(f"no dial tone on {self.config.check}")
 
@@ -343,10 +343,10 @@ async def test_a_probe_that_fails_is_told_and_stops_only_what_is_required(world:
 
 async def test_a_probe_in_a_library_that_blocks_is_given_up(world: World) -> None:
     world.change("number = 2", 'number = 3\ntimeout = "200ms"')
-    with blocking() as world.exchange.library:
+    with blocking() as world.exchange.blocked:
         load = await world.reload()
 
-        assert world.exchange.library.came_back == 0
+        assert world.exchange.blocked.came_back == 0
     assert load.doubts == ("channels.desk: its check failed: TimeoutError",)
 
 

@@ -69,7 +69,7 @@ class Behaviour:
     raises: Exception | None = None
     gives: Any = None
     sleeps: float = 0.0
-    library: Library | None = None
+    blocked: Library | None = None
     default_breaks: bool = False
     parsed: int = 0
 
@@ -95,8 +95,8 @@ class Bell(plugin.Channel[BellConfig]):
         if behaviour.raises is not None:
             raise behaviour.raises
         await anyio.sleep(behaviour.sleeps)
-        if behaviour.library is not None:
-            await behaviour.library.wait()
+        if behaviour.blocked is not None:
+            await behaviour.blocked.wait()
         if behaviour.gives is not None:
             answer: plugin.WebhookAnswer = behaviour.gives
             return answer
@@ -282,10 +282,10 @@ async def test_who_takes_longer_than_a_second_is_not_waited_for(world: World) ->
 
 
 async def test_a_library_that_blocks_is_not_waited_for_either(world: World) -> None:
-    with blocking() as world.behaviour.library:
+    with blocking() as world.behaviour.blocked:
         response = await world.ring()
 
-        assert world.behaviour.library.came_back == 0
+        assert world.behaviour.blocked.came_back == 0
     assert (response.status_code, response.json()) == (200, DEFAULT)
     assert world.reasons() == ["not answered in 1 s"]
 

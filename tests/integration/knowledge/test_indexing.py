@@ -32,10 +32,10 @@ folders = ["clinica"]
 class Stalled(PosixPath):
     """A folder on a disk that does not answer."""
 
-    library: Library
+    blocked: Library
 
     def is_dir(self) -> bool:
-        self.library.call()
+        self.blocked.call()
         return super().is_dir()
 
 
@@ -95,7 +95,7 @@ def library() -> Iterator[Library]:
 @pytest.fixture
 def stalled(tmp_path: Path, library: Library) -> Path:
     folder = Stalled(tmp_path / "main")
-    folder.library = library
+    folder.blocked = library
     return folder
 
 
