@@ -14,7 +14,7 @@ RouterError
 │   └── NotSigned          it carries no signature at all: it may be anybody's
 └── ProviderError          what went wrong at somebody else's server
     ├── Unavailable        certainly not taken: safe to try again
-    │   └── NoConnection   it never left: this process has too many requests under way
+    │   └── NoConnection   it never left: this process has too many calls under way
     ├── Refused            certainly not taken, and never will be
     └── OutcomeUnknown     may have been taken: never repeated blindly
         └── SocketClosed   a WebSocket ended; what was sent last may have been taken
@@ -123,7 +123,7 @@ class Unavailable(ProviderError):
 
 
 class NoConnection(Unavailable):
-    """No connection of ours was free for the call. It is no fault of the provider's."""
+    """No connection, or thread, of ours was free for the call. It is no fault of the provider's."""
 
 
 class Refusal(StrEnum):

@@ -11,7 +11,6 @@ import anyio
 
 from router import plugin
 from router_apprise.config import AppriseConfig
-from router_apprise.threads import Threads
 
 if TYPE_CHECKING:
     import apprise
@@ -40,7 +39,6 @@ class Apprise(plugin.Action[AppriseConfig]):
         super().__init__(config, context)
         self._loading = anyio.Lock()
         self._services: list[apprise.Apprise] | None = None
-        self._threads = Threads()
         self._wrong: str | None = None
 
     @asynccontextmanager
@@ -75,14 +73,16 @@ class Apprise(plugin.Action[AppriseConfig]):
             partial(service.notify, title=title, body=body, notify_type="warning")
             for service in services
         )
-        results = await asyncio.gather(*map(self._threads.run, calls), return_exceptions=True)
-        if all(isinstance(result, plugin.Unavailable) for result in results):
-            raise plugin.Unavailable(str(results[0]))
+        telling = map(self.context.in_thread, calls)
+        results = await asyncio.gather(*telling, return_exceptions=True)
+        not_begun = [result for result in results if isinstance(result, plugin.Unavailable)]
+        if len(not_begun) == len(results):
+            raise not_begun[0]
         told: list[str] = []
         failed: list[str] = []
         for service, result in zip(services, results, strict=True):
             if isinstance(result, plugin.Unavailable):
-                failed.append(f"{service[0].service_name} (it hangs)")
+                failed.append(f"{service[0].service_name} (not begun)")
             elif isinstance(result, BaseException):
                 raise result
             else:
@@ -105,7 +105,7 @@ class Apprise(plugin.Action[AppriseConfig]):
     async def _load(self) -> "list[apprise.Apprise]":
         async with self._loading:
             if self._services is None and self._wrong is None:
-                self._services, self._wrong = await self._threads.run(
+                self._services, self._wrong = await self.context.in_thread(
                     partial(_services, self.config)
                 )
         if self._services is None:

@@ -1,7 +1,7 @@
 """What the host hands to each plugin instance."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from router.clock import Clock
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import httpx
 
     from router.plugin.sockets import Socket
+
+_T = TypeVar("_T")
 
 
 class Log(Protocol):
@@ -73,6 +75,25 @@ class PluginContext(Protocol):
         :raises Unavailable: no connection, 429, 503 and any other 5xx.
         :raises Refused: an address that is not allowed, or the server's 3xx or 4xx (as ``code``),
             or something else than a WebSocket.
+
+        .. versionadded:: 1.1
+        """
+        ...
+
+    async def in_thread(self, function: Callable[[], _T]) -> _T:
+        """Give what a function that blocks gives, such as a call of a library without async.
+
+        Guaranteed: it holds up this instance only, and no exit of the process. Whoever stops
+        waiting, as the host does after the table's ``timeout``, is let go at once; the thread is
+        abandoned then. An instance has 16 threads, and an abandoned one counts until its call
+        comes back; so a library that hangs for good holds no more of them. Nothing waits for a
+        thread longer than half of the ``timeout``, or at all while every one is abandoned.
+
+        Not guaranteed: that a call which was given up has no effect. Give the library a limit of
+        its own, shorter than the ``timeout``.
+
+        :param function: is called once, with the context variables of whoever calls this.
+        :raises Unavailable: if there was no thread for it. It was not called.
 
         .. versionadded:: 1.1
         """

@@ -1,7 +1,7 @@
 """HostContext: the host, as it hands itself to one plugin instance."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, urlencode
 
 from router.clock import Clock, SystemClock
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import httpx
 
     from router.plugin.sockets import Socket
+    from router.plugin.threads import InstanceThreads
+
+_T = TypeVar("_T")
 
 
 class HostContext:
@@ -41,6 +44,7 @@ class HostContext:
         self.clock: Clock = clock or SystemClock()
         self._public_url = public_url
         self._timeout = timeout
+        self._threads: InstanceThreads | None = None
         self._http: httpx.AsyncClient | None = None
         self._closed = False
 
@@ -86,6 +90,20 @@ class HostContext:
             public=public,
             timeout=self._timeout,
         )
+
+    async def in_thread(self, function: Callable[[], _T]) -> _T:
+        """Give what a function that blocks gives; see :class:`~router.plugin.PluginContext`.
+
+        :raises RuntimeError: after :meth:`aclose`.
+        """
+        if self._closed:
+            message = f"{self.name!r} is closed"
+            raise RuntimeError(message)
+        if self._threads is None:
+            from router.plugin.threads import InstanceThreads  # here: asyncio is no trifle, either
+
+            self._threads = InstanceThreads(self._timeout / 2)
+        return await self._threads.run(function)
 
     def webhook_url(self, endpoint: str = "", **query: str) -> str:
         """Give the public URL of this channel's webhook, or of one of its endpoints."""

@@ -7,13 +7,15 @@ import asyncio
 import socket
 from collections.abc import Callable
 from concurrent.futures import Future
-from functools import cache
-from threading import Lock, Thread
+from functools import cache, partial
+from threading import Lock
 from time import monotonic
 from typing import Any, Final, TypeAlias
 
 import anyio
 from aiohttp.abc import AbstractResolver, ResolveResult
+
+from router.threads import begin
 
 _AGAIN: Final = socket.EAI_AGAIN
 #: There is no such name, or it has no address.
@@ -81,16 +83,14 @@ class Resolver(AbstractResolver):
             if key not in self._under_way:
                 if len(self._under_way) >= self._most:
                     raise socket.gaierror(_AGAIN, f"{self._most} other look-ups are under way")
-                answer = Future[list[str]]()
-                answer.set_running_or_notify_cancel()  # a wait that is cancelled leaves it alone
-                try:  # not in an executor's thread: the interpreter waits for those before it ends
-                    Thread(target=self._run, args=(key, answer), daemon=True).start()
+                try:
+                    answer = begin(partial(self._run, key))
                 except RuntimeError as error:
                     raise socket.gaierror(_AGAIN, str(error)) from error
                 self._under_way[key] = monotonic(), answer
             return self._under_way[key]
 
-    def _run(self, key: _Key, answer: Future[list[str]]) -> None:
+    def _run(self, key: _Key) -> list[str]:
         ask, (host, family) = self._look_up or socket.getaddrinfo, key
         wrong: Exception | None = None
         found: list[str] = []
@@ -109,10 +109,9 @@ class Resolver(AbstractResolver):
                 self._known[key] = found
             if len(self._known) > _MAX_KNOWN:
                 del self._known[next(iter(self._known))]
-        if wrong is None:
-            answer.set_result(found)
-        else:
-            answer.set_exception(wrong)
+        if wrong is not None:
+            raise wrong
+        return found
 
 
 @cache

@@ -73,6 +73,17 @@ def test_a_router_that_has_stopped_waits_for_no_thread(tmp_path: Path, how: str)
         assert not daemon.database.with_name("router.db.sock").exists()
 
 
+def test_a_router_that_has_stopped_need_not_tell_of_an_instances_own_threads(
+    tmp_path: Path,
+) -> None:
+    with stuck(tmp_path, "own") as daemon:
+        hang(daemon)
+
+        assert daemon.stop() == 0
+
+        assert told(daemon)[-1]["event"] == "stopped"
+
+
 def test_a_stop_that_hangs_is_ended_and_the_log_says_what_hung(tmp_path: Path) -> None:
     with stuck(tmp_path, "end") as daemon:
         daemon.start()

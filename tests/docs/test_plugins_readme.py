@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from router import plugin
 from router.plugin.loading import load_plugins
 from router.plugin.testing import ActionSuite, AIBackendSuite, ChannelSuite, conformance
+from router.plugin.threads import MOST
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = Path(__file__).parent / "plugins"
@@ -76,6 +77,10 @@ def test_every_check_is_explained() -> None:
 
     for suite in (ChannelSuite, AIBackendSuite, ActionSuite):
         assert set(suite.checks) <= explained
+
+
+def test_an_instance_has_as_many_threads_as_the_guide_says() -> None:
+    assert f"Each instance has {MOST} threads of its own." in README
 
 
 def test_every_name_that_the_guide_uses_is_in_the_api() -> None:

@@ -26,6 +26,7 @@ from router import plugin
 from router.errors import ConfigError
 from router.plugin.loading import load_plugins
 from router.plugin.testing import FakeContext, conformance
+from router.plugin.threads import MOST
 from router.settings.loading import load_settings
 from router.toml import Problem
 from router_apprise import Apprise, AppriseConfig, router_register
@@ -265,24 +266,24 @@ async def hang(action: Apprise, times: int) -> None:
 
 async def all_came(came: list[socket.socket]) -> list[socket.socket]:
     with anyio.fail_after(30):
-        while len(came) < 3:  # noqa: ASYNC110 - a connection is no event
+        while len(came) < MOST:  # noqa: ASYNC110 - a connection is no event
             await anyio.sleep(0.05)
     return came
 
 
 async def test_a_service_that_hangs_keeps_no_other_action_waiting(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/good").respond_with_data("")
-    async with FakeContext() as context:
+    async with FakeContext() as context, FakeContext() as another:
         with dripping() as (url, came):
             bad = Apprise(config(url), context)
-            good = Apprise(config(address(httpserver, "good")), context)
+            good = Apprise(config(address(httpserver, "good")), another)
             await bad.check()
-            await hang(bad, (os.cpu_count() or 1) + 8)  # more than apprise has threads
+            await hang(bad, MOST + (os.cpu_count() or 1) + 8)  # more than apprise has threads
 
             with anyio.fail_after(30):
                 await good.run(CALL)
 
-            assert len(await all_came(came)) == 3
+            assert len(await all_came(came)) == MOST
 
 
 async def test_an_action_whose_notices_all_hang_says_so_until_one_of_them_ends() -> None:
@@ -290,11 +291,11 @@ async def test_an_action_whose_notices_all_hang_says_so_until_one_of_them_ends()
         with dripping() as (url, came):
             action = Apprise(config(url), context)
             await action.check()
-            await hang(action, 3)
+            await hang(action, MOST)
 
-            with pytest.raises(plugin.Unavailable, match="3 earlier notices hang"):
+            with pytest.raises(plugin.Unavailable, match=f"{MOST} earlier calls hang"):
                 await action.run(CALL)
-            assert len(await all_came(came)) == 3
+            assert len(await all_came(came)) == MOST
 
         with anyio.fail_after(30):
             while True:
@@ -417,6 +418,7 @@ def test_the_readme_names_every_setting_and_its_examples_are_valid(tmp_path: Pat
     boss.write_text("night=json://127.0.0.1/boss\n")
 
     assert listed == {*AppriseConfig.model_fields}
+    assert f"up to {MOST} at a time" in README
     assert len(examples) == 2
     for example in examples:
         ((name, _),) = tomllib.loads(example)["actions"].items()

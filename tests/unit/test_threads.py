@@ -21,6 +21,13 @@ async def test_what_a_function_gives_or_raises_comes_back() -> None:
     assert await threads.run(threading.get_ident) != threading.get_ident()
 
 
+async def test_the_end_of_an_iterator_that_a_function_raises_comes_back_too() -> None:
+    with pytest.raises(RuntimeError) as raised, anyio.fail_after(20):
+        await Threads(1).run(lambda: next(iter(())))
+
+    assert isinstance(raised.value.__cause__, StopIteration)
+
+
 async def test_whoever_waits_no_longer_is_let_go_at_once() -> None:
     threads = Threads(2)
     with blocking() as library:

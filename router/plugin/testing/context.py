@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Self, TypeAlias
+from typing import Any, Self, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -14,6 +14,9 @@ from router.plugin.host import webhook_url
 from router.plugin.sockets import Socket
 from router.plugin.testing.clock import FakeClock
 from router.plugin.testing.sockets import Dialogue, SocketServer
+from router.plugin.threads import InstanceThreads
+
+_T = TypeVar("_T")
 
 #: What a provider does with one request: answers, breaks the connection, or computes an answer.
 Reply: TypeAlias = httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]
@@ -21,6 +24,8 @@ Reply: TypeAlias = httpx.Response | Exception | Callable[[httpx.Request], httpx.
 #: Where the tests' router is reached.
 PUBLIC_URL = "https://router.example"
 
+#: A table's, unless it says otherwise.
+_TIMEOUT = 30.0
 _FRAMING = {"content-encoding", "content-length", "transfer-encoding"}
 
 
@@ -64,7 +69,8 @@ class FakeContext:
     asked for stays in :attr:`unused`. Use it as an async context manager, or call ``aclose()``.
 
     A WebSocket is a real one, to a server on this machine, :attr:`server`, whatever its address;
-    each takes the next dialogue. :attr:`opened` has the addresses that were asked for.
+    each takes the next dialogue. :attr:`opened` has the addresses that were asked for. A thread is
+    a real one, too, and there are as many as the host gives.
 
     :param sockets: the dialogues; since 1.1.
 
@@ -88,6 +94,7 @@ class FakeContext:
         self.opened: list[str] = []
         self.server = SocketServer(*sockets)
         self._replies = deque(replies)
+        self._threads = InstanceThreads(_TIMEOUT / 2)
         self.http = httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
 
     @property
@@ -98,6 +105,9 @@ class FakeContext:
     def script(self, replies: Iterable[Reply]) -> None:
         """Add replies at the end of the script."""
         self._replies.extend(replies)
+
+    async def in_thread(self, function: Callable[[], _T]) -> _T:
+        return await self._threads.run(function)
 
     def webhook_url(self, endpoint: str = "", **query: str) -> str:
         return webhook_url(PUBLIC_URL, self.tenant, self.name, endpoint, query)

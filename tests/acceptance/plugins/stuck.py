@@ -19,7 +19,7 @@ class StuckConfig(plugin.PluginConfig):
 
 
 class Stuck(plugin.Action[StuckConfig]):
-    """Blocks where ``how`` says: at its start, at its end, or in a thread of either kind."""
+    """Blocks where ``how`` says: at its start, at its end, or in a thread of one of three kinds."""
 
     def stall(self) -> None:
         while Path(self.config.stalls).exists():
@@ -41,6 +41,8 @@ class Stuck(plugin.Action[StuckConfig]):
             await asyncio.to_thread(self.stall)
         elif self.config.how == "worker":
             await anyio.to_thread.run_sync(self.stall)
+        elif self.config.how == "own":
+            await self.context.in_thread(self.stall)
         return plugin.ActionResult("done", {})
 
 
