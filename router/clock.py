@@ -6,6 +6,8 @@ from time import monotonic as _monotonic
 from typing import Protocol
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: A clock that is not shown to be further off is left alone, so that time does not jitter.
+_NEAR = timedelta(milliseconds=50)
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -29,6 +31,44 @@ class SystemClock:
 
     def monotonic(self) -> float:
         return _monotonic()
+
+
+class FollowingClock:
+    """A clock that goes by a server's, so that all machines that ask the server agree.
+
+    In between it runs by the monotonic clock: whoever sets the machine's clock does not move it.
+
+    :param own: the machine's; taken at its word until the server is first heard.
+    """
+
+    def __init__(self, own: Clock) -> None:
+        self._own = own
+        #: When the monotonic clock stood at zero.
+        self._began = own.now() - timedelta(seconds=own.monotonic())
+
+    def now(self) -> datetime:
+        return self._began + timedelta(seconds=self._own.monotonic())
+
+    def monotonic(self) -> float:
+        return self._own.monotonic()
+
+    @property
+    def ahead(self) -> timedelta:
+        """How far the machine's own clock is ahead of the server's; negative if it is behind."""
+        return self._own.now() - self.now()
+
+    def follow(self, moment: datetime, asked: float) -> None:
+        """Agree with what a server, which has just answered, said is the time.
+
+        It looked at its clock at any moment between question and answer: what may be right within
+        that stays, and a slow answer spoils nothing.
+
+        :param asked: :meth:`monotonic` before the server was asked.
+        """
+        earliest = moment - timedelta(seconds=self.monotonic())
+        latest = moment - timedelta(seconds=asked)
+        if not earliest - _NEAR <= self._began <= latest + _NEAR:
+            self._began = earliest + (latest - earliest) / 2
 
 
 def to_micros(moment: datetime) -> int:

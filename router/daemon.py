@@ -12,7 +12,7 @@ import anyio.abc
 import anyio.to_thread
 
 from router import __version__
-from router.clock import Clock, SystemClock
+from router.clock import Clock, FollowingClock, SystemClock
 from router.errors import StorageUnavailable
 from router.ids import Ids, new_id
 from router.logs import Redaction
@@ -69,14 +69,14 @@ class Router:
         store: Store,
         *,
         log: Log,
-        clock: Clock | None = None,
         ids: Ids = new_id,
         offline: bool = False,
         load: Callable[[], Settings] | None = None,
         redaction: Redaction | None = None,
     ) -> None:
         self.store = store
-        self.clock = clock or SystemClock()
+        # The store's, and no other: on PostgreSQL it follows the server's.
+        self.clock = store.clock
         self.log = log
         self.metrics = Metrics()
         self.draining = False
@@ -318,16 +318,18 @@ async def open_store(
     """
     from router.storage.migrating import ensure
 
-    url, clock = settings.router.database, clock or SystemClock()
+    url = settings.router.database
     store: Store
     if url.startswith(SQLITE):
         path = Path(url.removeprefix(SQLITE))
-        store = await SQLiteStore.open(path, clock, prepare=lambda: ensure(path, migrate=migrate))
+        store = await SQLiteStore.open(
+            path, clock or SystemClock(), prepare=lambda: ensure(path, migrate=migrate)
+        )
     else:
         from router.storage.postgres import PostgresStore  # here, because it brings its driver
 
         await anyio.to_thread.run_sync(lambda: ensure(url, migrate=migrate))
-        lease = settings.router.lease
+        lease, clock = settings.router.lease, clock or FollowingClock(SystemClock())
         store = await PostgresStore.open(url, clock, lease=lease, heartbeat=min(1.0, lease / 3))
     try:
         yield store

@@ -197,13 +197,13 @@ class Project:
         """Do an act as one more node, which works nothing and tells the others."""
         from anyio.to_thread import run_sync
 
-        from router.clock import SystemClock
+        from router.clock import FollowingClock, SystemClock
         from router.pipeline.acts import perform
         from router.storage.migrating import ensure
         from router.storage.postgres import PostgresStore
 
         await run_sync(lambda: ensure(self.database_url, migrate=False))
-        store = await PostgresStore.open(self.database_url, SystemClock())
+        store = await PostgresStore.open(self.database_url, FollowingClock(SystemClock()))
         try:
             store.pause()
             around = _Lazily(self)

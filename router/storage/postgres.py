@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from router.clock import Clock
+from router.clock import Clock, FollowingClock
 from router.domain.limits import CLOCKS_APART
 from router.storage import postgres_lanes, postgres_sql
 from router.storage.changes import Listener
@@ -136,8 +136,9 @@ class PostgresStore(Store):
         pooled = await is_pooled(url)
         store = cls(url, clock, pooled=pooled, lease=lease, heartbeat=heartbeat)
         try:
-            await store._flusher.run(store._begin)
+            # First, because from then on this clock is right.
             await store._node.begin()
+            await store._flusher.run(store._begin)
         except BaseException:
             await store.close()
             raise
@@ -354,6 +355,21 @@ class PostgresStore(Store):
 
     @property
     def advice(self) -> list[str]:
+        return [*self._of_the_clock(), *self._of_a_pooler()]
+
+    def _of_the_clock(self) -> list[str]:
+        ahead = self.clock.ahead if isinstance(self.clock, FollowingClock) else timedelta(0)
+        if abs(ahead) <= CLOCKS_APART:
+            return []
+        where = "ahead of" if ahead > timedelta(0) else "behind"
+        sentence = (
+            f"this machine's clock is {abs(ahead).total_seconds():.0f} s {where} the database "
+            "server's, which the router goes by instead: let both machines keep their time by NTP "
+            "(timedatectl set-ntp true)"
+        )
+        return [sentence]
+
+    def _of_a_pooler(self) -> list[str]:
         if not self.pooled:
             return []
         sentence = (

@@ -1,5 +1,7 @@
 """A node among others on one PostgreSQL: its row, its lock, its heartbeat, and what it hears.
 
+A node's clock follows the server's, heard with every heartbeat, so that nodes agree on the time.
+
 A node holds its leases while its row is there. Who is dead is found by the survivors: a session's
 advisory lock goes with its process, whatever kills it; the row's expiry covers a host that is gone
 without a word, and a process that is frozen. The survivors wait for nobody: what others hold of a
@@ -23,7 +25,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from router import __version__
-from router.clock import Clock
+from router.clock import Clock, FollowingClock
 from router.errors import StorageUnavailable
 from router.failpoints import reach
 from router.storage import postgres_sql
@@ -74,6 +76,7 @@ async def is_pooled(url: str) -> bool:
 class Node:
     """This process as a node.
 
+    :param clock: follows the server's, if it is one that follows.
     :param pooled: there is a transaction pooler in between.
     :param lease: seconds without a heartbeat after which a node is dead.
     :param tick: seconds between two heartbeats.
@@ -229,11 +232,12 @@ class Node:
             # The server may still be busy ending the session that held it before.
             self._holds = await self._hold(raw, me)
         async with self._transaction(raw):
-            return bool(await raw.fetch(postgres_sql.HEARTBEAT, me, self._lease))
+            return await self._timed(raw, postgres_sql.HEARTBEAT, me, self._lease) is not None
 
     async def _register(self, raw: "Raw[Any]") -> int:
         async with self._transaction(raw):
-            number: int = await raw.fetchval(postgres_sql.NEXT_NODE)
+            number = await self._timed(raw, postgres_sql.NEXT_NODE)
+            assert number is not None  # noqa: S101 - for the type checker
             if not self._pooled:
                 # Held before the row can be seen: a survivor never finds it free.
                 await raw.execute("SELECT pg_advisory_unlock_all()")
@@ -251,6 +255,18 @@ class Node:
                 await raw.execute(postgres_sql.DECLARE_DEAD, self._abandoned)
                 await self._free(raw, self._abandoned)
         reach("node.registered")
+        return number
+
+    async def _timed(self, raw: "Raw[Any]", statement: str, *arguments: Any) -> int | None:
+        """Give the number that a statement gives, if any, and follow the time beside it."""
+        asked = self._clock.monotonic()
+        rows = await raw.fetch(statement, *arguments)
+        if not rows:
+            return None
+        number: int
+        ((number, moment),) = rows
+        if isinstance(self._clock, FollowingClock):
+            self._clock.follow(moment, asked)
         return number
 
     @asynccontextmanager

@@ -583,7 +583,8 @@ TURN: Final = "SELECT pg_try_advisory_xact_lock($1)"
 #: The first half of every node's advisory lock; the second is its number.
 NODE_LOCK: Final = 0x726F7574
 
-NEXT_NODE: Final = "SELECT nextval(pg_get_serial_sequence('node', 'id'))"
+# With the time by the server's clock, which every node's follows from before it claims anything.
+NEXT_NODE: Final = "SELECT nextval(pg_get_serial_sequence('node', 'id')), clock_timestamp()"
 
 REGISTER: Final = """
 INSERT INTO node (id, started_at, expires_at, host, version, polls)
@@ -594,7 +595,7 @@ VALUES ($1, $2, clock_timestamp() + $3::interval, $4, $5, $6)
 # may still be there, for as long as a lane of it could not be freed; nothing brings it back.
 HEARTBEAT: Final = """
 UPDATE node SET expires_at = clock_timestamp() + $2::interval
-WHERE id = $1 AND expires_at > timestamptz 'epoch' RETURNING id
+WHERE id = $1 AND expires_at > timestamptz 'epoch' RETURNING id, clock_timestamp()
 """
 
 # Dead is whose time is over, and whose session is gone: the kernel closes the sockets of a process

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
+from router.clock import Clock
 from router.domain.conversation import Contact, Conversation
 from router.domain.decision import Decision
 from router.domain.event import CallEnded, InboundEvent
@@ -394,6 +395,9 @@ class Store(ABC):
 
     :raises StorageUnavailable: from any method, when the database is away or full.
     """
+
+    #: What everybody goes by who works with this database.
+    clock: Clock
 
     @property
     @abstractmethod

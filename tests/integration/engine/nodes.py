@@ -23,9 +23,11 @@ LONG = 40.0
 
 
 @asynccontextmanager
-async def node_of(place: PostgresDatabase, **options: Any) -> AsyncIterator[Engine]:
-    """Open one more node."""
-    clock = FakeClock()
+async def node_of(
+    place: PostgresDatabase, clock: Any = None, **options: Any
+) -> AsyncIterator[Engine]:
+    """Open one more node, by a clock that stands still unless another is given."""
+    clock = clock or FakeClock()
     options = {"lease": LEASE, "heartbeat": BEAT, **options}
     store = await PostgresStore.open(place.url, clock, **options)
     engine = Engine(place, clock, store)
