@@ -57,14 +57,20 @@ def _damage_of_the_file(connection: "Connection") -> list[str]:
 
 def refusal(connection: "Connection") -> str | None:
     """Say why a PostgreSQL database takes nothing from us; ``None`` if it does. Writes nothing."""
-    standby, allowed = connection.execute(
+    standby, reads, allowed = connection.execute(
         sa.text(
-            "SELECT pg_is_in_recovery(), has_table_privilege('inbox_event', 'INSERT') "
+            "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on', "
+            "has_table_privilege('inbox_event', 'INSERT') "
             "AND has_table_privilege('lane', 'UPDATE')"
         )
     ).one()
     if standby:
         return "The database is a standby, which only reads. Name the primary in [router] database."
+    if reads:
+        return (
+            "The database, or its user, is set to only read (default_transaction_read_only). Name "
+            "the primary in [router] database, or set it off."
+        )
     if not allowed:
         return (
             "This user may not write to the router's tables. Name their owner in [router] database."

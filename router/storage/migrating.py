@@ -9,18 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from router.data import data_path
-from router.errors import SchemaMismatch, StorageUnavailable
+from router.errors import SchemaMismatch
 from router.storage.files import check_readable, private_file, private_folder, refused, unusable
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
 Result = TypeVar("Result")
-
-#: Seconds until PostgreSQL has to be connected and has answered once, and until it has answered
-#: all but a migration, which takes as long as it takes.
-_CONNECT = 10.0
-_QUESTIONS = 60.0
 
 #: The revision that this version of the router needs: the last file of migrations/versions.
 HEAD = "0001"
@@ -119,7 +114,7 @@ def revision_of(url: str | Path) -> str | None:
 def _upgrade(url: str | Path, to: str) -> None:
     path = _sqlite_path(url)
     if path is None:
-        _on_postgresql(str(url), lambda connection: _run_alembic(connection, to), within=None)
+        _on_postgresql(str(url), lambda connection: _run_alembic(connection, to), long=True)
     else:
         _upgrade_sqlite(path, to)
 
@@ -157,26 +152,28 @@ def _run_alembic(connection: "sa.Connection", to: str) -> None:
 
 
 def _on_postgresql(
-    url: str,
-    function: "Callable[[sa.Connection], Result]",
-    *,
-    within: float | None = _QUESTIONS,
+    url: str, function: "Callable[[sa.Connection], Result]", *, long: bool = False
 ) -> Result:
     """Run a function in a transaction.
 
-    :param within: how many seconds it may take once the server has answered; ``None``: any.
+    :param long: it takes as long as it takes, as a migration does.
+    :raises StorageError: if texts of every language cannot be kept there.
     """
     import sqlalchemy as sa
     from sqlalchemy.ext.asyncio import create_async_engine
 
-    from router.storage.postgres_engine import UNUSABLE, parse
+    from router.storage.postgres_engine import CONNECT, STATEMENT, UNUSABLE, parse
+    from router.storage.postgres_refusals import check_encoding, in_words
+
+    address = parse(url)
 
     async def run() -> Result:
-        engine = create_async_engine(parse(url), poolclass=sa.pool.NullPool)
+        engine = create_async_engine(address, poolclass=sa.pool.NullPool)
         try:
-            async with asyncio.timeout(_CONNECT) as limit, engine.begin() as connection:
+            async with asyncio.timeout(CONNECT) as limit, engine.begin() as connection:
                 now = asyncio.get_running_loop().time()
-                limit.reschedule(None if within is None else now + within)
+                limit.reschedule(None if long else now + STATEMENT)
+                await connection.run_sync(check_encoding)
                 return await connection.run_sync(function)
         finally:
             await engine.dispose()
@@ -184,9 +181,7 @@ def _on_postgresql(
     try:
         return asyncio.run(run())
     except UNUSABLE as error:
-        silent = isinstance(error, TimeoutError)
-        why = "it does not answer" if silent else _first_line(error)
-        raise StorageUnavailable(f"PostgreSQL cannot be used: {why}") from error
+        raise in_words(address, error) from error
 
 
 def _sqlite_path(url: str | Path) -> Path | None:
@@ -212,7 +207,3 @@ def _sqlite_errors(path: Path) -> Iterator[None]:
     except (sqlite3.Error, DBAPIError) as error:
         cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
         raise refused(path, cause) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

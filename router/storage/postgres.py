@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from router.clock import Clock, FollowingClock
 from router.domain.limits import CLOCKS_APART
+from router.errors import StorageUnavailable
 from router.storage import postgres_lanes, postgres_sql
 from router.storage.changes import Listener
 from router.storage.conflicts import number_of
@@ -63,6 +64,8 @@ _TRIES = 10
 #: Seconds between two looks for work where nobody tells us, and between two for learnt aliases.
 _POLL = 0.25
 _ALIASES = 30.0
+#: Seconds between two tries of what could not be committed.
+_PROBE = 1.0
 
 
 class PostgresStore(Store):
@@ -80,8 +83,9 @@ class PostgresStore(Store):
         self._aliases: dict[tuple[str, str], str] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._looking: asyncio.Task[None] | None = None
-        #: Why the last group could not be committed; ``None`` once one could.
-        self._error: str | None = None
+        #: Why the last group of a flusher could not be committed; ``None`` once one could.
+        self._errors: dict[str, str | None] = {}
+        self._probes: dict[str, asyncio.Task[None]] = {}
         # A process that freezes in the middle gives its locks back when its lease is over.
         self._lease = lease
         self._act = begin(lease)
@@ -139,6 +143,8 @@ class PostgresStore(Store):
             # First, because from then on this clock is right.
             await store._node.begin()
             await store._flusher.run(store._begin)
+            # Who may open too few sessions learns it now, and not at the first webhook.
+            await store._intake.run(lambda _: None)
         except BaseException:
             await store.close()
             raise
@@ -172,9 +178,11 @@ class PostgresStore(Store):
 
     async def close(self) -> None:
         self._dispatch.changes.close()
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.wait([self._looking])
+        tasks = [*self._probes.values(), *([] if self._looking is None else [self._looking])]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
         if self._tasks:
             await asyncio.wait(self._tasks)
         await self._intake.close()
@@ -183,8 +191,19 @@ class PostgresStore(Store):
         await self._engine.dispose()
         await self._single.dispose()
 
-    def _report(self, error: str | None) -> None:
-        self._error = error
+    def _report(self, name: str, error: str | None) -> None:
+        self._errors[name] = error
+        if error is not None and name not in self._probes:
+            self._probes[name] = asyncio.create_task(self._probe(name), name="postgres-probe")
+
+    async def _probe(self, name: str) -> None:
+        """Find out when a flusher can commit again: who is not ready is sent no webhook to try."""
+        flusher = self._intake if name == "intake" else self._flusher
+        while self._errors[name] is not None:
+            await asyncio.sleep(_PROBE)
+            with suppress(StorageUnavailable):
+                await flusher.run(lambda _: None)
+        del self._probes[name]
 
     # --- threads
 
@@ -350,8 +369,8 @@ class PostgresStore(Store):
 
     @property
     def trouble(self) -> list[str]:
-        error = self._error or self._node.error
-        return [] if error is None else [f"database: {error}"]
+        errors = dict.fromkeys([*self._errors.values(), self._node.error])
+        return [f"database: {error}" for error in errors if error is not None]
 
     @property
     def advice(self) -> list[str]:
@@ -462,4 +481,6 @@ class PostgresStore(Store):
                     await self._flusher.run(self._read_aliases)
                 except Exception as error:  # noqa: BLE001 - it is looked at again
                     if not is_away(error):
-                        self._error = str(error)
+                        self._errors["aliases"] = str(error)
+                else:
+                    self._errors["aliases"] = None

@@ -22,13 +22,17 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 #: Seconds until a connection has to be there, and until a statement has to be answered.
-_CONNECT = 10.0
-_STATEMENT = 60.0
+CONNECT = 10.0
+STATEMENT = 60.0
+#: Seconds that anybody waits for what another has locked, such as a table that is being rewritten:
+#: less than a heartbeat has, so that the server says what is wrong before it counts as silent.
+_LOCKED = 5.0
 
 #: Classes of SQLSTATE that say the server is away, full or busy, and not that we were wrong.
 _AWAY = ("08", "53", "57", "58")
-#: Single states that pass: a standby, a session that was ended, a lock that took too long.
-_PASSING = ("25006", "25P03", "25P04", "55P03")
+#: Single states that pass: a standby, a session that was ended, a lock that took too long, and a
+#: table that is not there, for it was at the start: a backup is being restored.
+_PASSING = ("25006", "25P03", "25P04", "42P01", "55P03")
 #: What may go well at the next try: serialization, deadlock, and a row that another node inserted.
 _AGAIN = ("40001", "40P01", "23505")
 _REJECTED = ("28", "3D", "42501")
@@ -100,17 +104,22 @@ def make_engine(url: str, *, pooled: bool = False, connections: int | None = Non
     :param pooled: there is a transaction pooler in between: nothing may stay behind in a session.
     :param connections: how many are kept; ``None`` keeps none.
     """
-    arguments: dict[str, Any] = {"timeout": _CONNECT, "command_timeout": _STATEMENT}
+    arguments: dict[str, Any] = {"timeout": CONNECT, "command_timeout": STATEMENT}
     if pooled:
         arguments["statement_cache_size"] = 0
         arguments["prepared_statement_cache_size"] = 0
         # The unnamed statement: the next one of the same session may be somebody else's.
         arguments["prepared_statement_name_func"] = str
     else:
-        arguments["server_settings"] = {"application_name": "channel-router", "jit": "off"}
+        arguments["server_settings"] = {
+            "application_name": "channel-router",
+            "jit": "off",
+            # Whatever the role says: NULL in an array is no text.
+            "array_nulls": "on",
+        }
     options: dict[str, Any] = {"poolclass": NullPool}
     if connections is not None:
-        options = {"pool_size": connections, "max_overflow": 0, "pool_timeout": _STATEMENT}
+        options = {"pool_size": connections, "max_overflow": 0, "pool_timeout": STATEMENT}
     return create_async_engine(
         parse(url), connect_args=arguments, isolation_level="AUTOCOMMIT", **options
     )
@@ -371,11 +380,14 @@ def settings(values: Mapping[str, str], *, local: bool) -> str:
 
 
 def patient(seconds: float) -> dict[str, str]:
-    """Give the setting after which the server ends a session that holds a transaction open.
+    """Give the settings by which a transaction neither waits long nor keeps others waiting.
 
-    :param seconds: for which it says nothing.
+    :param seconds: for which it may say nothing; then the server ends its session.
     """
-    return {"idle_in_transaction_session_timeout": f"{max(1, int(seconds * 1000))}ms"}
+    return {
+        "idle_in_transaction_session_timeout": f"{max(1, int(seconds * 1000))}ms",
+        "lock_timeout": f"{_LOCKED:g}s",
+    }
 
 
 def begin(patience: float, how: str = "BEGIN") -> str:

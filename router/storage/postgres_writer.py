@@ -34,7 +34,8 @@ class Flusher:
     :param sessions: as many groups may be under way, of which none locks what another does, when
         there is much to do.
     :param publish: called after each commit with what operations published.
-    :param report: called with why the last group could not be committed, or ``None`` once one was.
+    :param report: called with its name and why its last group could not be committed, or ``None``
+        once one was.
     :param name: what its tasks are called.
     :param behind: a flusher whose locks this one had rather not wait for: what needs a lane that
         is just being written there stands back, and everything else goes on.
@@ -45,7 +46,7 @@ class Flusher:
         sessions: Sequence[Session],
         *,
         publish: Callable[[list[Any]], None],
-        report: Callable[[str | None], None],
+        report: Callable[[str, str | None], None],
         name: str,
         behind: "Flusher | None" = None,
     ) -> None:
@@ -173,7 +174,7 @@ class Flusher:
             if isinstance(error, StorageUnavailable) or is_away(error):
                 await session.disconnect()
                 failure = error if isinstance(error, StorageUnavailable) else in_words(error)
-                self._report(str(failure))
+                self._report(self._name, str(failure))
                 for part in group:
                     self._settle(part, error=failure)
             elif may_go_well(error) and tries:
@@ -187,7 +188,7 @@ class Flusher:
                 await self._work(session, group[:middle])
                 await self._work(session, group[middle:])
             return
-        self._report(None)
+        self._report(self._name, None)
         # Hand out first: whoever awaits may look at what its operation set in motion.
         if published:
             self._publish(published)

@@ -220,7 +220,9 @@ def test_a_postgresql_that_says_nothing_more_is_said_so() -> None:
         with pytest.raises(StorageUnavailable) as caught:
             ensure(f"postgresql+asyncpg://postgres@127.0.0.1:{port}/router?ssl=disable")
 
-    assert str(caught.value) == "PostgreSQL cannot be used: it does not answer"
+    assert str(caught.value) == (
+        f'PostgreSQL cannot be used: "router" at 127.0.0.1:{port}: it does not answer'
+    )
 
 
 def _greet_and_be_silent(listener: socket.socket) -> None:
