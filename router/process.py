@@ -2,6 +2,7 @@
 
 import gc
 import signal
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -18,7 +19,7 @@ from router.logs import Redaction, configure
 from router.notify import Notifier
 from router.pipeline.control import commands, serve, socket_path
 from router.pipeline.watching import Watcher
-from router.settings.inputs import Files
+from router.settings.inputs import SLOW, Files, still_reading
 from router.settings.loading import load_registry, load_settings, plugin_files
 from router.settings.model import Settings
 
@@ -43,6 +44,9 @@ def run(
     # A terminal that goes away sends it, too, and it ends nothing: not the start, either.
     hung_up = threading.Event()
     signal.signal(signal.SIGHUP, lambda *_: hung_up.set())
+    tell = threading.Timer(SLOW, sys.stderr.write, [f"{still_reading('start')}\n"])
+    tell.daemon = True
+    tell.start()
     plugins = plugin_files(config)
     registry = load_registry(config)
     files = Files(config)
@@ -57,6 +61,7 @@ def run(
             raise ConfigError([*error.problems, hint]) from error
 
     settings = load()
+    tell.cancel()
     redaction = Redaction(settings.secrets)
     log = configure(redaction)
     for warning in settings.warnings:

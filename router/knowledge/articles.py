@@ -88,16 +88,19 @@ def read_folders(folders: Sequence[Path], *, language: str | None = None) -> Art
     bad: set[str] = set()
     whole = True
     for folder in folders:
-        if not folder.is_dir():
+        try:
+            files = _files(folder)
+        except OSError as error:
+            whole = False
+            problems.append(Problem(path=folder, message=f"it cannot be read: {error.strerror}"))
+            continue
+        if files is None:
             whole = False
             problems.append(
                 Problem(path=folder, message="there is no such folder", remedy="Make it.")
             )
-        for file in sorted(folder.rglob("*.md")):
-            below = file.relative_to(folder)
-            path = below.as_posix()
-            if any(part.startswith(".") for part in below.parts) or not file.is_file():
-                continue
+        for file in files or ():
+            path = file.relative_to(folder).as_posix()
             if path in good or path in bad:
                 message = f'another folder has an article "{path}"'
                 problems.append(
@@ -116,6 +119,21 @@ def read_folders(folders: Sequence[Path], *, language: str | None = None) -> Art
         bad=frozenset(bad),
         whole=whole,
     )
+
+
+def _files(folder: Path) -> list[Path] | None:
+    """Give the articles below a folder, by name; ``None`` if there is no such folder.
+
+    :raises OSError: if it cannot be looked through.
+    """
+    if not folder.is_dir():
+        return None
+    return [
+        file
+        for file in sorted(folder.rglob("*.md"))
+        if not any(part.startswith(".") for part in file.relative_to(folder).parts)
+        and file.is_file()
+    ]
 
 
 def read(file: Path, path: str, language: str | None, problems: list[Problem]) -> ArticleFile:

@@ -1,6 +1,10 @@
 """The articles' way into the index: at the start, and again after each reload."""
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -14,13 +18,32 @@ from router.threads import Threads
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
 
 #: Seconds to wait while the database is away.
 _PAUSE: Final = 1.0
 #: Seconds that questions wait for articles. Their folder may be on a disk that does not answer.
 PATIENCE: Final = 10.0
-#: Tenants whose articles are read at once, those that do not answer included.
+#: Tenants whose articles are read at once, without those that take longer than that.
 _AT_ONCE: Final = 4
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One tenant's readings, one after the other: no other tenant's wait for them.
+
+    :ivar again: set when its articles are to be read again.
+    :ivar stop: ends the reading that is under way.
+    :ivar since: when that began; ``None``: none is.
+    :ivar late: it takes too long.
+    :ivar mistaken: what the last one found wrong, in words.
+    """
+
+    again: anyio.Event = field(default_factory=anyio.Event)
+    stop: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    since: "datetime | None" = None
+    late: bool = False
+    mistaken: str | None = None
 
 
 class Indexer:
@@ -44,26 +67,20 @@ class Indexer:
         self._clock = clock
         self._log = log
         self._patience = patience
-        self._threads = Threads(_AT_ONCE)
+        self._room = asyncio.Semaphore(_AT_ONCE)
+        #: One for the same folders: while a reading of theirs hangs, none is begun beside it.
+        self._threads: defaultdict[tuple[Path, ...], Threads] = defaultdict(lambda: Threads(1))
         #: By tenant whose articles the index lacks: set once nobody is to wait for them any more.
         self._missing = {name: anyio.Event() for name in _articles(settings())}
-        #: Since when articles are being read, by tenant, and whether that takes too long.
-        self._reading: dict[str, datetime] = {}
-        self._late = False
-        self._mistaken: dict[str, str] = {}
-        self._pass = anyio.CancelScope()
-        self._again = anyio.Event()
+        self._turns: dict[str, _Turn] = {}
+        self._swapped = anyio.Event()
 
     @property
     def doubts(self) -> list[str]:
         """What is doubtful about the articles, in words for whoever runs the router."""
-        late = self._reading.items() if self._late else ()
         return [
-            *self._mistaken.values(),
-            *(
-                f"articles of {name} are still being read since {since:%Y-%m-%d %H:%M:%S} UTC"
-                for name, since in late
-            ),
+            *(turn.mistaken for turn in self._turns.values() if turn.mistaken),
+            *(_late(name, turn) for name, turn in self._turns.items() if turn.late),
         ]
 
     async def wait(self, tenant: str) -> bool:
@@ -88,68 +105,82 @@ class Indexer:
                 waited.set()
             if name in new:
                 self._missing[name] = anyio.Event()
-        if old != new:
-            self._pass.cancel()  # it may be reading, or waiting for, what is not meant any more
-        self._again.set()
+            if turn := self._turns.get(name):
+                turn.stop.cancel()  # it may be reading, or waiting for, what is not meant any more
+        for turn in self._turns.values():
+            turn.again.set()
+        self._swapped.set()
 
     async def run(self) -> None:
-        while True:
-            self._again = anyio.Event()
-            with anyio.CancelScope() as self._pass:
-                await self._read()
-            await self._again.wait()
+        async with anyio.create_task_group() as tasks:
+            while True:
+                self._swapped = anyio.Event()
+                for name in _articles(self._settings()).keys() - self._turns.keys():
+                    self._turns[name] = _Turn()
+                    tasks.start_soon(self._keep, name, self._turns[name])
+                await self._swapped.wait()
 
-    async def _read(self) -> None:
-        """Read the articles of every tenant, beside each other: one's folder may not answer."""
+    async def _keep(self, name: str, turn: _Turn) -> None:
+        """Read one tenant's articles, and again each time, until it has none."""
         # Of one that has no folders nothing is looked up, whatever the index holds.
-        tenants = [it for it in self._settings().tenants.values() if it.knowledge_folders]
-        self._late = False
-        self._reading = {it.name: self._clock.now() for it in tenants}
-        for gone in self._mistaken.keys() - self._reading.keys():
-            del self._mistaken[gone]
+        while name in _articles(self._settings()):
+            turn.again, turn.stop = anyio.Event(), anyio.CancelScope()
+            with turn.stop:
+                await self._read(self._settings().tenants[name], turn)
+            turn.since, turn.late = None, False
+            await turn.again.wait()
+        del self._turns[name]
+
+    async def _read(self, tenant: TenantSettings, turn: _Turn) -> None:
+        turn.since = self._clock.now()
         async with anyio.create_task_group() as impatient:
-            impatient.start_soon(self._wait_no_longer)
-            async with anyio.create_task_group() as tasks:
-                for tenant in tenants:
-                    tasks.start_soon(self._index, tenant, self._missing.get(tenant.name))
+            impatient.start_soon(self._wait_no_longer, tenant.name, turn)
+            await self._room.acquire()
+            with ExitStack() as room:
+                room.callback(self._room.release)
+                impatient.start_soon(self._give_way, room)
+                await self._index(tenant, turn)
             impatient.cancel_scope.cancel()
 
-    async def _wait_no_longer(self) -> None:
+    async def _wait_no_longer(self, name: str, turn: _Turn) -> None:
         await anyio.sleep(self._patience)
-        self._late = True
-        for doubt in self.doubts:
-            self._log.warning(doubt)
-        for waited in self._missing.values():
+        turn.late = True
+        self._log.warning(_late(name, turn))
+        if waited := self._missing.get(name):
             waited.set()
 
-    async def _index(self, tenant: TenantSettings, waited: anyio.Event | None) -> None:
-        """Bring one tenant's articles into the index, and note what is doubtful about them.
+    async def _give_way(self, room: ExitStack) -> None:
+        """Let others be read: this one may hang."""
+        await anyio.sleep(self._patience)
+        room.close()
 
-        :param waited: see ``_missing``, as this began.
-        """
+    async def _index(self, tenant: TenantSettings, turn: _Turn) -> None:
+        """Bring one tenant's articles into the index, and note what is doubtful about them."""
         from router.knowledge.index import refresh  # here, because it brings SQLAlchemy
 
         folders, language = tenant.knowledge_folders, tenant.language
+        threads, waited = self._threads[folders], self._missing.get(tenant.name)
         synced = None
         while synced is None:
             try:
                 synced = await refresh(
-                    self._store, tenant.name, folders, language=language, threads=self._threads
+                    self._store, tenant.name, folders, language=language, threads=threads
                 )
             except StorageUnavailable as error:
                 self._log.error("articles not read", error=str(error))
                 await anyio.sleep(_PAUSE)
         for problem in synced.problems:
             self._log.error("article not read", tenant=tenant.name, problem=str(problem))
-        self._mistaken.pop(tenant.name, None)
-        if synced.problems:
-            # What they say is not known; everything else is, so we are ready all the same.
-            words = f"articles of {tenant.name} have mistakes: `router check` names them"
-            self._mistaken[tenant.name] = words
-        self._reading.pop(tenant.name, None)
+        # What they say is not known; everything else is, so we are ready all the same.
+        words = f"articles of {tenant.name} have mistakes: `router check` names them"
+        turn.mistaken = words if synced.problems else None
         if waited is not None and self._missing.get(tenant.name) is waited:  # else others are meant
             del self._missing[tenant.name]
             waited.set()
+
+
+def _late(name: str, turn: _Turn) -> str:
+    return f"articles of {name} are still being read since {turn.since:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _articles(settings: Settings) -> dict[str, object]:

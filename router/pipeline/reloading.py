@@ -11,11 +11,12 @@ The swap itself waits for nothing, so that it lies between two events: each even
 configuration or the other, and a webhook finds its channel before and after.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 
@@ -28,8 +29,11 @@ from router.pipeline.instances import Instances, Live
 from router.pipeline.lifespans import Lifespans
 from router.plugin.context import Log
 from router.settings.changes import changes, in_force, needs_restart
+from router.settings.inputs import SLOW, still_reading
 from router.settings.model import Settings
 from router.threads import Threads
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +158,7 @@ class Reloader:
         :raises ActRefused: as :meth:`reload`.
         """
         async with self._lock:
-            return await self._next(by) if await self._threads.run(stale) else None
+            return await self._next(by) if await self._in_thread(stale) else None
 
     async def _next(self, by: str) -> Load:
         if self._load is None:
@@ -168,6 +172,15 @@ class Reloader:
         self.ended.set()
         self.ended = anyio.Event()
         return load
+
+    async def _in_thread(self, look: Callable[[], _T]) -> _T:
+        """Look at the files, and tell if they keep whoever waits for that waiting."""
+        loop = asyncio.get_running_loop()
+        telling = loop.call_later(SLOW, self._log.warning, still_reading("reload"))
+        try:
+            return await self._threads.run(look)
+        finally:
+            telling.cancel()
 
     def _check_not_stopped(self) -> None:
         if self._stopped:
@@ -188,7 +201,7 @@ class Reloader:
             )
 
         try:
-            wanted = await self._threads.run(read)
+            wanted = await self._in_thread(read)
         except ConfigError as error:
             return refused([str(problem) for problem in error.problems], mistakes=True)
         except Exception as error:  # noqa: BLE001 - plugins' models validate in there

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from router.errors import ConfigError
 from router.settings.sources import Sources, Table, read_sources
@@ -13,6 +13,9 @@ from router.toml import Problem
 
 if TYPE_CHECKING:
     from router.settings.model import Settings
+
+#: Seconds after which whoever reads them tells that they keep it waiting.
+SLOW: Final = 10.0
 
 #: What tells two states of a file apart; ``None``: it is not there.
 Mark: TypeAlias = tuple[int, int, int] | None
@@ -109,6 +112,14 @@ class Files:
     def _remember(self, inputs: Inputs, before: Mapping[str, Mark]) -> None:
         now = inputs.state()
         self._known = inputs, {file: before.get(file, mark) for file, mark in now.items()}
+
+
+def still_reading(what: str) -> str:
+    """Say that a start, or a reload, waits for its files."""
+    return (
+        f"the {what} waits for a file or folder of the configuration that does not answer: it may "
+        "lie on a network drive that is gone"
+    )
 
 
 def inputs_of(path: Path, settings: "Settings | None" = None) -> Inputs:

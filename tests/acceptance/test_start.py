@@ -106,3 +106,38 @@ def test_the_doctor_finds_the_router_that_runs_on_any_port(tmp_path: Path) -> No
     assert webhooks["level"] == "ok"
     assert webhooks["says"].endswith("A webhook was accepted since the start.")
     assert SECRET not in told.stdout + told.stderr
+
+
+def hang(file: Path) -> Path:
+    """Let whoever opens a file wait; give what :func:`answer` ends that with."""
+    end = file.with_suffix(".end")
+    os.mkfifo(end)
+    file.unlink(missing_ok=True)
+    os.link(end, file)
+    return end
+
+
+def answer(file: Path, end: Path) -> None:
+    """Let whoever waits for a file read it, and whoever comes later, too."""
+    whole = file.with_suffix(".whole")
+    whole.write_text("# nothing\n")
+    whole.replace(file)
+    end.write_text("# nothing\n")
+    end.unlink()
+
+
+def test_a_file_that_does_not_answer_keeps_nobody_waiting_without_a_word(tmp_path: Path) -> None:
+    with folder_of(tmp_path, f'include = ["more.toml"]\n{CONFIG}', FILES) as daemon:
+        more = tmp_path / "more.toml"
+        end = hang(more)
+        daemon.spawn()
+        wait_for(lambda: "the start waits for a file or folder" in daemon.log, "told")
+        answer(more, end)
+        wait_for(lambda: daemon.ready, "ready")
+
+        end = hang(more)
+        daemon.signal(signal.SIGHUP)
+        wait_for(lambda: "the reload waits for a file or folder" in daemon.log, "told")
+        answer(more, end)
+        wait_for(lambda: '"reloaded"' in daemon.log, "reloaded")
+        assert daemon.stop() == 0

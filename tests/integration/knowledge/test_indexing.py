@@ -1,5 +1,6 @@
 """Articles on a disk that does not answer: they are waited for, but not for long, and not alone."""
 
+import errno
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -68,6 +69,10 @@ class World:
     async def known(self, tenant: str) -> list[str]:
         return sorted(await self.store.read(lambda it: digests(it, tenant)))
 
+    async def until_known(self, tenant: str, *articles: str) -> None:
+        while await self.known(tenant) != list(articles):  # noqa: ASYNC110 - no event for it
+            await anyio.sleep(0.01)
+
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
@@ -97,6 +102,31 @@ def stalled(tmp_path: Path, library: Library) -> Path:
     folder = Stalled(tmp_path / "main")
     folder.blocked = library
     return folder
+
+
+class Failed(PosixPath):
+    """A folder on a disk that answers with an error, as a network drive that was cut off."""
+
+    def is_dir(self) -> bool:
+        raise OSError(errno.EIO, "Input/output error")
+
+
+async def test_articles_on_a_disk_that_fails_are_told_and_stay_known(
+    world: World, tmp_path: Path
+) -> None:
+    async with world.running(patience=3600) as indexer:
+        assert await indexer.wait("main")
+        before = world.settings
+        world.change(Failed(tmp_path / "gone"))
+        indexer.swapped(before)
+
+        assert await indexer.wait("main")
+        assert indexer.doubts == ["articles of main have mistakes: `router check` names them"]
+    assert await world.known("main") == ["main.md"]
+    assert world.log.entries[-1].values == {
+        "tenant": "main",
+        "problem": f"{tmp_path}/gone: it cannot be read: Input/output error",
+    }
 
 
 async def test_whoever_asks_waits_until_the_articles_are_read(world: World) -> None:
@@ -139,3 +169,48 @@ async def test_another_folder_is_read_while_the_one_of_before_does_not_answer(
         assert await indexer.wait("main")
         assert library.came_back == 0
     assert await world.known("main") == ["clinica.md"]
+
+
+async def test_an_article_is_known_after_a_reload_while_another_tenant_s_do_not_answer(
+    world: World, tmp_path: Path, stalled: Path, library: Library
+) -> None:
+    world.change(stalled)
+    async with world.running(patience=3600) as indexer:
+        assert await indexer.wait("clinica")
+        (tmp_path / "clinica" / "new.md").write_text("# Nuevo\n\nDesde hoy.\n")
+        indexer.swapped(world.settings)
+
+        await world.until_known("clinica", "clinica.md", "new.md")
+        assert library.came_back == 0
+    assert library.called == 1
+
+
+async def test_however_many_tenants_do_not_answer_the_others_are_read(
+    world: World, tmp_path: Path, library: Library
+) -> None:
+    main, clinica = (world.settings.tenants[name] for name in ("main", "clinica"))
+    tenants = {}
+    for name in map(str, range(9)):
+        folder = Stalled(tmp_path / name)
+        folder.mkdir()
+        folder.blocked = library
+        tenants[name] = replace(main, name=name, knowledge_folders=(folder,))
+    world.settings = replace(world.settings, tenants={**tenants, "clinica": clinica})
+    async with world.running(patience=0.1):
+        await world.until_known("clinica", "clinica.md")
+        assert library.came_back == 0
+
+
+async def test_readings_of_a_folder_that_does_not_answer_do_not_pile_up(
+    world: World, tmp_path: Path, stalled: Path, library: Library
+) -> None:
+    async with world.running(patience=3600) as indexer:
+        for folder in (stalled, tmp_path / "clinica") * 3:
+            before = world.settings
+            world.change(folder)
+            indexer.swapped(before)
+            if folder is stalled:
+                await anyio.sleep(0.05)
+            else:
+                assert await indexer.wait("main")
+        assert library.called == 1
