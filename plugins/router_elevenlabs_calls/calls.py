@@ -23,6 +23,9 @@ class CallsPoller(plugin.Poller):
 
     A call is listed from its beginning on, and is told once it is over, however long it took: each
     listing begins ``overlap`` before the newest call that the last complete one saw.
+
+    A call that begins in the future, as far as our clock tells, counts as one of now. Where the
+    last listing ended in the future, our clock was ahead, and nobody knows what it left out.
     """
 
     name = "calls"
@@ -36,11 +39,12 @@ class CallsPoller(plugin.Poller):
         """Go on with the listing where the last poll stopped."""
         state = _State(cursor)
         config, http = self._config, self._context.http
-        if state.newest is None:
-            state.newest = int(self._context.clock.now().timestamp() - config.lookback)
-            state.after = state.newest
-        elif not state.listing:
-            state.after = max(0, state.newest - int(config.overlap))
+        now = int(self._context.clock.now().timestamp())
+        if not state.listing:
+            if state.newest is None or state.newest > now:
+                state.newest = state.after = max(0, now - int(config.lookback))
+            else:
+                state.after = max(0, state.newest - int(config.overlap))
         events: list[plugin.InboundEvent] = []
         looked = 0
         agents = [it for it in config.agents if it not in state.listed]
@@ -49,7 +53,7 @@ class CallsPoller(plugin.Poller):
                 http, config, agent, after=state.after, cursor=state.pages.get(agent)
             )
             for listed in page.conversations:
-                state.seen_at(listed.start_time_unix_secs)
+                state.seen_at(min(listed.start_time_unix_secs, now))
                 if listed.status not in ENDED or state.knows(listed.conversation_id):
                     continue
                 if looked == LOOKED_UP:

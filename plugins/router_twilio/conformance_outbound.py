@@ -181,8 +181,15 @@ def _listed(body: str = "¡Hola! 👍", sid: str = SID, **more: object) -> dict[
     }
 
 
-def _listing(*messages: object, following: str | None = None) -> httpx.Response:
-    return httpx.Response(200, json={"messages": messages, "next_page_uri": following})
+#: When Twilio answers, by its own clock.
+NOW = "Fri, 20 Nov 2026 18:00:10 GMT"
+
+
+def _listing(
+    *messages: object, following: str | None = None, date: str | None = NOW
+) -> httpx.Response:
+    page = {"messages": messages, "next_page_uri": following}
+    return httpx.Response(200, json=page, headers={} if date is None else {"Date": date})
 
 
 def _found(label: str, listed: object, message: OutboundMessage = HELLO) -> Find:
@@ -193,6 +200,7 @@ def _not_found(label: str, listed: object) -> Find:
     return Find(label, HELLO, SINCE, _listing(listed), expect=[])
 
 
+HOUR_BEFORE = _listed(date_created="Fri, 20 Nov 2026 17:00:00 +0000")
 FIRST_PAGE = f"{URL}?To=whatsapp%3A%2B5491155550100&PageSize=1000&From=whatsapp%3A%2B14155550199"
 NEXT_PAGE = f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json?PageSize=1000&Page=1&PageToken=PA1"
 FOUND = SentMessage(SID, datetime(2026, 11, 20, 18, 0, 3, tzinfo=UTC))
@@ -223,6 +231,14 @@ FINDS = (
         expect=[FOUND, replace(FOUND, provider_id="SM2")],
     ),
     Find("nothing", HELLO, SINCE, _listing(), expect=[]),
+    Find("nothing, and no time", HELLO, SINCE, _listing(date=None), expect=[]),
+    Find(
+        "in time, and no time",
+        HELLO,
+        SINCE,
+        _listing(_listed(), HOUR_BEFORE, date="Fri, 20 Nov 99999999999999999999 18:00:10 GMT"),
+        expect=[FOUND],
+    ),
     _found("white space at its ends", _listed(" ¡Hola!  👍\n")),
     _found("accents written apart", _listed("canción"), replace(HELLO, text="canción")),
     _found("picture", _listed(num_media="1"), replace(HELLO, media=(PHOTO,))),
@@ -232,7 +248,7 @@ FINDS = (
     _found("by a clock that is late", _listed(date_created="Fri, 20 Nov 2026 17:59:30 +0000")),
     _not_found("another text", _listed("¡Hola!")),
     _not_found("another customer", _listed(to="whatsapp:+5491155550101")),
-    _not_found("an hour before", _listed(date_created="Fri, 20 Nov 2026 17:00:00 +0000")),
+    _not_found("an hour before", HOUR_BEFORE),
     _not_found("what came in", _listed(direction="inbound")),
     _not_found("with a picture", _listed(num_media="1")),
     _not_found("nonsense", 7),
@@ -241,6 +257,8 @@ FINDS = (
         for label, message, reply in (
             ("template that reads otherwise", replace(HELLO, template=CONFIRM), _listing()),
             ("no date", HELLO, _listing(_listed(date_created=None, date_sent="soon"))),
+            ("older one, and no time", HELLO, _listing(HOUR_BEFORE, date=None)),
+            ("older one, and no such time", HELLO, _listing(HOUR_BEFORE, date="soon")),
             ("strange page", HELLO, _listing(following="https://elsewhere.example/2010-04-01/")),
             ("no listing", HELLO, httpx.Response(200, json={"messages": {}})),
             ("page instead of a listing", HELLO, httpx.Response(200, text="<html>")),

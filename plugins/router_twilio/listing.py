@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 _PAGE_SIZE = "1000"
 _MOST_PAGES = 20
 
-#: How far Twilio's clock may be from ours; its times have no fractions of a second either.
+#: How far Twilio's clock may be from ours beyond what its answer tells; its times have no fractions
+#: of a second either.
 _SKEW = timedelta(seconds=60)
 
 
@@ -33,6 +34,9 @@ async def find(
     The listing is asked for a customer and a sender, and not for ``DateSent``: a message that is
     still queued, and one that failed in the queue, has no such date, and would be missing.
 
+    Twilio's times are compared with ours as far back as our clock is ahead of the one that it
+    answers by. If it does not tell, an older message that could be this one leaves the matter open.
+
     :raises ProviderError: if Twilio cannot be asked, or its answer does not tell.
     """
     recipient = written(message.recipient)
@@ -41,6 +45,8 @@ async def find(
         query["From"] = config.sender
     url, parameters = config.messages_url, query
     found: list[plugin.SentMessage] = []
+    too_old = False
+    theirs: datetime | None = None
     for _ in range(_MOST_PAGES):
         # No parameters at all on further pages: even empty ones would replace the address's own.
         response = await http.get(url, params=parameters or None, auth=config.credentials)
@@ -48,7 +54,13 @@ async def find(
         if error is not None:
             raise error
         page = _page(response)
-        found += _matching(page["messages"], message, recipient, since - _SKEW)
+        theirs = theirs or _date(response.headers, "Date")
+        leeway = _SKEW if theirs is None else _SKEW + max(now - theirs, timedelta())
+        for created, sent in _matching(page["messages"], message, recipient):
+            if since - created <= leeway:
+                found.append(sent)
+            else:
+                too_old = True
         following = page.get("next_page_uri")
         if not following:
             break
@@ -60,6 +72,10 @@ async def find(
     if message.template is not None and not found:
         # The listing has the template's text as Twilio filled it in, and no ContentSid.
         raise plugin.OutcomeUnknown("Twilio's listing does not tell templates apart")
+    if too_old and theirs is None and not found:
+        raise plugin.OutcomeUnknown(
+            "Twilio lists an older message of this text, and does not tell by which clock"
+        )
     return found
 
 
@@ -74,8 +90,9 @@ def _page(response: "httpx.Response") -> dict[str, Any]:
 
 
 def _matching(
-    listed: list[Any], message: plugin.OutboundMessage, recipient: str, since: datetime
-) -> Iterator[plugin.SentMessage]:
+    listed: list[Any], message: plugin.OutboundMessage, recipient: str
+) -> Iterator[tuple[datetime, plugin.SentMessage]]:
+    """Give what could be this message, whenever it was, and when Twilio took it."""
     text = _folded(body_of(message))
     files = sum(one.kind != "location" for one in message.media)
     for one in listed:
@@ -91,8 +108,7 @@ def _matching(
         sid = one.get("sid")
         if created is None or not isinstance(sid, str) or not sid:
             raise plugin.OutcomeUnknown("Twilio lists such a message without its date or SID")
-        if created >= since:
-            yield plugin.SentMessage(sid, _date(one, "date_sent") or created)
+        yield created, plugin.SentMessage(sid, _date(one, "date_sent") or created)
 
 
 def _folded(text: str) -> str:
@@ -109,6 +125,6 @@ def _date(listed: Mapping[str, Any], name: str) -> datetime | None:
 
     try:
         moment = parsedate_to_datetime(str(listed.get(name)))
-    except ValueError:
+    except (ValueError, OverflowError):  # a year or a zone of twenty digits
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

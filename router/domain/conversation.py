@@ -97,6 +97,7 @@ class Conversation:
     :param window_shut_at: when something left that the provider refused because the customer had
         written too long ago. Their next message opens the window again.
     :param bot_turns: answers by the bot since a person last wrote.
+    :param last_activity_at: where its newest line stands; ``None`` for one that is new.
     """
 
     id: str
@@ -116,6 +117,7 @@ class Conversation:
     last_in_at: datetime | None = None
     window_shut_at: datetime | None = None
     last_person_at: datetime | None = None
+    last_activity_at: datetime | None = None
     last_provider_id: str | None = None
     open_ticket: str | None = None
     tags: frozenset[str] = frozenset()

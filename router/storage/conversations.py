@@ -17,6 +17,7 @@ from router.storage.codec import decode_attachments, encode_attachments
 from router.storage.drafts import discard_drafts
 from router.storage.fence import raise_epoch, withdraw
 from router.storage.keyset import behind, in_order
+from router.storage.lines import after
 from router.storage.store import EventRef, NewMessage
 from router.storage.tables import alias, contact, conversation, message, outbox
 from router.storage.turns import end_turn
@@ -352,6 +353,12 @@ def add_line(
 ) -> None:
     """Add a message to a thread as people read it."""
     lane, seq = event or (None, None)
+    newest: datetime = connection.execute(
+        sa.select(conversation.c.last_activity_at).where(
+            conversation.c.id == conversation_id, conversation.c.tenant == tenant
+        )
+    ).scalar_one()
+    said = after(newest, now)
     connection.execute(
         sa.insert(message).values(
             id=line.id,
@@ -367,13 +374,13 @@ def add_line(
             event_seq=seq,
             provider_id=line.provider_id,
             status=line.status,
-            created_at=now,
+            created_at=said,
         )
     )
     connection.execute(
         sa.update(conversation)
         .where(conversation.c.id == conversation_id, conversation.c.tenant == tenant)
-        .values(last_activity_at=now)
+        .values(last_activity_at=said)
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from router.domain.conversation import Conversation
 from router.storage import codec, postgres_sql
 from router.storage.conflicts import number_of
+from router.storage.lines import said_at
 from router.storage.postgres_engine import Transaction
 from router.storage.postgres_lanes import columns
 from router.storage.store import Commit, NewTimer
@@ -148,7 +149,7 @@ def _thread(commit: Commit, conversation: Conversation, now: datetime) -> tuple[
         turn.generation,
         conversation.last_in_at,
         conversation.last_provider_id,
-        now,
+        said_at(commit.work, now)[1],
         conversation.epoch,
         conversation.id,
     )
@@ -159,6 +160,7 @@ def _messages(commit: Commit, now: datetime) -> list[tuple[Any, ...]]:
     if conversation is None:
         return []
     rows = []
+    heard, said = said_at(work, now)
     for item in commit.messages:
         attachments = item.attachments and codec.dumps(codec.encode_attachments(item.attachments))
         rows.append(
@@ -175,7 +177,7 @@ def _messages(commit: Commit, now: datetime) -> list[tuple[Any, ...]]:
                 *work.ref,
                 item.provider_id,
                 item.status,
-                work.received_at if item.direction == "in" else now,
+                heard if item.direction == "in" else said,
             )
         )
     return rows

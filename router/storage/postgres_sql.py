@@ -250,7 +250,7 @@ SELECT c.tenant || '/' || c.key, c.key, c.id, c.name, c.language, c.opted_out, c
   c.attributes::text, v.id, v.channel, v.address, v.status, v.source, v.owner, v.owner_since,
   v.epoch, v.category, v.risk, v.priority, v.language, v.bot_turns, v.last_in_at,
   v.last_person_at, v.last_provider_id, v.open_ticket, v.tags::text, v.attributes::text,
-  v.turn_from, v.turn_generation, v.pending_ask, v.window_shut_at
+  v.turn_from, v.turn_generation, v.pending_ask, v.window_shut_at, v.last_activity_at
 FROM unnest($1::text[], $2::text[]) AS k (tenant, key)
 JOIN contact c ON c.tenant = k.tenant AND c.key = k.key
 LEFT JOIN conversation v ON v.contact = c.id AND v.status != 'closed'

@@ -144,6 +144,7 @@ def _thread(row: Sequence[Any], messages: Sequence[TurnMessage]) -> Thread:
         last_in_at=row[21],
         last_person_at=row[22],
         window_shut_at=row[30],
+        last_activity_at=row[31],
         last_provider_id=row[23],
         open_ticket=row[24],
         tags=frozenset(json.loads(row[25])) if row[25] != "[]" else frozenset(),

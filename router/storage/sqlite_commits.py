@@ -4,9 +4,10 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from router.clock import to_micros
+from router.clock import from_micros, to_micros
 from router.domain.conversation import Conversation
 from router.storage import codec
+from router.storage.lines import said_at
 from router.storage.sqlite_bulk import Bulk, Insert, Lookup
 from router.storage.sqlite_threads import CALL
 from router.storage.store import Commit
@@ -163,7 +164,7 @@ def _write_threads(raw: sqlite3.Connection, commits: Sequence[Commit], now: int)
         before = commit.work.conversation
         if conversation is before:
             continue
-        values = _thread(conversation, now)
+        values = _thread(commit, conversation, now)
         if before is not None:
             changed.append(values)
             continue
@@ -188,7 +189,7 @@ def _write_threads(raw: sqlite3.Connection, commits: Sequence[Commit], now: int)
             raw.execute(_NEW_OWNER, (commit.owner, now, after.id))
 
 
-def _thread(conversation: Conversation, now: int) -> tuple[Any, ...]:
+def _thread(commit: Commit, conversation: Conversation, now: int) -> tuple[Any, ...]:
     turn, attributes = conversation.turn, conversation.attributes
     return (
         conversation.channel,
@@ -205,7 +206,7 @@ def _thread(conversation: Conversation, now: int) -> tuple[Any, ...]:
         turn.generation,
         None if conversation.last_in_at is None else to_micros(conversation.last_in_at),
         conversation.last_provider_id,
-        now,
+        to_micros(said_at(commit.work, from_micros(now))[1]),
         conversation.epoch,
         conversation.id,
     )
@@ -216,6 +217,7 @@ def _messages(commit: Commit, now: int) -> list[tuple[Any, ...]]:
     if conversation is None:
         return []
     rows = []
+    heard, said = said_at(work, from_micros(now))
     for item in commit.messages:
         attachments = item.attachments and codec.dumps(codec.encode_attachments(item.attachments))
         rows.append(
@@ -232,7 +234,7 @@ def _messages(commit: Commit, now: int) -> list[tuple[Any, ...]]:
                 *work.ref,
                 item.provider_id,
                 item.status,
-                to_micros(work.received_at) if item.direction == "in" else now,
+                to_micros(heard if item.direction == "in" else said),
             )
         )
     return rows

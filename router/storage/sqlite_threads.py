@@ -34,7 +34,7 @@ _THREAD = Lookup(
   v.status, v.source, v.owner, v.owner_since, v.epoch, v.category, v.risk, v.priority,
   v.language, v.bot_turns, v.last_in_at, v.last_person_at, v.last_provider_id,
   v.open_ticket, v.tags, v.attributes, v.turn_from, v.turn_generation, v.pending_ask,
-  v.window_shut_at, c.tenant, c.key""",
+  v.window_shut_at, v.last_activity_at, c.tenant, c.key""",
     """
 FROM (VALUES {rows}) AS k JOIN contact c ON c.tenant = k.column1 AND c.key = k.column2
   LEFT JOIN conversation v ON v.contact = c.id AND v.status != 'closed'
@@ -178,6 +178,7 @@ def _thread(raw: sqlite3.Connection, lane: str, row: Sequence[Any], before: int)
         last_in_at=None if row[19] is None else from_micros(row[19]),
         last_person_at=None if row[20] is None else from_micros(row[20]),
         window_shut_at=None if row[28] is None else from_micros(row[28]),
+        last_activity_at=from_micros(row[29]),
         last_provider_id=row[21],
         open_ticket=row[22],
         tags=frozenset(json.loads(row[23])) if row[23] != "[]" else frozenset(),

@@ -87,7 +87,7 @@ def ahead(clock: Clock, date: str) -> float | None:
     """Give how many seconds our clock is ahead of a ``Date`` header; ``None`` if it is none."""
     try:
         told = parsedate_to_datetime(date)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if told.tzinfo is None:
         return None

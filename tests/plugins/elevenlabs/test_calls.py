@@ -148,6 +148,47 @@ async def test_a_listing_begins_well_before_the_newest_call_of_the_last_one() ->
     assert found == ["conv_0002"]
 
 
+@pytest.mark.parametrize("start", [AT + 400_000, AT * 1000])
+async def test_a_call_that_begins_in_the_future_hides_none_of_now(start: int) -> None:
+    world = World({"conv_0001": spoken(1, AT), "conv_0002": spoken(2, start)})
+    context = Context(world)
+    context.clock.set(datetime.fromtimestamp(AT + 500, UTC))
+    poller = CallsPoller(config(), context)
+    found, cursor, _ = await everything(poller, None)
+    assert "conv_0001" in found
+
+    world.conversations["conv_0003"] = spoken(3, AT + 600)
+    context.clock.advance(600)
+    found, _, _ = await everything(poller, cursor)
+
+    assert found == ["conv_0003"]
+
+
+@pytest.mark.parametrize("first", [None, json.dumps({"v": 1, "newest": AT - 60})])
+async def test_calls_of_a_time_when_the_clock_was_ahead_are_found_when_it_is_right(
+    first: str | None,
+) -> None:
+    world = World({"conv_0001": spoken(1, AT)})
+    context = Context(world)
+    ahead = timedelta(days=7)
+    context.clock.set(datetime.fromtimestamp(AT + 60, UTC) + ahead)
+    poller = CallsPoller(config(), context)
+    found, cursor, _ = await everything(poller, first)
+    for hour in range(1, 4):
+        world.conversations[f"conv_1{hour:03}"] = spoken(1000 + hour, AT + hour * 3600)
+        context.clock.advance(3600)
+        more, cursor, _ = await everything(poller, cursor)
+        found += more
+
+    context.clock.set(context.clock.now() - ahead)
+    more, cursor, _ = await everything(poller, cursor)
+
+    assert sorted(found + more) == sorted(world.conversations)
+    world.asked.clear()
+    assert await everything(poller, cursor) == ([], cursor, 1)
+    assert world.asked == ["conversations"]
+
+
 async def test_a_call_that_cannot_be_read_hides_no_other_and_is_said() -> None:
     calls = {f"conv_{it:04}": spoken(it, AT + it) for it in range(3)}
     calls["conv_0001"]["metadata"]["call_duration_secs"] = "a while"

@@ -170,6 +170,9 @@ def date(seconds: float) -> str:
         ({"Retry-After": "Mon, 02 Mar 2026 09:01:00 -0000", "Date": date(0)}, 60.0),
         ({"Retry-After": date(-(10**8))}, 0.0),
         ({"Retry-After": "Mon, 99 Mar 2026 09:01:00 GMT"}, None),
+        ({"Retry-After": "Fri, 31 Dec 99999999999999999999 23:59:59 GMT"}, None),
+        ({"Retry-After": "Fri, 31 Dec 2027 23:59:59 +99999999999999"}, None),
+        ({"Retry-After": date(90), "Date": "Mon, 02 Mar 99999999999999999999 09:00:00 GMT"}, 0.0),
     ],
 )
 @pytest.mark.parametrize("status", [429, 503])
