@@ -173,6 +173,18 @@ class SocketClosed(OutcomeUnknown):
         self.said = said
 
 
+def words_of(error: BaseException) -> str:
+    """Say of an error what kind it is, and its words, where it has any that can be printed.
+
+    A plugin's need not be printable: some libraries' expect values that they were not given.
+    """
+    name = type(error).__name__
+    try:
+        return f"{name}: {error}".removesuffix(": ")
+    except Exception:  # noqa: BLE001 - somebody else's code, which has failed already
+        return name
+
+
 def place_of(error: BaseException) -> str:
     """Give the place of an error of ours for whoever mends it: what called, and what failed."""
     frames = extract_tb(error.__traceback__)

@@ -127,7 +127,6 @@ class Asker:
         configuration: Configuration,
         live: "Live[AIBackend[Any]] | None",
     ) -> None:
-        prompt: Prompt | None = None
         toolbox = self._toolbox(item, question, configuration)
         held_until = item.created_at + HELD
         if live is not None and live.breaker.is_open and self._clock.now() >= held_until:
@@ -136,14 +135,24 @@ class Asker:
             return
         if not await self._guard.admits(live, item, by=held_until):
             return
-        start = False
-        try:
-            start = bool(await self._store.start_attempt(item))
-        finally:
-            if not start:
-                self._guard.spared(live)
-        if not start:
-            return
+        with self._guard.trial(live) as told:
+            if await self._store.start_attempt(item):
+                await self._put(
+                    item, question, began, configuration, live=live, toolbox=toolbox, told=told
+                )
+
+    async def _put(
+        self,
+        item: Item,
+        question: dict[str, Any],
+        began: float,
+        configuration: Configuration,
+        *,
+        live: "Live[AIBackend[Any]] | None",
+        toolbox: Toolbox,
+        told: Callable[[ProviderError | None], Awaitable[None]],
+    ) -> None:
+        prompt: Prompt | None = None
         reach("ask.started")
         asked, meaning, ours = self._clock.monotonic(), None, False
         try:
@@ -188,10 +197,8 @@ class Asker:
         try:
             await finish(self._store, item, result, self._log)
         finally:
-            if ours:
-                self._guard.spared(live)
-            else:
-                await self._guard.told(live, meaning)
+            if not ours:
+                await told(meaning)
         reach("ask.finished")
 
     async def _give_up(

@@ -321,33 +321,27 @@ class Deliverer:
         if not await self._guard.admits(live, item):
             return Start.NOT
         reach("deliver.claimed")
-        start = Start.NOT
-        try:
+        with self._guard.trial(live) as told:
             began = self._clock.now()
             start = await self._store.start_attempt(item, terms)
-        finally:
             if not start:
-                self._guard.spared(live)
-        if not start:
-            return start
-        reach("deliver.started")
-        clock, error = self._clock.monotonic(), None
-        try:
-            with self._flights.one():
-                result = await call()
-            reach("deliver.sent")
-        except Exception as broken:  # noqa: BLE001 - a plugin's call; anything else is unknown
-            error = classify(broken) if live is None else live.meaning(broken)
-            result = judge(item, error, patience, self._clock.now())
-            self._report(item, result, error)
-        self._measure(item, result, self._clock.monotonic() - clock)
-        try:
-            await self._end(item, result, error, began=began)
-        finally:
-            if isinstance(error, CalledOff):
-                self._guard.spared(live)
-            else:
-                await self._guard.told(live, error)
+                return start
+            reach("deliver.started")
+            clock, error = self._clock.monotonic(), None
+            try:
+                with self._flights.one():
+                    result = await call()
+                reach("deliver.sent")
+            except Exception as broken:  # noqa: BLE001 - a plugin's call; anything else is unknown
+                error = classify(broken) if live is None else live.meaning(broken)
+                result = judge(item, error, patience, self._clock.now())
+                self._report(item, result, error)
+            self._measure(item, result, self._clock.monotonic() - clock)
+            try:
+                await self._end(item, result, error, began=began)
+            finally:
+                if not isinstance(error, CalledOff):
+                    await told(error)
         reach("deliver.finished")
         return start
 

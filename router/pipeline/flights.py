@@ -15,6 +15,42 @@ class CalledOff(OutcomeUnknown):
     """A call was called off. It is no fault of its provider's."""
 
 
+class SelfCancelled(OutcomeUnknown):
+    """A plugin's call ended in a cancellation that nobody asked for."""
+
+
+class Contained(AbstractContextManager[None]):
+    """Lets no cancellation out of a plugin's call but one that somebody asked this task for.
+
+    Plugins have tasks of their own, and whoever awaits one that was cancelled gets the same error
+    as if it were itself: two sends share one login, say, and the first one's time is up. Let out,
+    it would end a task of ours without a word.
+
+    :raises SelfCancelled: in its place.
+    """
+
+    __slots__ = ("_before", "_task")
+
+    def __init__(self) -> None:
+        self._before = 0
+        self._task: asyncio.Task[object] | None = None
+
+    def __enter__(self) -> None:
+        self._task = asyncio.current_task()
+        self._before = 0 if self._task is None else self._task.cancelling()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is not asyncio.CancelledError or self._task is None:
+            return
+        if self._task.cancelling() <= self._before:
+            raise SelfCancelled("its plugin cancelled the call") from error
+
+
 class Flights:
     """Calls under way."""
 
@@ -36,20 +72,18 @@ class Flights:
         return len(flights)
 
 
-class _Flight(AbstractContextManager[None]):
+class _Flight(Contained):
     """One call. A scope of anyio does the same, and costs each message six times as much."""
 
-    __slots__ = ("_all", "_before", "_off", "_task")
+    __slots__ = ("_all", "_off")
 
     def __init__(self, under_way: "set[_Flight]") -> None:
+        super().__init__()
         self._all = under_way
         self._off = False
-        self._before = 0
-        self._task: asyncio.Task[object] | None = None
 
     def __enter__(self) -> None:
-        self._task = asyncio.current_task()
-        self._before = 0 if self._task is None else self._task.cancelling()
+        super().__enter__()
         self._all.add(self)
 
     def __exit__(
@@ -60,6 +94,7 @@ class _Flight(AbstractContextManager[None]):
     ) -> None:
         self._all.discard(self)
         if not self._off or self._task is None:
+            super().__exit__(kind, error, traceback)
             return
         # Unless somebody else cancels it, too: then it ends.
         if self._task.uncancel() <= self._before and kind is asyncio.CancelledError:

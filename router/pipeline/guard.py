@@ -1,6 +1,7 @@
 """Calls to providers through their circuit breakers, and who is told when one opens."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -54,7 +55,7 @@ class Guard:
     ) -> bool:
         """Say whether a call may be made now; if not, the item has gone back to its lane.
 
-        What is let through must end in :meth:`told` or :meth:`spared`.
+        What is let through must end in :meth:`told` or :meth:`spared`, as in :meth:`trial`.
 
         :param by: the item is to be looked at again by then, whatever the breaker says.
         """
@@ -69,6 +70,27 @@ class Guard:
             return True
         await self._store.postpone(item, wait if by is None else min(wait, by))
         return False
+
+    @contextmanager
+    def trial(
+        self, live: Live[Any] | None
+    ) -> Iterator[Callable[[ProviderError | None], Awaitable[None]]]:
+        """Give :meth:`told` for a call that was let through; what is not told was spared.
+
+        A breaker that heard nothing of the one call that tries would wait for it for ever.
+        """
+        heard = False
+
+        async def told(error: ProviderError | None) -> None:
+            nonlocal heard
+            heard = True
+            await self.told(live, error)
+
+        try:
+            yield told
+        finally:
+            if not heard:
+                self.spared(live)
 
     def spared(self, live: Live[Any] | None) -> None:
         """Note that a call was not made after all."""

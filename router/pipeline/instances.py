@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from router.clock import Clock
 from router.domain.identity import MAIN_TENANT
-from router.errors import PluginError, ProviderError
+from router.errors import PluginError, ProviderError, words_of
 from router.logs import Redaction
 from router.pipeline.breakers import Breaker
 from router.pipeline.busy import Busy
@@ -218,7 +218,7 @@ def _build(
     try:
         return table.registration.factory(table.config, context), context
     except Exception as error:  # a plugin's call; it is told in words
-        words = " ".join(f"{type(error).__name__}: {error}".split())
+        words = " ".join(words_of(error).split())
         message = (
             f"{label_of(table)} cannot be made: {words}. "
             f"Look at its table, {table.position}, and at the plugin"

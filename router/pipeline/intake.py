@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from inspect import iscoroutine
 from json import JSONDecodeError
 from pathlib import Path
 from traceback import extract_tb
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 from router.domain.event import InboundEvent, MessageEchoed, MessageReceived
 from router.domain.host_event import Unparsed
 from router.domain.identity import thread_key
-from router.errors import InvalidSignature, NotSigned, StorageUnavailable, place_of
+from router.errors import InvalidSignature, NotSigned, StorageUnavailable, place_of, words_of
 from router.failpoints import reach
 from router.metrics import Metrics
 from router.pipeline.instances import LiveChannel
@@ -85,15 +86,7 @@ class Intake:
 
     async def _receive(self, channel: LiveChannel, request: WebhookRequest) -> IntakeResult:
         plugin = channel.plugin
-        try:
-            plugin.verify(request)
-        except InvalidSignature as error:
-            self._log.warning("webhook refused", channel=channel.label, reason=str(error))
-            if isinstance(error, NotSigned):
-                self._metrics.unsigned.count(channel.tenant, channel.name)
-            return IntakeResult(403)
-        except Exception as error:  # noqa: BLE001 - a plugin's call; it fails closed
-            self._log.error("verify broke", channel=channel.label, error=repr(error))
+        if not self._is_verified(channel, request):
             return IntakeResult(403)
         if (
             request.endpoint
@@ -122,6 +115,29 @@ class Intake:
                     if not each.new:
                         self._metrics.duplicates.count(channel.tenant, channel.name)
         return self._acknowledge(channel, request)
+
+    def _is_verified(self, channel: LiveChannel, request: WebhookRequest) -> bool:
+        """Say whether a channel let a request in. Whatever else it does fails closed."""
+        verify: Callable[[WebhookRequest], object] = channel.plugin.verify
+        try:
+            given = verify(request)
+        except InvalidSignature as error:
+            self._log.warning("webhook refused", channel=channel.label, reason=str(error))
+            if isinstance(error, NotSigned):
+                self._metrics.unsigned.count(channel.tenant, channel.name)
+            return False
+        except Exception as error:  # noqa: BLE001 - a plugin's call
+            self._log.error("verify broke", channel=channel.label, error=words_of(error))
+            return False
+        if given is None:
+            return True
+        if iscoroutine(given):
+            given.close()  # nobody will await it, and Python would say so
+        words = (
+            f"verify gave {type(given).__name__}: it has to give None, or to raise InvalidSignature"
+        )
+        self._log.error("verify broke", channel=channel.label, error=words)
+        return False
 
     async def _keep(
         self, channel: LiveChannel, request: WebhookRequest, events: Sequence[NewEvent]
@@ -204,13 +220,19 @@ class Intake:
 
     def _acknowledge(self, channel: LiveChannel, request: WebhookRequest) -> IntakeResult:
         try:
-            answer = channel.plugin.acknowledge(request)
+            answer: object = channel.plugin.acknowledge(request)
         except Exception as error:  # noqa: BLE001 - a plugin's call; the events are stored
-            self._log.error("acknowledge broke", channel=channel.label, error=repr(error))
-            return IntakeResult(200)
+            return self._plain(channel, words_of(error))
         if answer is None:
             return IntakeResult(405)
+        if not isinstance(answer, WebhookAnswer):
+            words = f"acknowledge gave {type(answer).__name__}, not a WebhookAnswer"
+            return self._plain(channel, words)
         return IntakeResult(answer.status, answer)
+
+    def _plain(self, channel: LiveChannel, error: str) -> IntakeResult:
+        self._log.error("acknowledge broke", channel=channel.label, error=error)
+        return IntakeResult(200)
 
 
 def _source(channel: LiveChannel, request: WebhookRequest) -> str:

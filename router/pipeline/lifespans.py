@@ -10,6 +10,7 @@ import anyio
 import anyio.abc
 
 from router.domain.outbox import Backoff
+from router.pipeline.flights import Contained
 from router.pipeline.instances import Live
 from router.plugin.context import Log
 
@@ -98,8 +99,9 @@ class Lifespans:
     async def check(self, live: Live[Any]) -> str | None:
         """Ask the provider how it is; give what is wrong, in words."""
         try:
-            async with asyncio.timeout(live.settings.timeout):
-                await live.plugin.check()
+            with Contained():
+                async with asyncio.timeout(live.settings.timeout):
+                    await live.plugin.check()
         except Exception as error:  # noqa: BLE001 - a plugin's call
             return str(live.meaning(error))
         return None
@@ -142,12 +144,13 @@ class Lifespans:
     async def _hold(self, live: Live[Any], entered: anyio.Event) -> None:
         """Keep one instance inside its lifespan, and probe it now and then."""
         try:
-            async with live.plugin.lifespan():
-                live.up, live.error = True, None
-                entered.set()
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._inside, live)
-                    await self._probe(live)
+            with Contained():
+                async with live.plugin.lifespan():
+                    live.up, live.error = True, None
+                    entered.set()
+                    async with anyio.create_task_group() as tasks:
+                        tasks.start_soon(self._inside, live)
+                        await self._probe(live)
         except Exception as error:  # noqa: BLE001 - a plugin's call
             live.error = str(live.meaning(error))
             self._log.error("instance is down", instance=live.label, error=live.error)

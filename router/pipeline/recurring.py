@@ -7,6 +7,7 @@ from typing import Final
 
 from router.clock import Clock
 from router.domain.outbox import Backoff
+from router.errors import words_of
 
 _BACKOFF: Final = Backoff(base=1.0, cap=300.0)
 #: So many in a row are trouble; one or two may have been the moment's.
@@ -46,8 +47,7 @@ class Recurring:
         before = self._broken.get(item)
         times = 0 if before is None else before.times
         wait = timedelta(seconds=_BACKOFF.delay(times, random.random()))
-        reason = f"{type(error).__name__}: {error}"
-        found = self._broken[item] = Broken(reason, times + 1, self._clock.now() + wait)
+        found = self._broken[item] = Broken(words_of(error), times + 1, self._clock.now() + wait)
         return found
 
     def ended(self, item: str) -> None:

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import anyio
 
 from router.clock import Clock
-from router.errors import ActRefused, ConfigError, PluginError
+from router.errors import ActRefused, ConfigError, PluginError, words_of
 from router.logs import Redaction
 from router.metrics import Metrics
 from router.pipeline.configuration import Configuration
@@ -205,7 +205,7 @@ class Reloader:
         except ConfigError as error:
             return refused([str(problem) for problem in error.problems], mistakes=True)
         except Exception as error:  # noqa: BLE001 - plugins' models validate in there
-            words = " ".join(f"{type(error).__name__}: {error}".split())
+            words = " ".join(words_of(error).split())
             return refused([f"the files cannot be read: {words}"])
         self._redaction.add(wanted.secrets)
         restart = needs_restart(before.settings, wanted)

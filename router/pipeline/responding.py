@@ -14,6 +14,7 @@ from router.domain.identity import Address, thread_key
 from router.errors import StorageUnavailable
 from router.metrics import Metrics
 from router.pipeline.configuration import Configuration
+from router.pipeline.flights import Contained
 from router.pipeline.instances import LiveChannel
 from router.pipeline.intake import told
 from router.plugin.channel import WebhookAnswer, WebhookRequest
@@ -60,8 +61,9 @@ class Responder:
         answer: object = None
         limit = asyncio.timeout(LIMIT)
         try:
-            async with limit:
-                answer = await channel.plugin.respond(request, people)
+            with Contained():
+                async with limit:
+                    answer = await channel.plugin.respond(request, people)
         except StorageUnavailable as error:
             return self._default(channel, request, "storage", str(error))
         except Exception as error:  # noqa: BLE001 - a plugin's call
@@ -86,7 +88,8 @@ class Responder:
             reason=reason,
         )
         try:
-            answer: object = channel.plugin.default_response(request)
+            with Contained():
+                answer: object = channel.plugin.default_response(request)
         except Exception as error:  # noqa: BLE001 - a plugin's call
             answer = None
             reason = told(error)

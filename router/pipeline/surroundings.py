@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from router.domain.event import InboundEvent
 from router.domain.host_event import Unparsed
-from router.errors import ActRefused
+from router.errors import ActRefused, words_of
 from router.pipeline.configuration import Configuration
 from router.plugin.channel import Capabilities, WebhookRequest
 from router.settings.model import Settings
@@ -70,7 +70,7 @@ class Configured:
         try:
             return live.plugin.parse(request)
         except Exception as error:  # a plugin's call; nothing is changed
-            words = " ".join(f"{type(error).__name__}: {error}".split())
+            words = " ".join(words_of(error).split())
             raise ActRefused(f"it still cannot be read: {words}") from error
 
     def dialers(self) -> Mapping[str, type[BaseModel]]:

@@ -17,6 +17,7 @@ from router.errors import ProviderError, Unavailable
 from router.metrics import Metrics
 from router.pipeline.actions import contact_of
 from router.pipeline.configuration import Configuration
+from router.pipeline.flights import Contained
 from router.pipeline.guard import Guard
 from router.pipeline.storable import storable
 from router.plugin.action import Action, ActionCall, ActionResult, NoticeParams
@@ -208,7 +209,7 @@ class Toolbox:
                 contact=contact,
                 because=f'"{self.item.destination}" looks it up',
             )
-            with live.busy.one():
+            with live.busy.one(), Contained():
                 async with asyncio.timeout(live.settings.timeout):
                     done = await live.plugin.run(call)
         except Exception as broken:  # a plugin's call

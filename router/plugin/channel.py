@@ -147,8 +147,9 @@ class Channel(Instance[ConfigT]):
         """Make sure that the provider sent this request. Synchronous and pure.
 
         The host SHALL call this before anything else, for every method and endpoint; nothing is
-        stored or parsed if it raises. Compare in constant time, accept several secrets
-        (rotation). A provider that signs nothing is checked by a secret in the URL.
+        stored or parsed if it raises, or gives anything but ``None``. Compare in constant time,
+        accept several secrets (rotation). A provider that signs nothing is checked by a secret in
+        the URL.
 
         :raises InvalidSignature: and nothing else; the sender gets 403.
         """

@@ -17,6 +17,7 @@ from router.errors import (
     ProviderError,
     Refused,
     Unavailable,
+    words_of,
 )
 from router.plugin.channel import WebhookRequest
 from router.plugin.config import Secret
@@ -128,7 +129,7 @@ def classify(error: BaseException) -> ProviderError:
     if isinstance(error, httpx.HTTPStatusError):
         meaning = _from_response(error.response)
     else:
-        reason = f"{type(error).__name__}: {error}".removesuffix(": ")
+        reason = words_of(error)
         if isinstance(error, httpx.PoolTimeout):
             meaning = NoConnection(reason)
         elif isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):

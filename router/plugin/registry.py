@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
-from router.errors import PluginError
+from router.errors import PluginError, words_of
 from router.plugin.action import Action, NoticeParams
 from router.plugin.ai import AIBackend
 from router.plugin.channel import Channel
@@ -225,7 +225,7 @@ class Registry:
             distribution=source.distribution,
             version=source.version,
             file=source.file,
-            cause=" ".join(f"{type(error).__name__}: {error}".split()),
+            cause=" ".join(words_of(error).split()),
         )
 
     def _registration(

@@ -13,12 +13,13 @@ import anyio.lowlevel
 
 from router.clock import Clock
 from router.domain.outbox import Backoff
-from router.errors import ProviderError, Refused, StorageUnavailable, Unavailable
+from router.errors import ProviderError, Refused, StorageUnavailable, Unavailable, words_of
 from router.failpoints import reach
 from router.ids import Ids, new_id
 from router.metrics import Metrics
 from router.pipeline.busy import Busy
 from router.pipeline.configuration import Configuration
+from router.pipeline.flights import Contained
 from router.pipeline.instances import Live, LiveChannel
 from router.pipeline.intake import Intake, told
 from router.pipeline.storable import storable
@@ -119,7 +120,7 @@ class Pollers:
             brought = tuple(live.plugin.pollers())
             check_pollers(brought)
         except Exception as error:  # noqa: BLE001 - a plugin's call
-            words = " ".join(f"{type(error).__name__}: {error}".split())
+            words = " ".join(words_of(error).split())
             live.error = f"its pollers cannot run: {words}"
             self._log.error("pollers not started", channel=live.label, error=words)
             return
@@ -163,8 +164,8 @@ class Pollers:
                 self._log.error("the database is away", error=str(error))
                 await self._sleep(_STORAGE_PAUSE)
             except Exception as error:  # noqa: BLE001 - a worker's turn; the channel serves on
-                standing.error = f"{type(error).__name__}: {error}"
-                self._log.error("polling broke", poller=standing.label, error=repr(error))
+                standing.error = words_of(error)
+                self._log.error("polling broke", poller=standing.label, error=standing.error)
                 await self._sleep(_BASE)
             else:
                 await self._sleep_until(standing.due_at, renewed)
@@ -216,7 +217,7 @@ class Pollers:
         polled: Polled | None = None
         failure: ProviderError | None = None
         try:
-            with cut:
+            with cut, Contained():
                 async with deadline:
                     polled = sound(await poller.poll(taken.cursor))
         except Exception as error:  # noqa: BLE001 - a plugin's call

@@ -28,6 +28,7 @@ from router.storage.breakers import open_breakers
 from router.storage.store import Store
 from tests.blocking import Library, blocking
 from tests.databases import empty_sqlite
+from tests.wordless import Wordless
 
 CONFIG = """
 [router]
@@ -61,6 +62,8 @@ class LineConfig(plugin.PluginConfig):
     def _breaks(cls, value: str) -> str:
         if value == "rudely":
             raise LookupError("a mistake of the plugin")
+        if value == "mutely":
+            raise Wordless
         return value
 
 
@@ -91,6 +94,8 @@ class Line(plugin.Channel[LineConfig]):
         super().__init__(config, context)
         if config.start == "made of glass":
             raise ValueError("it broke as it was made")
+        if config.start == "made of nothing":
+            raise Wordless
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
@@ -291,6 +296,12 @@ async def test_an_instance_in_the_place_of_one_that_failed_begins_with_a_closed_
         ("default.ticket", '[[example]]\nsay = "x"\nexpect.reply = "y"\n[default]\nticket', "y"),
         ("number = 2", 'number = 2\nstart = "rudely"', "cannot be read: LookupError: a mistake"),
         ("number = 2", 'number = 2\nstart = "badly"', "channels.desk does not start: the line is"),
+        ("number = 2", 'number = 2\nstart = "mutely"', "cannot be read: Wordless"),
+        (
+            "number = 2",
+            'number = 2\nstart = "made of nothing"',
+            "channels.desk cannot be made: Wordless",
+        ),
         (
             "number = 2",
             'number = 2\nstart = "made of glass"',

@@ -1,5 +1,6 @@
 """Answering on the spot: who calls is known, and whatever goes wrong, something is answered."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -66,11 +67,11 @@ class Behaviour:
     """
 
     cards: list[plugin.Card | None] = field(default_factory=list)
-    raises: Exception | None = None
+    raises: BaseException | None = None
     gives: Any = None
     sleeps: float = 0.0
     blocked: Library | None = None
-    default_breaks: bool = False
+    default_raises: BaseException | None = None
     parsed: int = 0
 
 
@@ -105,8 +106,8 @@ class Bell(plugin.Channel[BellConfig]):
         return _said(card is not None, [] if card is None else [it.text for it in card.turns])
 
     def default_response(self, request: plugin.WebhookRequest) -> plugin.WebhookAnswer:
-        if self.behaviour.default_breaks:
-            raise LookupError("a mistake of the plugin")
+        if self.behaviour.default_raises is not None:
+            raise self.behaviour.default_raises
         return _said(False, [])
 
     async def send(self, message: plugin.OutboundMessage) -> plugin.SendReceipt:
@@ -295,11 +296,12 @@ async def test_a_library_that_blocks_is_not_waited_for_either(world: World) -> N
     [
         (ValueError("secret words of a customer"), "respond broke: ValueError in", "broke"),
         (plugin.Unavailable("down"), "respond broke: Unavailable in", "broke"),
+        (asyncio.CancelledError(), "respond broke: SelfCancelled in", "broke"),
         (StorageUnavailable("the database is away"), "the database is away", "storage"),
     ],
 )
 async def test_whatever_breaks_the_default_is_answered(
-    world: World, error: Exception, reason: str, outcome: str
+    world: World, error: BaseException, reason: str, outcome: str
 ) -> None:
     world.behaviour.raises = error
 
@@ -333,8 +335,11 @@ async def test_while_the_router_stops_the_default_is_answered(world: World) -> N
     assert world.reasons() == ["the router stops"]
 
 
-async def test_even_a_default_that_breaks_is_an_answer(world: World) -> None:
-    world.behaviour.raises, world.behaviour.default_breaks = ValueError(), True
+@pytest.mark.parametrize(
+    "error", [LookupError("a mistake of the plugin"), asyncio.CancelledError()], ids=repr
+)
+async def test_even_a_default_that_breaks_is_an_answer(world: World, error: BaseException) -> None:
+    world.behaviour.raises, world.behaviour.default_raises = ValueError(), error
 
     response = await world.ring()
 

@@ -1,5 +1,7 @@
 """Circuit breakers in the pipeline: nothing leaves or is used up, and people are told once."""
 
+import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -18,11 +20,12 @@ from router.pipeline.configuration import Configuration
 from router.pipeline.guard import Guard, restore
 from router.pipeline.instances import Live
 from router.storage.breakers import open_breakers
-from router.storage.store import Store, Tx
+from router.storage.store import LaneKind, Store, Tx
 from router.storage.tables import breaker, inbox_event, lane, outbox
 from router.web.stats import numbers
 from tests.integration.engine.harness import DATABASES
 from tests.integration.engine.pipeline import Pipeline, instances_of, running
+from tests.wordless import Wordless
 
 TABLES = """
 [queues.default]
@@ -145,6 +148,38 @@ async def test_a_try_that_fails_leaves_the_others_alone_for_another_pause(
     await pipeline.pass_time(25)
 
     assert (tried, await attempts(pipeline)) == (3, 3)
+
+
+#: How a call ends that the host cannot judge, or could not.
+ODD = [
+    plugin.Unavailable("busy", code=500),  # type: ignore[arg-type]
+    plugin.Unavailable("busy", retry_after=math.nan),
+    asyncio.CancelledError(),
+    Wordless(),
+]
+odd_ends = pytest.mark.parametrize("error", ODD, ids=["code", "retry_after", "cancelled", "words"])
+
+
+async def take_turns(pipeline: Pipeline, kind: LaneKind) -> None:
+    """Do what is due as the deliverer's own loop does, until the clock must move on."""
+    while await pipeline.waits(kind):
+        for item in await pipeline.engine.store.claim_items(kind, 100):
+            await pipeline.turn(item)
+
+
+@odd_ends
+async def test_a_try_that_ends_oddly_lets_another_call_try(
+    pipeline: Pipeline, error: BaseException
+) -> None:
+    await open_phone(pipeline)
+    pipeline.provider.scripts["phone"] = [error]
+
+    for _ in range(3):
+        pipeline.engine.clock.advance(timedelta(seconds=40))
+        await take_turns(pipeline, "out")
+
+    assert not phone(pipeline).breaker.is_open
+    assert "De 8 a 18." in pipeline.texts()
 
 
 async def test_one_instance_s_breaker_is_no_other_s(pipeline: Pipeline) -> None:
@@ -379,6 +414,27 @@ async def test_a_question_has_three_attempts_and_then_the_apology(pipeline: Pipe
 
     assert len(pipeline.provider.asked) == 3
     assert pipeline.texts() == ["Lo sentimos."]
+
+
+@odd_ends
+async def test_a_question_that_ends_oddly_lets_another_one_try(
+    pipeline: Pipeline, error: BaseException
+) -> None:
+    pipeline.provider.scripts["assistant"] = [BUSY] * 2
+    await put_question(pipeline, 1)
+    await pipeline.pass_time(3)
+    model = pipeline.configuration.instances.backends["assistant"]
+    assert model.breaker.is_open
+    pipeline.provider.scripts["assistant"] = [error]
+
+    pipeline.engine.clock.advance(timedelta(seconds=40))
+    await take_turns(pipeline, "job")
+    await put_question(pipeline, 2)
+    for _ in range(3):
+        await pipeline.pass_time(20)
+
+    assert not model.breaker.is_open
+    assert "Cuesta 5." in pipeline.texts()
 
 
 async def test_a_question_waits_for_a_backend_that_comes_back_without_using_an_attempt(

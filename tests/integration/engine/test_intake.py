@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from router.domain.event import InboundEvent, MessageEchoed, MessageReceived
 from router.domain.identity import Address
-from router.errors import StorageUnavailable
+from router.errors import InvalidSignature, StorageUnavailable
 from router.metrics import Metrics
 from router.pipeline.instances import LiveChannel
 from router.pipeline.intake import Intake, IntakeResult
@@ -28,6 +28,7 @@ from router.storage.store import Accepted, NewEvent, Store
 from router.storage.tables import inbox_event
 from tests.integration.engine.harness import ANA, DATABASES
 from tests.integration.engine.pipeline import Ledger, Pipeline, running
+from tests.wordless import Wordless
 
 
 @pytest.fixture(params=list(DATABASES))
@@ -94,15 +95,42 @@ async def test_an_unsigned_request_is_refused_without_a_row(
     assert await pipeline.engine.rows(inbox_event) == []
 
 
-async def test_a_verify_that_breaks_fails_closed(pipeline: Pipeline) -> None:
+def _breaks(request: WebhookRequest) -> None:
+    raise ZeroDivisionError
+
+
+def _breaks_without_words(request: WebhookRequest) -> None:
+    raise Wordless
+
+
+async def _never_runs(request: WebhookRequest) -> None:
+    raise InvalidSignature("nobody awaits this")
+
+
+@pytest.mark.parametrize(
+    "verify, error",
+    [
+        (_breaks, "ZeroDivisionError"),
+        (_breaks_without_words, "Wordless"),
+        (_never_runs, "verify gave coroutine: it has to give None, or to raise InvalidSignature"),
+        (lambda _: False, "verify gave bool: it has to give None, or to raise InvalidSignature"),
+        (lambda _: True, "verify gave bool: it has to give None, or to raise InvalidSignature"),
+    ],
+    ids=["breaks", "words", "async", "false", "true"],
+)
+async def test_a_verify_that_does_anything_but_end_fails_closed(
+    pipeline: Pipeline, verify: Callable[[WebhookRequest], object], error: str
+) -> None:
     class Broken(Ledger):
         def verify(self, request: WebhookRequest) -> None:
-            raise ZeroDivisionError
+            return verify(request)  # type: ignore[return-value]
 
     _channel(pipeline, Broken)
 
     assert await _receive(pipeline, _request(pipeline)) == IntakeResult(403)
     assert await pipeline.engine.rows(inbox_event) == []
+    told = [(it.level, it.event, it.values["error"]) for it in pipeline.log.entries]
+    assert told == [("error", "verify broke", error)]
 
 
 async def test_what_cannot_be_parsed_is_kept_once_for_each_body(pipeline: Pipeline) -> None:
@@ -384,15 +412,30 @@ async def test_a_get_stores_nothing_and_is_answered_by_the_channel(pipeline: Pip
     assert await pipeline.engine.rows(inbox_event) == []
 
 
-async def test_an_acknowledge_that_breaks_loses_nothing(pipeline: Pipeline) -> None:
+@pytest.mark.parametrize(
+    "acknowledge, error",
+    [
+        (_breaks, "ZeroDivisionError"),
+        (_breaks_without_words, "Wordless"),
+        (lambda _: {"ok": True}, "acknowledge gave dict, not a WebhookAnswer"),
+        (lambda _: "ok", "acknowledge gave str, not a WebhookAnswer"),
+    ],
+    ids=["breaks", "words", "dict", "text"],
+)
+async def test_an_acknowledge_that_gives_no_answer_loses_nothing(
+    pipeline: Pipeline, acknowledge: Callable[[WebhookRequest], Any], error: str
+) -> None:
     class Broken(Ledger):
         def acknowledge(self, request: WebhookRequest) -> WebhookAnswer | None:
-            raise ZeroDivisionError
+            answer: WebhookAnswer = acknowledge(request)
+            return answer
 
     _channel(pipeline, Broken)
 
-    assert (await _receive(pipeline, _request(pipeline))).status == 200
+    assert await _receive(pipeline, _request(pipeline)) == IntakeResult(200)
     assert len(await pipeline.engine.rows(inbox_event)) == 1
+    told = [(it.level, it.event, it.values["error"]) for it in pipeline.log.entries]
+    assert told == [("error", "acknowledge broke", error)]
 
 
 async def test_an_endpoint_is_a_source_of_its_own(pipeline: Pipeline) -> None:

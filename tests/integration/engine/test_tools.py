@@ -1,5 +1,6 @@
 """Tools: a model has something looked up while it answers, and only what it may, so often."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -320,6 +321,19 @@ async def test_a_tool_that_fails_says_so_and_the_reason_is_the_operators(
     (lookup,) = (await trace(one))["model"]["lookups"]
     assert lookup["failed"] == error.reason
     assert "looked up  orders" in render(await trace(one))
+
+
+async def test_a_tool_that_its_plugin_cancels_has_failed_and_the_answer_comes(
+    one: Pipeline,
+) -> None:
+    one.provider.answers = [calling(ASKS), ARRIVES]
+    one.provider.scripts["orders"] = [asyncio.CancelledError()]
+
+    await say(one)
+
+    assert one.texts() == ["Llega mañana."]
+    (failed,) = (it for it in one.log.entries if it.event == "tool failed")
+    assert failed.values["reason"] == "its plugin cancelled the call"
 
 
 async def test_a_tool_that_takes_too_long_is_given_up_and_the_answer_comes_without_it(

@@ -1,5 +1,6 @@
 """Polling in a running router: found once, worked, told when it fails, alone, and stopped."""
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -147,6 +148,19 @@ async def test_a_poll_that_does_not_end_is_given_up(world: World) -> None:
         await until(lambda: "message:1" in world.outcomes())
 
     assert world.said("poll failed")[0]["reason"] == "it took longer than 0.2 s"
+
+
+@one_database
+async def test_a_poll_that_its_plugin_cancels_has_failed_and_the_next_one_is_made(
+    world: World,
+) -> None:
+    world.feed.script += [asyncio.CancelledError()]
+    world.feed.leave("1")
+    async with world.running():
+        await until(lambda: bool(world.said("poll failed")))
+        await until(lambda: "message:1" in world.outcomes())
+
+    assert world.said("poll failed")[0]["reason"] == "its plugin cancelled the call"
 
 
 @one_database

@@ -58,7 +58,7 @@ class Feed:
     """
 
     found: list[Any] = field(default_factory=list)
-    script: list[Exception] = field(default_factory=list)
+    script: list[BaseException] = field(default_factory=list)
     polls: list[tuple[int, str | None]] = field(default_factory=list)
     under_way: int = 0
     most: int = 0

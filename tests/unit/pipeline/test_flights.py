@@ -1,9 +1,13 @@
-"""Calls that are under way, and are called off."""
+"""Calls that are under way, and are called off; and those that their plugins cancel."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import anyio
 import pytest
 
-from router.pipeline.flights import CalledOff, Flights
+from router.pipeline.flights import CalledOff, Contained, Flights, SelfCancelled
 
 
 async def test_what_is_under_way_is_called_off_and_what_comes_later_is_not() -> None:
@@ -44,3 +48,51 @@ async def test_a_call_that_fails_says_why_itself() -> None:
     with pytest.raises(ValueError, match="broken"), flights.one():
         raise ValueError("broken")
     assert flights.call_off() == 0
+
+
+@pytest.mark.parametrize("call", [Contained, Flights().one], ids=["contained", "flight"])
+async def test_a_cancellation_that_nobody_asked_for_is_an_outcome(
+    call: Callable[[], AbstractContextManager[None]],
+) -> None:
+    login = asyncio.ensure_future(anyio.sleep_forever())
+    ended = set()
+
+    async def send(seconds: float | None) -> None:
+        try:
+            with call():
+                async with asyncio.timeout(seconds):
+                    await login
+        except (TimeoutError, SelfCancelled) as error:
+            ended.add(type(error))
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(send, None)
+            await anyio.wait_all_tasks_blocked()
+            await send(0.01)
+
+    assert ended == {TimeoutError, SelfCancelled}
+
+
+@pytest.mark.parametrize("call", [Contained, Flights().one], ids=["contained", "flight"])
+async def test_whoever_cancels_a_call_ends_its_task_whatever_is_open_in_it(
+    call: Callable[[], AbstractContextManager[None]],
+) -> None:
+    async def wait() -> None:
+        with call():
+            async with asyncio.timeout(60), anyio.create_task_group() as inner:
+                inner.start_soon(anyio.sleep_forever)
+                with anyio.move_on_after(60):
+                    await anyio.sleep_forever()
+
+    with anyio.fail_after(20):
+        task = asyncio.create_task(wait())
+        await anyio.wait_all_tasks_blocked()
+        task.cancel()
+        await asyncio.wait([task])
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait)
+            await anyio.wait_all_tasks_blocked()
+            tasks.cancel_scope.cancel()
+
+    assert task.cancelled()

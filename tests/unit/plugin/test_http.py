@@ -19,6 +19,7 @@ from router.errors import (
     Unavailable,
 )
 from router.plugin import WebhookRequest, classify, raise_for_status, verify_hmac_sha256
+from tests.wordless import Wordless
 
 BODY = b'{"text": "hola"}'
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -216,6 +217,7 @@ def test_retry_after_is_read_as_seconds_or_as_a_date(
         (ConnectionRefusedError("not httpx's"), OutcomeUnknown),
         (KeyError("id"), OutcomeUnknown),
         (KeyboardInterrupt(), OutcomeUnknown),
+        (Wordless(), OutcomeUnknown),
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else type(value).__name__,
 )

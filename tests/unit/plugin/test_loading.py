@@ -121,8 +121,12 @@ def test_a_plugin_that_cannot_be_imported_is_noted_and_the_others_load(
             GOOD.replace("    registry.action(", "    1 / 0\n    registry.action("),
             "ZeroDivisionError: division by zero",
         ),
+        (
+            "class Wordless(Exception):\n    __str__ = lambda self: self.words\n\nraise Wordless\n",
+            "Wordless",
+        ),
     ],
-    ids=["syntax", "import", "registration"],
+    ids=["syntax", "import", "registration", "words"],
 )
 def test_a_single_file_that_breaks_is_noted(tmp_path: Path, text: str, cause: str) -> None:
     path = single_file(tmp_path, "gong", text)
