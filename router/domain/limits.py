@@ -17,6 +17,9 @@ _AHEAD = timedelta(microseconds=2)
 #: before the clock was set back, or under other limits.
 CLOCKS_APART = timedelta(seconds=10)
 
+#: No provider is waited for longer than this before another try, whatever it asks for.
+LONGEST_RETRY = timedelta(days=1)
+
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from router.clock import Clock
 from router.domain.answer import Completion, Prompt, Usage
 from router.domain.host_event import AnswerArrived
 from router.domain.outbox import ItemKind, ItemState
+from router.domain.waits import Waits
 from router.errors import (
     OutcomeUnknown,
     ProviderError,
@@ -81,6 +82,7 @@ class Asker:
         self._log = log
         self._metrics = metrics
         self._guard = Guard(store, configuration, clock, log, metrics)
+        self._waits = Waits()
         #: Questions under way, and whatever else of this node shares it.
         self.flights = Flights()
 
@@ -111,13 +113,16 @@ class Asker:
 
         if await self._store.read(partial(holds_any, tenant=item.tenant)):
             return True
-        now, held_until = self._clock.now(), item.created_at + HELD
+        now, held_until = self._clock.now(), self._held_until(item)
         if now < held_until:
             await self._store.postpone(item, min(now + _LOOK_AGAIN, held_until))
         else:
             why = "its articles cannot be read, so that there is nothing to answer from"
             await self._give_up(item, question, began, Unavailable(why))
         return False
+
+    def _held_until(self, item: Item) -> datetime:
+        return self._waits.since(item.id, item.created_at, self._clock.now()) + HELD
 
     async def _attempt(
         self,
@@ -128,7 +133,7 @@ class Asker:
         live: "Live[AIBackend[Any]] | None",
     ) -> None:
         toolbox = self._toolbox(item, question, configuration)
-        held_until = item.created_at + HELD
+        held_until = self._held_until(item)
         if live is not None and live.breaker.is_open and self._clock.now() >= held_until:
             why = f"{live.label} has been failing since: {live.breaker.error}"
             await self._give_up(item, question, began, Unavailable(why))

@@ -13,10 +13,14 @@ and people are told once. What a node that is gone has left there goes when anot
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from router.domain.limits import CLOCKS_APART
+
 #: How long others wait while one call tries.
 _TRYING = timedelta(seconds=1)
 #: Lanes that wait for an open breaker come back one after the other, so far apart.
 _APART = timedelta(milliseconds=2)
+#: So many do not wait that the last comes back so long after the pause.
+_LONGEST_QUEUE = timedelta(minutes=10)
 #: How often one that is closed is looked for in the database, where another node's may be open.
 _LOOKS = timedelta(minutes=1)
 
@@ -63,6 +67,7 @@ class Breaker:
 
         What is let through must end in :meth:`succeeded`, :meth:`failed` or :meth:`spared`.
         """
+        self._believe(now)
         if self.until is None:
             return None
         if now >= self.until and not self._trying:
@@ -71,6 +76,20 @@ class Breaker:
         ready = max(now + _TRYING if self._trying else self.until, self._queued_to or now)
         self._queued_to = ready + _APART
         return ready
+
+    def rests(self, now: datetime) -> bool:
+        """Say whether no call may try yet."""
+        self._believe(now)
+        return self.until is not None and now < self.until
+
+    def _believe(self, now: datetime) -> None:
+        """Count the pause from now if it ends later than it can: the clock was set back since."""
+        if self.until is None:
+            return
+        latest = now + timedelta(seconds=self.pause)
+        queue = self._queued_to or now
+        if self.until > latest + CLOCKS_APART or queue > latest + _LONGEST_QUEUE:
+            self.until, self._queued_to = min(self.until, latest), None
 
     def spared(self) -> None:
         """Say that the call was not made after all."""
@@ -88,7 +107,7 @@ class Breaker:
     def is_to_look(self, now: datetime) -> bool:
         """Say now and then that it is time to look for what a node that is gone has left open."""
         before = self._looked_at or now
-        if due := now - before >= _LOOKS:
+        if due := abs(now - before) >= _LOOKS:
             before = now
         self._looked_at = before
         return due

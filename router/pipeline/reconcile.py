@@ -13,6 +13,7 @@ from functools import partial
 from typing import Final
 
 from router.clock import Clock, from_micros, to_micros
+from router.domain.limits import CLOCKS_APART
 from router.domain.message import Author, SentMessage
 from router.domain.outbox import ItemKind, ItemState
 from router.errors import ProviderError, Refused
@@ -49,6 +50,8 @@ class _Progress:
     :param ended: when its last attempt ended.
     :param began: when that attempt began, in microseconds: another one is looked for by itself.
     :param absent: when it was first missing from a listing that counts.
+    :param unsure: the clock was set back since, and nobody knows how far: what was taken may be
+        listed as from before ``since``.
     """
 
     item: str
@@ -56,6 +59,7 @@ class _Progress:
     ended: int
     began: int | None
     absent: int | None = None
+    unsure: bool = False
 
     @property
     def ended_at(self) -> datetime:
@@ -64,6 +68,11 @@ class _Progress:
     def is_about(self, item: Item) -> bool:
         """Say whether the last attempt of a message is still the one that is looked for."""
         return self.began == _micros(item.started_at)
+
+    def set_back(self, now: datetime) -> "_Progress":
+        """Begin anew: what is kept of the attempts lies in the future, where nothing has ended."""
+        since = min(from_micros(self.since), now) - PATIENCE
+        return replace(self, since=to_micros(since), ended=to_micros(now), absent=None, unsure=True)
 
     def as_body(self) -> str:
         return json.dumps(asdict(self))
@@ -84,12 +93,14 @@ def reconciliation_of(item: Item, began: datetime, ids: Ids) -> Callable[[Tx], N
     return partial(_put, about=item, name=ids(), since=to_micros(began))
 
 
-def _put(tx: Tx, *, about: Item, name: str, since: int) -> None:
+def _put(tx: Tx, *, about: Item, name: str, since: int, unsure: bool = False) -> None:
     from router.storage.reconciliation import message_item
 
     tried = message_item(tx.connection, about.tenant, about.id)
     began = None if tried is None else _micros(tried.started_at)
     progress = _Progress(item=about.id, since=since, ended=to_micros(tx.now), began=began)
+    if unsure or from_micros(since) > tx.now + CLOCKS_APART:
+        progress = progress.set_back(tx.now)
     look = NewItem(
         id=name,
         kind=ItemKind.RECONCILE,
@@ -144,6 +155,10 @@ class Reconciler:
             await self._end(item, "it was tried again meanwhile")
             return
         now = self._clock.now()
+        if progress.ended_at > now + CLOCKS_APART:
+            progress = progress.set_back(now)
+            body = progress.as_body()
+            await self._store.write(partial(_keep, tenant=item.tenant, id=item.id, body=body))
         live = self._configuration().instances.channels.get((item.tenant, item.destination))
         asks = live is not None and live.capabilities.find_sent
         settle, _ = _lag(live)
@@ -229,9 +244,7 @@ class Reconciler:
             held = await self._store.read(lambda it: held_by_others(it, about, names))
             names = [name for name in names if name not in held]
         if names:
-            effect = partial(
-                _settle, about=about, names=names, name=self._ids(), since=progress.since
-            )
+            effect = partial(_settle, about=about, names=names, name=self._ids(), progress=progress)
             await self._end(item, "the provider has it", effect)
         elif asked_at < progress.ended_at + settle:
             await self._wait(item, progress, progress.ended_at + settle)
@@ -242,7 +255,7 @@ class Reconciler:
         elif progress.absent is None or asked_at < from_micros(progress.absent) + again:
             first = progress.absent or to_micros(asked_at)
             await self._wait(item, replace(progress, absent=first), from_micros(first) + again)
-        elif live.capabilities.complete_listing:
+        elif live.capabilities.complete_listing and not progress.unsure:
             why = "the provider does not have it: it was not sent, and is sent now"
             await self._end(item, why, partial(_again, about=about, why=why, proved=True))
         else:
@@ -292,12 +305,12 @@ def _lag(live: LiveChannel | None) -> tuple[timedelta, timedelta]:
     return settle, settle / 2
 
 
-def _settle(tx: Tx, *, about: Item, names: list[str], name: str, since: int) -> None:
+def _settle(tx: Tx, *, about: Item, names: list[str], name: str, progress: _Progress) -> None:
     from router.storage.reconciliation import settle_sent
 
     if not settle_sent(tx.connection, about, names, tx.now):
         # Another message has just turned out to be what was found: look again for this one.
-        _put(tx, about=about, name=name, since=since)
+        _put(tx, about=about, name=name, since=progress.since, unsure=progress.unsure)
 
 
 def _again(

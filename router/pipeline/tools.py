@@ -195,7 +195,7 @@ class Toolbox:
             raise Unavailable(message)
         contact = await self._whose()
         breaker, now = live.breaker, self.clock.now()
-        if (breaker.until is not None and now < breaker.until) or breaker.admit(now) is not None:
+        if breaker.rests(now) or breaker.admit(now) is not None:
             message = f"{live.label} has been failing: {breaker.error}"
             raise Unavailable(message)
         told = False

@@ -32,8 +32,10 @@ from router.storage.store import Store
 
 #: Seconds to wait while the database is away.
 _STORAGE_PAUSE: Final = 1.0
-#: The longest sleep, in seconds: the clock may have been set since.
+#: The longest sleep, in seconds: there may have been a reload since.
 _GLANCE: Final = 1.0
+#: How often it is asked at least whether a poller is due by now.
+_ASKS_AGAIN: Final = timedelta(minutes=1)
 #: Seconds between two looks whether an instance is in force by now.
 _LOOK: Final = 0.2
 #: What committing may take on top of a poll's own time, in seconds.
@@ -147,7 +149,7 @@ class Pollers:
             renewed = self._renewed
             if not poller.wanted:
                 standing.every = None
-                await self._sleep_until(self._clock.now() + _OFF, renewed)
+                await self._sleep_for(_OFF, renewed)
                 continue
             standing.every = poller.every.total_seconds()
             try:
@@ -168,7 +170,9 @@ class Pollers:
                 self._log.error("polling broke", poller=standing.label, error=standing.error)
                 await self._sleep(_BASE)
             else:
-                await self._sleep_until(standing.due_at, renewed)
+                # No longer: it is due earlier where the clock was set back.
+                left = standing.due_at - self._clock.now()
+                await self._sleep_for(min(left, max(poller.every, _ASKS_AGAIN)), renewed)
 
     async def _turn(self, poller: ScheduledPoller[Any]) -> datetime:
         """Poll once if it is due and nobody else does; give when to look again."""
@@ -327,9 +331,10 @@ class Pollers:
     def _count(self, poller: ScheduledPoller[Any], outcome: str) -> None:
         self._metrics.polls.count(*poller.key, outcome)
 
-    async def _sleep_until(self, moment: datetime, renewed: anyio.Event) -> None:
+    async def _sleep_for(self, time: timedelta, renewed: anyio.Event) -> None:
+        end = self._clock.monotonic() + time.total_seconds()
         while not (self._stopped.is_set() or renewed.is_set()):
-            left = (moment - self._clock.now()).total_seconds()
+            left = end - self._clock.monotonic()
             if left <= 0:
                 return
             await self._sleep(min(left, _GLANCE))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from router.clock import Clock
+from router.domain.waits import Waits
 from router.errors import StorageUnavailable
 from router.plugin.context import Log
 from router.settings.model import Settings
@@ -39,6 +40,7 @@ class SilenceAlarm:
         self._log = log
         self.silent: tuple[str, ...] = ()
         self._told: frozenset[str] = frozenset()
+        self._waits = Waits()
 
     def trouble(self) -> list[str]:
         """Say what is silent now, for ``router status``: the oldest by name, and how many more."""
@@ -74,9 +76,12 @@ class SilenceAlarm:
             patience = tenant.policy.silence_alarm
             if patience is None:
                 continue
-            before = self._clock.now() - patience
-            read = partial(unanswered, tenant=tenant.name, before=before)
-            found |= await self._store.read(read)
+            now = self._clock.now()
+            before = now - patience
+            read = partial(unanswered, tenant=tenant.name, before=before, now=now)
+            for name, came in (await self._store.read(read)).items():
+                if (since := self._waits.since(name, came, now)) <= before:
+                    found[name] = since
         self.silent = tuple(sorted(found, key=lambda name: (found[name], name)))
 
     def _tell(self) -> None:

@@ -41,7 +41,7 @@ class WallClock:
             self._began = max(self._began, began)
             return
         try:
-            await self._store.clock_set_back()
+            await self._store.clock_set_back(back)
         except StorageUnavailable:
             return  # it is told by whoever else needs it
         self._began = began

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import sqlalchemy as sa
 
+from router.domain.limits import CLOCKS_APART, LONGEST_RETRY
 from router.errors import ActRefused, NotFound
 from router.plugin.polling import LISTING
 from router.storage.conflicts import insert_missing
@@ -90,15 +91,16 @@ class Wait:
 def prepare(connection: "Connection", key: PollerKey, now: datetime, latest: datetime) -> None:
     """Make sure that a poller has its row, and is due by then unless it waits after a failure.
 
+    No failure is waited for longer than a day: that is from before the clock was set back.
+
     :param latest: what it may have waited for was an interval that is no longer the configured one.
     """
     values = {**key._asdict(), "generation": 0, "due_at": now, "failures": 0}
     insert_missing(connection, poller, values, key=key._fields)
-    connection.execute(
-        sa.update(poller)
-        .where(_is(key), poller.c.due_at > latest, poller.c.failures == 0)
-        .values(due_at=latest)
-    )
+    for may_wait, by in ((poller.c.failures == 0, latest), (sa.true(), now + LONGEST_RETRY)):
+        connection.execute(
+            sa.update(poller).where(_is(key), poller.c.due_at > by, may_wait).values(due_at=by)
+        )
 
 
 def hasten(connection: "Connection", key: PollerKey, now: datetime) -> None:
@@ -117,16 +119,21 @@ def take(
 ) -> Taken | Wait:
     """Take a poll that is due, for ``holder`` alone until then; else say when to ask again.
 
-    On SQLite one process has the file, so whoever else took it is dead.
+    On SQLite one process has the file, so whoever else took it is dead. Who took it for longer than
+    anybody does took it before the clock was set back.
 
     :param every: the poller's interval: while another node polls, it is asked again after that.
     """
-    taken = sa.or_(poller.c.leased_until.is_(None), poller.c.leased_until <= now)
+    free = sa.or_(
+        poller.c.leased_until.is_(None),
+        poller.c.leased_until <= now,
+        poller.c.leased_until > until + CLOCKS_APART,
+    )
     if connection.dialect.name == "sqlite":
-        taken = sa.or_(taken, poller.c.holder != holder)
+        free = sa.or_(free, poller.c.holder != holder)
     row = connection.execute(
         sa.update(poller)
-        .where(_is(key), poller.c.due_at <= now, poller.c.held.is_(None), taken)
+        .where(_is(key), poller.c.due_at <= now, poller.c.held.is_(None), free)
         .values(holder=holder, leased_until=until, generation=poller.c.generation + 1)
         .returning(poller.c.cursor, poller.c.generation, poller.c.failures)
     ).first()

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from router.clock import Clock, FollowingClock
-from router.domain.limits import CLOCKS_APART
+from router.domain.limits import CLOCKS_APART, LONGEST_RETRY
 from router.errors import StorageUnavailable
 from router.storage import postgres_lanes, postgres_sql
 from router.storage.changes import Listener
@@ -154,21 +154,24 @@ class PostgresStore(Store):
     def _begin(self, tx: Transaction) -> None:
         now = self.clock.now()
         # Without a reason, who waits for a sender would lose its place to those behind it.
-        ((set_back,),) = tx.rows(postgres_sql.AFTER, now + CLOCKS_APART)
-        if set_back:
-            self._not_later(tx, now)
+        ((newest,),) = tx.rows(postgres_sql.AFTER, now + CLOCKS_APART)
+        if newest is not None:
+            self._not_later(tx, now, newest - now)
+        tx.rows(postgres_sql.NO_SUCH_RETRY, now, now + LONGEST_RETRY)
         tx.rows(postgres_sql.TURNS_SOON, now + _LONGEST_TURN)
         self._read_aliases(tx)
 
     @staticmethod
-    def _not_later(tx: Transaction, now: datetime) -> None:
-        tx.rows(postgres_sql.NOT_LATER, now)
+    def _not_later(tx: Transaction, now: datetime, back: timedelta) -> None:
+        # Before the lanes: a poll that found something locks them in this order, too.
+        tx.rows(postgres_sql.POLLERS_NOT_LATER, now, back)
+        tx.rows(postgres_sql.NOT_LATER, now, back)
         tx.rows(postgres_sql.NO_QUEUE)
 
-    async def clock_set_back(self) -> None:
+    async def clock_set_back(self, back: timedelta) -> None:
         def look_again(tx: Transaction) -> None:
             now = self.clock.now()
-            self._not_later(tx, now)
+            self._not_later(tx, now, back)
             tx.rows(postgres_sql.TURNS_SOON, now + _LONGEST_TURN)
             tx.published.extend(self._dispatch.everything())
             tx.published.append(partial(self._dispatch.alarm.set, now))

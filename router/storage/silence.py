@@ -12,22 +12,29 @@ from router.storage.tables import contact, conversation, inbox_event, lane
 _MOST: Final = 10_000
 
 
-def unanswered(connection: sa.Connection, tenant: str, before: datetime) -> dict[str, datetime]:
+def unanswered(
+    connection: sa.Connection, tenant: str, before: datetime, now: datetime
+) -> dict[str, datetime]:
     """Name the events that have waited since before a moment, and when each came, the oldest first.
 
-    At most 10,000 of each kind; of more, any.
+    At most 10,000 of each kind; of more, any. Those that came in the future, as it seems since the
+    clock was set back, are among them.
 
     Those that nobody has worked yet, whether their lane waits, is leased, or tries again later; and
     the first message of each turn that nobody has answered: its timer never fired, its question was
     never put, or its answer never came.
     """
-    found = [*_unworked(connection, tenant, before), *_open_turns(connection, tenant, before)]
+    came = inbox_event.c.received_at
+    long_ago = sa.or_(came <= before, came > now)
+    found = [*_unworked(connection, tenant, long_ago), *_open_turns(connection, tenant, long_ago)]
     # Sorted here: a database asked for the oldest may walk through every event that there ever was.
     found.sort(key=lambda row: (row.received_at, row.lane, row.seq))
     return {str(EventRef(row.lane, row.seq)): row.received_at for row in found}
 
 
-def _unworked(connection: sa.Connection, tenant: str, before: datetime) -> list[Any]:
+def _unworked(
+    connection: sa.Connection, tenant: str, long_ago: sa.ColumnElement[bool]
+) -> list[Any]:
     # As two queries, each with its own index: all lanes are as many as there are customers.
     where = (
         sa.and_(lane.c.lease_owner.is_(None), sa.not_(lane.c.parked)),
@@ -43,14 +50,16 @@ def _unworked(connection: sa.Connection, tenant: str, before: datetime) -> list[
             inbox_event.c.tenant == tenant,
             inbox_event.c.seq > lane.c.done_seq,
             inbox_event.c.outcome.is_(None),
-            inbox_event.c.received_at <= before,
+            long_ago,
         )
         .limit(_MOST)
     )
     return [row for condition in where for row in connection.execute(heads.where(condition))]
 
 
-def _open_turns(connection: sa.Connection, tenant: str, before: datetime) -> list[Any]:
+def _open_turns(
+    connection: sa.Connection, tenant: str, long_ago: sa.ColumnElement[bool]
+) -> list[Any]:
     key = sa.literal(f"{tenant}/") + contact.c.key
     turns = (
         sa.select(inbox_event.c.lane, inbox_event.c.seq, inbox_event.c.received_at)
@@ -65,7 +74,7 @@ def _open_turns(connection: sa.Connection, tenant: str, before: datetime) -> lis
             conversation.c.turn_from.is_not(None),
             contact.c.tenant == tenant,
             inbox_event.c.tenant == tenant,
-            inbox_event.c.received_at <= before,
+            long_ago,
         )
         .limit(_MOST)
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -125,10 +125,10 @@ class SQLiteStore(Store):
     def _turns_soon(tx: Transaction, now: int) -> None:
         tx.raw.execute(_TURNS_SOON, (now + _LONGEST_TURN, now + _LONGEST_TURN))
 
-    async def clock_set_back(self) -> None:
+    async def clock_set_back(self, back: timedelta) -> None:
         def look_again(tx: Transaction) -> None:
             now = self.clock.now()
-            sqlite_lanes.not_later(tx.raw, to_micros(now))
+            sqlite_lanes.not_later(tx.raw, to_micros(now), back // timedelta(microseconds=1))
             self._turns_soon(tx, to_micros(now))
             tx.published.extend(self._dispatch.everything())
             tx.published.append(partial(self._dispatch.alarm.set, now))

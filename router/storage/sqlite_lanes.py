@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
-from router.domain.limits import CLOCKS_APART
+from router.domain.limits import CLOCKS_APART, LONGEST_RETRY
 from router.storage.sqlite_bulk import Bulk, Insert, Lookup
 
 # How lanes stand that are about to take numbers or to move. Read first, because what SQLite sets
@@ -142,6 +142,7 @@ RETURNING crashes
 _LAST = 2**63 - 1
 
 _CLOCKS_APART = CLOCKS_APART // timedelta(microseconds=1)
+_LONGEST_RETRY = LONGEST_RETRY // timedelta(microseconds=1)
 
 # A start after a crash: every lease is void. The lane is only a suspect (1); the worker counts
 # further crashes while it works a suspect alone, so that bystanders are never blamed.
@@ -150,30 +151,33 @@ UPDATE lane SET lease_owner = NULL, crashes = max(crashes, 1)
 WHERE lease_owner IS NOT NULL
 """
 
-# Whether anything came in, or was put out and waits, after a moment. The newest of each tenant:
-# there is no index over all of them.
+# When the last came in, or was put out and waits, of what did after a moment. The newest of each
+# tenant: there is no index over all of them.
 _AFTER = """
 WITH RECURSIVE t (tenant) AS (
   SELECT min(tenant) FROM inbox_event
   UNION ALL
   SELECT (SELECT min(tenant) FROM inbox_event WHERE tenant > t.tenant) FROM t
   WHERE t.tenant IS NOT NULL)
-SELECT EXISTS (SELECT 1 FROM outbox WHERE state = 'waiting'
-    AND state NOT IN ('done', 'withdrawn') AND created_at > :moment)
-  OR EXISTS (SELECT 1 FROM t WHERE EXISTS (
-    SELECT 1 FROM inbox_event e WHERE e.tenant = t.tenant AND e.received_at > :moment))
+SELECT max(at) FROM (
+  SELECT max(created_at) AS at FROM outbox
+  WHERE state = 'waiting' AND state NOT IN ('done', 'withdrawn') AND created_at > :moment
+  UNION ALL
+  SELECT (SELECT max(received_at) FROM inbox_event e
+    WHERE e.tenant = t.tenant AND e.received_at > :moment) FROM t)
 """
 
-# A clock that was set back must not hold back what was ready before; retries keep their moment.
-# What had a place in a sender's queue looks again in the same order. What is leased was ready, and
-# may be given back.
+# A clock that was set back must not hold back what was ready before; retries wait no longer than
+# they would have. What had a place in a sender's queue looks again in the same order. What is
+# leased was ready, and may be given back.
 _NOT_LATER = """
-UPDATE lane SET ready_at = :now - late.place
+UPDATE lane SET ready_at = CASE WHEN lane.attempts > 0 AND lane.lease_owner IS NULL
+  THEN max(lane.ready_at - :back, :now) ELSE :now - late.place END
 FROM (
   SELECT kind, key, row_number() OVER (ORDER BY ready_at DESC) AS place FROM (
     SELECT kind, key, ready_at FROM lane
     WHERE kind IN ('in', 'out', 'job') AND ready_at IS NOT NULL AND ready_at > :now
-      AND lease_owner IS NULL AND parked = 0 AND attempts = 0
+      AND lease_owner IS NULL AND parked = 0
     UNION ALL
     SELECT kind, key, ready_at FROM lane
     WHERE lease_owner > 0 AND ready_at > :now AND parked = 0)) AS late
@@ -182,6 +186,20 @@ WHERE lane.kind = late.kind AND lane.key = late.key
 
 # Their places are given away anew.
 _NO_QUEUE = "UPDATE bucket SET queued_to = NULL WHERE queued_to IS NOT NULL"
+
+# What is due stays so.
+_POLLERS_NOT_LATER = """
+UPDATE poller SET due_at = min(due_at, max(due_at - :back, :now)),
+  leased_until = min(leased_until, max(leased_until - :back, :now))
+WHERE due_at > :now OR leased_until > :now
+"""
+
+# How long a step was of which nothing else tells, nobody knows.
+_NO_SUCH_RETRY = """
+UPDATE lane SET ready_at = :now
+WHERE kind IN ('in', 'out', 'job') AND ready_at IS NOT NULL AND ready_at > :latest
+  AND lease_owner IS NULL AND parked = 0 AND attempts > 0
+"""
 
 _NEXT_READY = """
 SELECT min(ready_at) FROM lane
@@ -414,14 +432,19 @@ def recover(raw: sqlite3.Connection, now: int) -> None:
     """Void the leases of the process that held this file before."""
     raw.execute(_RECOVER)
     # Without a reason, who waits for a sender would lose its place to those behind it.
-    (set_back,) = raw.execute(_AFTER, {"moment": now + _CLOCKS_APART}).fetchone()
-    if set_back:
-        not_later(raw, now)
+    (newest,) = raw.execute(_AFTER, {"moment": now + _CLOCKS_APART}).fetchone()
+    if newest is not None:
+        not_later(raw, now, newest - now)
+    raw.execute(_NO_SUCH_RETRY, {"now": now, "latest": now + _LONGEST_RETRY})
 
 
-def not_later(raw: sqlite3.Connection, now: int) -> None:
-    """Let what was ready before the clock was set back be ready now."""
-    raw.execute(_NOT_LATER, {"now": now})
+def not_later(raw: sqlite3.Connection, now: int, back: int) -> None:
+    """Let what was ready before the clock was set back be ready now, and retries as soon as ever.
+
+    :param back: how far, at least.
+    """
+    raw.execute(_POLLERS_NOT_LATER, {"now": now, "back": back})
+    raw.execute(_NOT_LATER, {"now": now, "back": back})
     raw.execute(_NO_QUEUE)
 
 

@@ -501,10 +501,14 @@ class Store(ABC):
         """Wait until a timer may be due; a few seconds at most."""
 
     @abstractmethod
-    async def clock_set_back(self) -> None:
+    async def clock_set_back(self, back: timedelta) -> None:
         """Let nothing wait for a moment that was near before the clock was set back.
 
-        What was ready is so still, and a customer's turn does not wait longer than turns do.
+        What was ready is so still, and a customer's turn does not wait longer than turns do. What
+        is to be tried again, and pollers, wait as long as they would have. Several nodes may say
+        it of one step: they wait less long then.
+
+        :param back: how far.
         """
 
     async def wait_lost(self) -> None:

@@ -27,6 +27,7 @@ KEY = PollerKey("main", "calls", "ended")
 OTHER = PollerKey("acme", "calls", "ended")
 MINUTE = timedelta(minutes=1)
 EVERY = timedelta(seconds=15)
+YEAR = timedelta(days=365)
 
 
 async def prepared(engine: Engine, key: PollerKey = KEY, *, every: timedelta = MINUTE) -> None:
@@ -201,6 +202,59 @@ async def test_while_one_node_polls_another_waits(engine: Engine) -> None:
     assert await taken(engine, "another") == engine.clock.now() + timedelta(seconds=5)
     engine.clock.advance(timedelta(seconds=5))
     assert await taken(engine, "another") == Taken(cursor=None, generation=2, failures=0)
+
+
+async def test_a_clock_that_is_set_back_makes_no_pause_longer(engine: Engine) -> None:
+    await prepared(engine)
+    await failed(engine, await took(engine), "asked to wait")
+    engine.clock.set(engine.clock.now() - YEAR)
+
+    await engine.store.clock_set_back(YEAR)
+
+    assert await taken(engine) == engine.clock.now() + 5 * MINUTE
+    # As where each of several nodes notices the step.
+    await engine.store.clock_set_back(YEAR)
+    assert await taken(engine) == Taken(cursor=None, generation=2, failures=1)
+
+
+async def test_what_is_due_stays_due_when_the_clock_is_set_back(engine: Engine) -> None:
+    await prepared(engine)
+    due_at = engine.clock.now()
+    engine.clock.advance(2 * MINUTE)
+    await engine.store.clock_set_back(MINUTE)
+
+    (view,) = await engine.store.read(lambda connection: pollers(connection, "main"))
+
+    assert view.due_at == due_at
+
+
+async def test_a_poll_under_way_ends_when_it_would_have_although_the_clock_is_set_back(
+    engine: Engine,
+) -> None:
+    await prepared(engine)
+    under_way = await took(engine)
+    engine.clock.set(engine.clock.now() - YEAR)
+    await engine.store.clock_set_back(YEAR)
+    assert await taken(engine) == engine.clock.now() + EVERY
+
+    assert await kept(engine, under_way, "7", engine.said(id="a")) is not None
+    assert await taken(engine) == engine.clock.now() + MINUTE
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_start_lets_no_poller_wait_for_the_step(engine: Engine, fails: bool) -> None:
+    await prepared(engine)
+    if fails:
+        await failed(engine, await took(engine), "asked to wait")
+    else:
+        await took(engine, "a node that died with it")
+    engine.clock.set(engine.clock.now() - YEAR)
+
+    await engine.restart()
+    await prepared(engine)
+    engine.clock.advance(timedelta(days=1))
+
+    assert isinstance(await taken(engine), Taken)
 
 
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)

@@ -13,6 +13,7 @@ from router import plugin
 from router.daemon import Router
 from router.pipeline.acts import perform
 from router.pipeline.surroundings import Configured
+from router.plugin.testing import FakeClock
 from router.storage.pollers import hold_all
 from router.storage.tables import inbox_event, poller
 from tests.blocking import blocking
@@ -51,6 +52,16 @@ async def test_after_a_restart_it_goes_on_from_the_stored_cursor(world: World) -
 
     assert world.feed.cursors()[before] == "2"
     assert len(world.outcomes()) == 2
+
+
+async def test_it_goes_on_although_the_clock_is_set_back(world: World) -> None:
+    world.feed.every, clock = timedelta(minutes=1), FakeClock()
+    async with world.running(clock) as router:
+        await until(lambda: router.status()["pollers"][0]["polled_at"] is not None)
+        clock.set(clock.now() - timedelta(days=1))
+        await until(lambda: bool(world.said("the clock was set back")))
+        clock.advance(timedelta(minutes=2))
+        await until(lambda: len(world.feed.polls) == 2)
 
 
 @one_database

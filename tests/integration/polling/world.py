@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from router import plugin
-from router.clock import SystemClock
+from router.clock import Clock, SystemClock
 from router.daemon import Router
 from router.logs import Redaction
 from router.plugin.registry import Registry
@@ -147,9 +147,9 @@ class World:
         path.write_text(path.read_text().replace(old, new))
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Router]:
+    async def running(self, clock: Clock | None = None) -> AsyncIterator[Router]:
         settings = self.load()
-        store = await self.database.open(SystemClock())
+        store = await self.database.open(clock or SystemClock())
         try:
             redaction = Redaction(())
             async with Router(

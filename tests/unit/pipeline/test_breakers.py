@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -119,6 +120,45 @@ def test_it_goes_on_where_another_process_stopped() -> None:
     assert breaker.admit(later(30.1)) is None
     assert breaker.failed("busy", later(31))
     assert breaker.opened_at == NOON
+
+
+def test_however_many_wait_each_has_a_moment_of_its_own() -> None:
+    breaker = opened()
+
+    moments = {breaker.admit(NOON) for _ in range(20_000)}
+
+    assert len(moments) == 20_000
+
+
+@pytest.mark.parametrize("back", [60, 3600, 31_536_000])
+def test_a_clock_that_is_set_back_makes_no_pause_longer(back: float) -> None:
+    breaker = opened()
+    breaker.admit(later(1))
+
+    moments = [breaker.admit(later(2 - back)) for _ in range(2)]
+
+    assert moments == [later(32 - back), later(32.002 - back)]
+    assert breaker.rests(later(31 - back))
+    assert not breaker.rests(later(32 - back))
+    assert breaker.admit(later(32 - back)) is None
+
+
+def test_a_clock_that_is_set_back_lets_nobody_wait_long_for_the_call_that_tries() -> None:
+    breaker = opened()
+    assert breaker.admit(later(7200)) is None
+    assert breaker.admit(later(7200)) == later(7201)
+
+    assert breaker.admit(later(3600)) == later(3601)
+
+
+def test_a_clock_that_is_set_back_does_not_keep_it_from_looking_for_what_another_left_open() -> (
+    None
+):
+    breaker = Breaker(2, 30.0)
+
+    looks = [breaker.is_to_look(later(seconds)) for seconds in (0, -3600, -3590, -3540)]
+
+    assert looks == [False, True, False, True]
 
 
 @given(

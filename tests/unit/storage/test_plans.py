@@ -173,7 +173,7 @@ QUESTIONS: dict[str, Question] = {
         for table in (usage, ticket, outbox_table)
     },
     "deleting events": lambda it: strays.delete_strays(it, "main", inbox_event, [(LANE, 1)], NOW),
-    "silence": lambda it: silence.unanswered(it, "main", NOW),
+    "silence": lambda it: silence.unanswered(it, "main", NOW, NOW),
     "status": lambda it: status.tenant_counts(it, "main", NOW),
     "conversations in numbers": lambda it: stats.conversations(it, SCOPE),
     "messages in numbers": lambda it: stats.messages(it, SCOPE),
