@@ -1,6 +1,8 @@
 """Where time comes from, so that tests can own it."""
 
 import re
+import sys
+import time
 from datetime import UTC, datetime, timedelta
 from time import monotonic as _monotonic
 from typing import Protocol
@@ -19,7 +21,10 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Give seconds that never go backwards, for measuring durations."""
+        """Give seconds that never go backwards, for measuring durations.
+
+        While a machine is suspended they go on, where its system can tell them.
+        """
         ...
 
 
@@ -30,6 +35,8 @@ class SystemClock:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
+        if sys.platform == "linux":
+            return time.clock_gettime(time.CLOCK_BOOTTIME)
         return _monotonic()
 
 

@@ -124,9 +124,9 @@ class Router:
         self._timers = Timers(store, log)
         self._wall_clock = WallClock(store, self.clock, log)
         self._silence = SilenceAlarm(store, lambda: self.settings, self.clock, log)
-        self._sweeper = Sweeper(store, lambda: self.settings, shelf, self.clock, log)
+        self._sweeper = Sweeper(store, lambda: self.settings, shelf, log)
         self.surroundings = Configured(lambda: self.configuration, self._sweeper.wake)
-        self._retention = Retention(store, lambda: self.settings, self.clock, log)
+        self._retention = Retention(store, lambda: self.settings, log)
         self.reloader = Reloader(
             load,
             current=lambda: self.configuration,
@@ -271,7 +271,12 @@ class Router:
 
     def _deciding(self, configuration: Configuration) -> Triage:
         return Triage(
-            configuration, self.clock, self._ids, self.store.aliases, approvals=self._approvals
+            configuration,
+            self.clock,
+            self._ids,
+            self.store.aliases,
+            ages=self.store.ages,
+            approvals=self._approvals,
         )
 
     async def _recall(self) -> None:

@@ -170,7 +170,7 @@ class Asker:
         except Exception as broken:  # noqa: BLE001 - a plugin's call
             meaning = classify(broken) if live is None else live.meaning(broken)
             ours = isinstance(broken, StorageUnavailable | CalledOff)
-            result = judge(item, meaning, PATIENCE, self._clock.now())
+            result = judge(item, meaning, PATIENCE, self._clock.now(), self._store.ages.now())
             self._log.warning(
                 "model failed",
                 item=item.id,

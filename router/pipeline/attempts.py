@@ -45,17 +45,27 @@ class Patience:
     repeat_unknown: int = 0
 
 
-def judge(item: Item, error: Exception, patience: Patience, now: datetime) -> AttemptResult:
-    """Say what becomes of an item after its attempt failed. ``item.attempt`` began before it."""
+def judge(
+    item: Item,
+    error: Exception,
+    patience: Patience,
+    now: datetime,
+    aged: datetime | None = None,
+) -> AttemptResult:
+    """Say what becomes of an item after its attempt failed. ``item.attempt`` began before it.
+
+    :param aged: the time by which it is judged how old the item is, if not ``now``.
+    """
     meaning = classify(error)
     begun = item.attempt + 1
     if isinstance(meaning, Refused):
         return _ended(ItemState.REFUSED, meaning)
     if isinstance(meaning, OutcomeUnknown) and begun > patience.repeat_unknown:
         return _ended(ItemState.UNKNOWN, meaning)
-    retry_at = now + timedelta(seconds=_wait(item, meaning, patience.backoff))
+    wait = timedelta(seconds=_wait(item, meaning, patience.backoff))
+    retry_at = now + wait
     # Whoever has to come back too late need not be waited for: people learn of it now.
-    late = retry_at > item.ready_since + patience.age
+    late = (aged or now) + wait > item.ready_since + patience.age
     if late or (patience.attempts is not None and begun >= patience.attempts):
         return _ended(ItemState.DEAD, meaning)
     return _retry(retry_at, meaning)

@@ -134,9 +134,7 @@ def submit_batch(tx: Tx, given: NewBatch, dialers: Mapping[str, type[BaseModel]]
         return _submitted(tx, given, through, params)
     digest = _digest(through, params, given.at)
     key = RequestKey(tenant=given.tenant, token="", route=_ROUTE, key=digest, digest=digest)
-    answer, repeated = once(
-        tx.connection, key, lambda: _submitted(tx, given, through, params), tx.now
-    )
+    answer, repeated = once(tx, key, lambda: _submitted(tx, given, through, params))
     if repeated:
         raise ActRefused(
             f'the same batch was submitted in the last 24 hours, as "{answer["item"]}". If '

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
+from router.ages import Ages
 from router.clock import Clock
 from router.domain.conversation import BOT, Conversation, ConversationStatus
 from router.domain.decision import Decision, Outcome
@@ -41,6 +42,8 @@ class Case:
     work: Work
     policy: Policy
     now: datetime
+    #: The same, to judge by how long somebody has been silent.
+    aged: datetime
     conversation: Conversation
     new: bool = False
     owner: str | None = None
@@ -64,6 +67,7 @@ class Case:
             policy=self.policy,
             new=self.new,
             now=self.now,
+            aged=self.aged,
             opened=before is None,
             window=self.window,
             heard_at=None if before is None else before.last_in_at,
@@ -82,8 +86,10 @@ class Cases:
         configuration: Configuration,
         clock: Clock,
         ids: Ids,
+        ages: Ages,
         approvals: Approvals | None = None,
     ) -> None:
+        self._ages = ages
         self._approvals = approvals
         self.configuration = configuration
         self.clock = clock
@@ -92,19 +98,20 @@ class Cases:
 
     def open(self, work: Work, conversation: Conversation) -> Case:
         """Begin the case of an event. Who was silent for long has handed the thread back."""
-        now = self.clock.now()
+        now, aged = self.clock.now(), self._ages.now()
         policy = self.configuration.policy(work.tenant)
         live = self.configuration.instances.channels.get((work.tenant, conversation.channel))
         case = Case(
             work=work,
             policy=policy,
             now=now,
+            aged=aged,
             conversation=conversation,
             text=conversation.turn.text,
             window=None if live is None else live.capabilities.window,
             hearing=hearing(self.configuration, work.tenant, conversation.channel),
         )
-        if facting.owner_now(conversation, policy, now) != conversation.owner:
+        if facting.owner_now(conversation, policy, aged) != conversation.owner:
             case.owner = BOT
             case.conversation = changed(conversation, owner=BOT, status=ConversationStatus.ACTIVE)
         return case

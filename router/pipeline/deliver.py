@@ -215,7 +215,7 @@ class Deliverer:
     async def _message_by(self, item: Item, live: LiveChannel | None) -> None:
         again = live is not None and live.capabilities.idempotent_send
         patience = Patience(repeat_unknown=ALWAYS if again else 0)
-        late = self._clock.now() - item.ready_since > patience.age
+        late = self._store.ages.now() - item.ready_since > patience.age
         if late and item.state is ItemState.WAITING and item.author is not Author.PERSON:
             # An answer of days ago says the wrong thing today.
             error = f"it waited longer than {patience.age.total_seconds() / 3600:g} h"
@@ -334,7 +334,7 @@ class Deliverer:
                 reach("deliver.sent")
             except Exception as broken:  # noqa: BLE001 - a plugin's call; anything else is unknown
                 error = classify(broken) if live is None else live.meaning(broken)
-                result = judge(item, error, patience, self._clock.now())
+                result = judge(item, error, patience, self._clock.now(), self._store.ages.now())
                 self._report(item, result, error)
             self._measure(item, result, self._clock.monotonic() - clock)
             try:

@@ -47,6 +47,7 @@ def thread_facts(
     policy: Policy,
     new: bool,
     now: datetime,
+    aged: datetime | None = None,
     opened: bool = False,
     window: timedelta | None = None,
     heard_at: datetime | None = None,
@@ -54,13 +55,15 @@ def thread_facts(
     """Give the facts about who this is and where the conversation stands.
 
     :param new: nobody of this address was known before.
+    :param aged: the time by which it is judged how long somebody has been silent, if not ``now``.
     :param opened: the conversation begins with this event.
     :param window: how long after a customer's last message the channel takes free text.
     :param heard_at: when the customer wrote before this event; ``None`` if never in it.
     """
     contact = conversation.contact
     local = now.astimezone(_zone(policy.timezone))
-    owner = owner_now(conversation, policy, now)
+    aged = aged or now
+    owner = owner_now(conversation, policy, aged)
     human = conversation.last_person_at
     return {
         "tenant": tenant,
@@ -80,8 +83,8 @@ def thread_facts(
         "conversation.window_open": _takes_text(conversation, window, now),
         "conversation.status": str(conversation.status),
         "conversation.bot_turns": conversation.bot_turns,
-        "conversation.since_human": None if human is None else now - human,
-        "conversation.since_customer": None if heard_at is None else now - heard_at,
+        "conversation.since_human": None if human is None else aged - human,
+        "conversation.since_customer": None if heard_at is None else aged - heard_at,
         "conversation.category": conversation.category,
         "conversation.risk": conversation.risk,
         "conversation.priority": conversation.priority,

@@ -136,7 +136,7 @@ class Media:
             reach("media.done")
         except Exception as broken:  # noqa: BLE001 - a plugin's call
             meaning = classify(broken) if live is None else live.meaning(broken)
-            result = judge(item, meaning, patience, self._clock.now())
+            result = judge(item, meaning, patience, self._clock.now(), self._store.ages.now())
             self._log.warning(
                 "file failed",
                 item=item.id,

@@ -33,10 +33,10 @@ class Quiet:
         case = self._cases.open(work, work.conversation)
         conversation, quiet = case.conversation, case.policy.idle_close
         heard = (conversation.last_in_at, conversation.last_person_at, conversation.owner_since)
-        last = max((moment for moment in heard if moment is not None), default=case.now - quiet)
+        last = max((moment for moment in heard if moment is not None), default=case.aged - quiet)
         waits = conversation.turn.messages or conversation.owner == NOBODY
-        again = case.now + quiet if waits else last + quiet
-        if waits or again > case.now:
+        again = case.aged + quiet if waits else last + quiet
+        if waits or again > case.aged:
             # That it was restored counts no more once somebody has written since.
             payload = event.payload if waits else None
             case.timers = (idle_timer(case, again, event.generation + 1, payload),)

@@ -6,6 +6,7 @@ back is another event of the same lane.
 
 from collections.abc import Mapping
 
+from router.ages import Ages
 from router.clock import Clock
 from router.domain.event import (
     CallEnded,
@@ -43,6 +44,7 @@ class Triage:
     """Decides about events under one configuration.
 
     :param aliases: the addresses learnt so far, as the store keeps them in memory.
+    :param ages: by which it is judged who has been silent for long.
     :param approvals: what providers say of their templates; ``None``: nothing is known.
     """
 
@@ -53,10 +55,11 @@ class Triage:
         ids: Ids,
         aliases: Mapping[tuple[str, str], str],
         *,
+        ages: Ages,
         approvals: Approvals | None = None,
     ) -> None:
         self._aliases = aliases
-        self._cases = Cases(configuration, clock, ids, approvals)
+        self._cases = Cases(configuration, clock, ids, ages, approvals)
         self._turns = Turns(self._cases)
         self._quiet = Quiet(self._cases)
         self._reports = Reports(self._cases)

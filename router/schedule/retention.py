@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
 
-from router.clock import Clock
 from router.errors import StorageUnavailable
 from router.plugin.context import Log
 from router.settings.model import Settings
@@ -44,14 +43,12 @@ class Retention:
         self,
         store: Store,
         settings: Callable[[], Settings],
-        clock: Clock,
         log: Log,
         *,
         every: float = _EVERY,
     ) -> None:
         self._store = store
         self._settings = settings
-        self._clock = clock
         self._log = log
         self._every = every
 
@@ -72,7 +69,7 @@ class Retention:
                 for tenant, keep in kept.items() if mine else ():
                     deleted: Counter[str] = Counter()
                     try:
-                        await self._forget(tenant, self._clock.now() - keep, deleted)
+                        await self._forget(tenant, self._store.ages.at_least() - keep, deleted)
                     finally:
                         total += deleted
                         if deleted:

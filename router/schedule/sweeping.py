@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import anyio
 
-from router.clock import Clock
 from router.errors import StorageUnavailable
 from router.pipeline.shelf import Shelf
 from router.plugin.context import Log
@@ -34,13 +33,11 @@ class Sweeper:
         store: Store,
         settings: Callable[[], Settings],
         shelf: Shelf,
-        clock: Clock,
         log: Log,
     ) -> None:
         self._store = store
         self._settings = settings
         self._shelf = shelf
-        self._clock = clock
         self._log = log
         self._woken = anyio.Event()
 
@@ -69,7 +66,7 @@ class Sweeper:
     async def sweep(self) -> int:
         """Sweep once, unless another node is just at it; give how many files were removed."""
         keep, removed = self._settings().media.keep, 0
-        before = None if keep is None else self._clock.now() - timedelta(seconds=keep)
+        before = None if keep is None else self._store.ages.at_least() - timedelta(seconds=keep)
         try:
             async with self._store.alone("media") as mine:
                 if mine:

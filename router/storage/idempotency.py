@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from router.errors import ActRefused
 from router.storage.conflicts import insert_missing
+from router.storage.store import Tx
 from router.storage.tables import api_answer
 
 #: How long an answer is kept; a repeat after that is a request of its own.
@@ -47,10 +48,7 @@ class RequestKey:
 
 
 def once(
-    connection: sa.Connection,
-    request: RequestKey,
-    do: Callable[[], Mapping[str, Any]],
-    now: datetime,
+    tx: Tx, request: RequestKey, do: Callable[[], Mapping[str, Any]]
 ) -> tuple[dict[str, Any], bool]:
     """Do what a request asks for, unless it was done before; give the answer, the same each time.
 
@@ -60,10 +58,11 @@ def once(
     :return: the answer, and whether it is one from before.
     :raises KeyReused: if the key was used for a request that said something else.
     """
+    connection, over = tx.connection, tx.ages.at_least() - LIFE
     name = {column: getattr(request, column) for column in _KEY}
     mine = sa.and_(*(api_answer.c[column] == value for column, value in name.items()))
-    connection.execute(sa.delete(api_answer).where(mine, api_answer.c.created_at <= now - LIFE))
-    values = {**name, "digest": request.digest, "created_at": now}
+    connection.execute(sa.delete(api_answer).where(mine, api_answer.c.created_at <= over))
+    values = {**name, "digest": request.digest, "created_at": tx.now}
     while not insert_missing(connection, api_answer, values, key=_KEY):
         row = connection.execute(sa.select(api_answer).where(mine)).first()
         if row is None:
@@ -78,19 +77,19 @@ def once(
     text = json.dumps(answer, ensure_ascii=False)
     connection.execute(sa.update(api_answer).where(mine).values(answer=text))
     # Last: who waits for another node holds nothing yet that the other could wait for.
-    _sweep(connection, now)
+    _sweep(connection, over)
     return json.loads(text), False
 
 
-def _sweep(connection: sa.Connection, now: datetime) -> None:
+def _sweep(connection: sa.Connection, over: datetime) -> None:
     """Take away some answers that are over; no two nodes take the same."""
-    over = connection.execute(
+    rows = connection.execute(
         sa.select(*(api_answer.c[column] for column in _KEY))
-        .where(api_answer.c.created_at <= now - LIFE)
+        .where(api_answer.c.created_at <= over)
         .order_by(api_answer.c.created_at)
         .limit(_SWEPT)
         .with_for_update(skip_locked=True)
     ).all()
-    for row in over:
+    for row in rows:
         mine = (api_answer.c[column] == getattr(row, column) for column in _KEY)
         connection.execute(sa.delete(api_answer).where(*mine))

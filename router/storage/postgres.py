@@ -96,6 +96,7 @@ class PostgresStore(Store):
         self._reader = self._engine.execution_options(postgresql_readonly=True)
         self._dispatch = NodeDispatch()
         self._writing = Writing(clock, self._dispatch, self._mirror_alias)
+        self.ages = self._writing.ages
         self._inbox = InboxWork(self._writing)
         self._outbox = OutboxWork(self._writing, self._inbox)
         self._node = self._dispatch.node = Node(

@@ -381,25 +381,28 @@ DELETE FROM timer t USING unnest($1::text[], $2::text[], $3::text[]) AS u (tenan
 WHERE t.tenant = u.tenant AND t.kind = u.kind AND t.key = u.key
 """
 
+# A conversation is not quiet because the clock has leapt ahead: $2 is the time without that.
+_FREE: Final = "NOT (timer.kind = 'idle' AND timer.due_at > $2 AND timer.due_at <= $1)"
+
 # The lanes of timers are locked before the timers: whoever ends an event in one may just be setting
 # its timer anew. A lane that is held is left for the next sweep. Each timer has one: it was set by
 # an event of it.
-LANES_DUE: Final = """
-SELECT l.key FROM timer t JOIN lane l ON l.kind = 'in' AND l.key = t.lane
-WHERE t.due_at <= $1 ORDER BY t.due_at LIMIT $2 FOR UPDATE OF l SKIP LOCKED
+LANES_DUE: Final = f"""
+SELECT l.key FROM timer JOIN lane l ON l.kind = 'in' AND l.key = timer.lane
+WHERE timer.due_at <= $1 AND {_FREE} ORDER BY timer.due_at LIMIT $3 FOR UPDATE OF l SKIP LOCKED
 """
 
 # Any node may sweep: each timer is taken by one, and its event is stored in the same transaction.
-DUE: Final = """
+DUE: Final = f"""
 WITH due AS (
-  SELECT tenant, kind, key FROM timer WHERE due_at <= $1 AND lane = ANY ($3::text[])
-  ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+  SELECT tenant, kind, key FROM timer WHERE due_at <= $1 AND {_FREE} AND lane = ANY ($4::text[])
+  ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED)
 DELETE FROM timer t USING due
 WHERE t.tenant = due.tenant AND t.kind = due.kind AND t.key = due.key
 RETURNING t.tenant, t.kind, t.key, t.lane, t.generation, t.payload::text, t.due_at
 """
 
-NEXT_DUE: Final = "SELECT min(due_at) FROM timer"
+NEXT_DUE: Final = f"SELECT min(due_at) FROM timer WHERE {_FREE}"
 
 # A customer's turn never waits longer, whatever the clock said when its timer was set.
 TURNS_SOON: Final = "UPDATE timer SET due_at = $1 WHERE kind = 'turn' AND due_at > $1"

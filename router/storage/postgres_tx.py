@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from router.ages import Ages
 from router.clock import Clock
 from router.domain.event import ContactOptedOut, MessageEchoed
 from router.storage import postgres_inbox, postgres_lanes, postgres_outbox
@@ -32,6 +33,7 @@ class Writing:
 
     def __init__(self, clock: Clock, dispatch: NodeDispatch, mirror: Mirror) -> None:
         self.clock = clock
+        self.ages = Ages(clock)
         self.dispatch = dispatch
         self.mirror = mirror
 
@@ -129,6 +131,7 @@ class PostgresTx:
         self._writing = writing
         self._transaction = transaction
         self.now = writing.clock.now()
+        self.ages = writing.ages
 
     @property
     def connection(self) -> "Connection":

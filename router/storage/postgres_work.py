@@ -138,11 +138,11 @@ class InboxWork:
 
     def fire(self, tx: Transaction, limit: int) -> int:
         """Turn timers that are due into events of their lanes; say how many there were."""
-        now = self._clock.now()
-        lanes = [row[0] for row in tx.rows(postgres_sql.LANES_DUE, now, limit)]
-        rows = sorted(tx.rows(postgres_sql.DUE, now, limit, lanes), key=lambda row: row[6])
+        now, aged = self._clock.now(), self._writing.ages.now()
+        lanes = [row[0] for row in tx.rows(postgres_sql.LANES_DUE, now, aged, limit)]
+        rows = sorted(tx.rows(postgres_sql.DUE, now, aged, limit, lanes), key=lambda row: row[6])
         self.put(tx, [fired(*row[:6], now=now) for row in rows])
-        due = tx.rows(postgres_sql.NEXT_DUE)[0][0]
+        due = tx.rows(postgres_sql.NEXT_DUE, now, aged)[0][0]
         tx.published.append(partial(self._dispatch.alarm.set, due))
         return len(rows)
 

@@ -63,6 +63,7 @@ class SQLiteStore(Store):
         self._aliases: dict[tuple[str, str], str] = {}
         self._dispatch = Dispatch()
         self._writing = Writing(clock, self._dispatch, self._mirror_alias)
+        self.ages = self._writing.ages
         self._inbox = InboxWork(self._writing)
         self._outbox = OutboxWork(self._writing)
         self._engine: AsyncEngine | None = None

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from router.ages import Ages
 from router.clock import Clock, to_micros
 from router.domain.event import ContactOptedOut, MessageEchoed
 from router.storage import sqlite_inbox, sqlite_outbox
@@ -30,6 +31,7 @@ class Writing:
 
     def __init__(self, clock: Clock, dispatch: Dispatch, mirror: Mirror) -> None:
         self.clock = clock
+        self.ages = Ages(clock)
         self.dispatch = dispatch
         self.mirror = mirror
         self.me = 0
@@ -99,6 +101,7 @@ class SQLiteTx:
         self._writing = writing
         self._transaction = transaction
         self.now = writing.clock.now()
+        self.ages = writing.ages
 
     @property
     def connection(self) -> "Connection":

@@ -16,11 +16,17 @@ from router.storage.sqlite_tx import Writing
 from router.storage.sqlite_writer import Transaction
 from router.storage.store import IN, OUT, Accepted, Change, Commit, EventRef, NewEvent, Work
 
-_DUE = """
+# A conversation is not quiet because the clock has leapt ahead.
+_FREE = "NOT (kind = 'idle' AND due_at > :aged AND due_at <= :now)"
+
+_DUE = f"""
 DELETE FROM timer WHERE (tenant, kind, key) IN (
-  SELECT tenant, kind, key FROM timer WHERE due_at <= ? ORDER BY due_at LIMIT ?)
+  SELECT tenant, kind, key FROM timer WHERE due_at <= :now AND {_FREE}
+  ORDER BY due_at LIMIT :limit)
 RETURNING tenant, kind, key, lane, generation, payload
 """
+
+_NEXT_DUE = f"SELECT min(due_at) FROM timer WHERE {_FREE}"
 
 
 class InboxWork:
@@ -115,10 +121,11 @@ class InboxWork:
 
     def fire(self, tx: Transaction, limit: int) -> int:
         """Turn timers that are due into events of their lanes; say how many there were."""
-        now = self._clock.now()
-        rows = tx.raw.execute(_DUE, (to_micros(now), limit)).fetchall()
+        now, aged = self._clock.now(), self._writing.ages.now()
+        moments = {"now": to_micros(now), "aged": to_micros(aged)}
+        rows = tx.raw.execute(_DUE, {**moments, "limit": limit}).fetchall()
         self._writing.put_events(tx, [fired(*row, now=now) for row in rows])
-        micros: int | None = tx.raw.execute("SELECT min(due_at) FROM timer").fetchone()[0]
+        micros: int | None = tx.raw.execute(_NEXT_DUE, moments).fetchone()[0]
         due = None if micros is None else from_micros(micros)
         tx.published.append(partial(self._dispatch.alarm.set, due))
         return len(rows)

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
+from router.ages import Ages
 from router.clock import Clock
 from router.domain.conversation import Contact, Conversation
 from router.domain.decision import Decision
@@ -347,6 +348,11 @@ class Tx(Protocol):
     @property
     def now(self) -> datetime: ...
 
+    @property
+    def ages(self) -> Ages:
+        """By what it is judged how old something is."""
+        ...
+
     def enqueue(self, events: Sequence[NewEvent]) -> list[Accepted]:
         """Store events and wake their lanes, as part of this transaction."""
         ...
@@ -398,6 +404,8 @@ class Store(ABC):
 
     #: What everybody goes by who works with this database.
     clock: Clock
+    #: By what it is judged how old something is.
+    ages: Ages
 
     @property
     @abstractmethod

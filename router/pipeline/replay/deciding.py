@@ -12,6 +12,7 @@ from enum import StrEnum
 from itertools import count
 from typing import Any, Final
 
+from router.ages import Ages
 from router.domain.conversation import Conversation, TurnMessage
 from router.domain.decision import Decision
 from router.domain.event import MessageReceived
@@ -112,7 +113,13 @@ class Replayer:
         self._configuration = configuration
         self._clock = _RecordedClock()
         numbers = count(1)
-        self._triage = Triage(configuration, self._clock, lambda: f"replay-{next(numbers)}", {})
+        self._triage = Triage(
+            configuration,
+            self._clock,
+            lambda: f"replay-{next(numbers)}",
+            {},
+            ages=Ages(self._clock),
+        )
 
     def replay(self, turn: RecordedTurn) -> Replayed:
         """Decide a turn again, from its first event to the one that decided it."""

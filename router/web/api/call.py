@@ -63,7 +63,7 @@ class Call:
         if key is None:
             return dict(await self.host.store.write(function))
         answer, self.replayed = await self.host.store.write(
-            lambda tx: once(tx.connection, key, lambda: function(tx), tx.now)
+            lambda tx: once(tx, key, lambda: function(tx))
         )
         return answer
 

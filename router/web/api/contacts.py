@@ -184,7 +184,7 @@ def _once(
             return result
 
         try:
-            answer, call.replayed = once(tx.connection, key, do, tx.now)
+            answer, call.replayed = once(tx, key, do)
         except _Waits as waits:
             columns = ("tenant", "token", "route", "key")
             mine = (api_answer.c[name] == getattr(key, name) for name in columns)

@@ -312,7 +312,7 @@ class Pipeline:
         def ids() -> str:
             return engine.name("id")
 
-        real = Triage(self.configuration, clock, ids, store.aliases)
+        real = Triage(self.configuration, clock, ids, store.aliases, ages=store.ages)
         pipeline = self
 
         class Watched:

@@ -47,7 +47,7 @@ DAY = 86400.0
 
 def retention(pipeline: Pipeline, **more: Any) -> Retention:
     settings, engine = pipeline.configuration.settings, pipeline.engine
-    return Retention(engine.store, lambda: settings, engine.clock, pipeline.log, **more)
+    return Retention(engine.store, lambda: settings, pipeline.log, **more)
 
 
 async def say(pipeline: Pipeline, text: str = "horario", who: Address = ANA) -> None:

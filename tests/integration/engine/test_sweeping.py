@@ -45,7 +45,7 @@ async def test_only_what_was_last_sent_long_ago_is_removed(name: str, tmp_path: 
     async with running(name, tmp_path, tables=TABLES) as pipeline:
         shelf, clock = Shelf(lambda: pipeline.configuration), pipeline.engine.clock
         settings = pipeline.configuration.settings
-        sweeper = Sweeper(pipeline.engine.store, lambda: settings, shelf, clock, RecordingLog())
+        sweeper = Sweeper(pipeline.engine.store, lambda: settings, shelf, RecordingLog())
         old = await _keep(pipeline, shelf, b"vieja")
         again = await _keep(pipeline, shelf, b"otra vez")
         clock.advance(timedelta(days=60))
@@ -62,6 +62,23 @@ async def test_only_what_was_last_sent_long_ago_is_removed(name: str, tmp_path: 
 
 
 @pytest.mark.parametrize("name", list(DATABASES))
+async def test_a_clock_that_is_set_ahead_removes_nothing(name: str, tmp_path: Path) -> None:
+    async with running(name, tmp_path, tables=TABLES) as pipeline:
+        shelf, clock = Shelf(lambda: pipeline.configuration), pipeline.engine.clock
+        settings = pipeline.configuration.settings
+        sweeper = Sweeper(pipeline.engine.store, lambda: settings, shelf, RecordingLog())
+        kept = await _keep(pipeline, shelf, b"nueva")
+        assert await sweeper.sweep() == 0
+
+        clock.set(clock.now() + timedelta(days=365))
+
+        assert await sweeper.sweep() == 0
+        assert await shelf.objects.get("main", kept) == b"nueva"
+        clock.advance(timedelta(days=91))
+        assert await sweeper.sweep() == 1
+
+
+@pytest.mark.parametrize("name", list(DATABASES))
 async def test_a_file_that_cannot_be_removed_keeps_no_other_and_is_tried_again(
     name: str, tmp_path: Path
 ) -> None:
@@ -69,7 +86,7 @@ async def test_a_file_that_cannot_be_removed_keeps_no_other_and_is_tried_again(
         shelf, clock = Shelf(lambda: pipeline.configuration), pipeline.engine.clock
         settings = pipeline.configuration.settings
         log = RecordingLog()
-        sweeper = Sweeper(pipeline.engine.store, lambda: settings, shelf, clock, log)
+        sweeper = Sweeper(pipeline.engine.store, lambda: settings, shelf, log)
         stuck = await _keep(pipeline, shelf, b"en uso")
         clock.advance(timedelta(days=1))
         await _keep(pipeline, shelf, b"vieja")
@@ -114,7 +131,7 @@ async def test_a_sweeper_that_is_woken_removes_what_was_let_go_and_nothing_else(
     async with running(name, tmp_path, tables=TABLES) as pipeline:
         shelf, clock = Shelf(lambda: pipeline.configuration), pipeline.engine.clock
         settings, store = pipeline.configuration.settings, pipeline.engine.store
-        sweeper = Sweeper(store, lambda: settings, shelf, clock, RecordingLog())
+        sweeper = Sweeper(store, lambda: settings, shelf, RecordingLog())
         old = await _keep(pipeline, shelf, b"vieja")
         clock.advance(timedelta(days=91))
 
@@ -143,7 +160,7 @@ async def test_what_an_erasure_let_go_is_removed_however_long_files_are_kept(
         shelf, clock = Shelf(lambda: pipeline.configuration), pipeline.engine.clock
         settings = pipeline.configuration.settings
         store = pipeline.engine.store
-        sweeper = Sweeper(store, lambda: settings, shelf, clock, RecordingLog())
+        sweeper = Sweeper(store, lambda: settings, shelf, RecordingLog())
         gone = await _keep(pipeline, shelf, b"de quien fue borrado")
         sent_again = await _keep(pipeline, shelf, b"de otra persona")
         kept = await _keep(pipeline, shelf, b"vieja")

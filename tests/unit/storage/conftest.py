@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 import pytest
+import sqlalchemy as sa
 
+from router.ages import Ages
 from router.plugin.testing import FakeClock
+from router.storage.store import Tx
 from router.storage.tables import (
     contact,
     conversation,
@@ -20,6 +23,20 @@ from router.storage.tables import (
 from tests.databases import Database
 
 NOW = FakeClock().now().replace(microsecond=123457)
+
+
+@dataclass
+class _Writing:
+    connection: sa.Connection
+    now: datetime
+
+    def __post_init__(self) -> None:
+        self.ages = Ages(FakeClock(self.now))
+
+
+def writing(connection: sa.Connection, now: datetime = NOW) -> Tx:
+    """Give as much of a transaction as functions use that keep what they answer."""
+    return cast("Tx", _Writing(connection, now))
 
 
 @dataclass

@@ -43,7 +43,7 @@ from router.storage.store import EventRef
 from router.storage.tables import contact, conversation, inbox_event, metadata, ticket, usage
 from router.storage.tables import outbox as outbox_table
 from tests.databases import Database
-from tests.unit.storage.conftest import NOW
+from tests.unit.storage.conftest import NOW, writing
 
 #: Tables that grow with every message, or with every customer.
 BIG = frozenset(
@@ -192,7 +192,7 @@ QUESTIONS: dict[str, Question] = {
     "a token": lambda it: tokens.show_token(it, "main", "t"),
     "the key of a token": lambda it: tokens.find_key(it, "k"),
     "ending tokens": lambda it: tokens.retire_keys(it, "main", but="k", now=NOW),
-    "an answer": lambda it: idempotency.once(it, REQUEST, dict, NOW),
+    "an answer": lambda it: idempotency.once(writing(it), REQUEST, dict),
     "tickets of a conversation": lambda it: tickets.list_tickets(it, "main", conversation="c"),
     "a ticket": lambda it: tickets.show_ticket(it, "main", "7"),
 }

@@ -17,7 +17,7 @@ from router.storage import tokens
 from router.storage.idempotency import LIFE, KeyReused, RequestKey, once
 from router.storage.tables import api_answer, api_key, api_token
 from tests.databases import Database
-from tests.unit.storage.conftest import NOW
+from tests.unit.storage.conftest import NOW, writing
 
 HOUR = timedelta(hours=1)
 REQUEST = RequestKey(tenant="main", token="t", route="POST /drafts", key="k", digest="d")
@@ -227,7 +227,7 @@ def done(database: Database, request: RequestKey, now: Any = NOW) -> tuple[Any, 
         return {"did": [1, "ñ"]}
 
     def run(connection: sa.Connection) -> tuple[dict[str, Any], bool]:
-        return once(connection, request, do, now)
+        return once(writing(connection, now), request, do)
 
     answer, replayed = database.run(run)
     return answer, replayed, len(count)
@@ -262,7 +262,7 @@ def test_what_failed_is_tried_again(database: Database) -> None:
         raise ActRefused("no")
 
     with pytest.raises(ActRefused):
-        database.run(lambda it: once(it, REQUEST, fail, NOW))
+        database.run(lambda it: once(writing(it), REQUEST, fail))
 
     assert database.rows(api_answer) == []
     assert done(database, REQUEST)[1:] == (False, 1)
@@ -290,7 +290,7 @@ def test_two_at_the_same_moment_have_one_effect(database: Database) -> None:
             connection.execute(sa.text("SELECT pg_sleep(0.2)"))
             return {"at": str(connection.scalar(sa.text("SELECT clock_timestamp()")))}
 
-        return once(connection, REQUEST, do, NOW)
+        return once(writing(connection), REQUEST, do)
 
     found = database.together(*[slowly] * 5)
 
