@@ -1,9 +1,17 @@
 """ElevenLabs's API as far as calls are looked up in it. One question each, never repeated here."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+)
 
 from router import plugin
 from router_elevenlabs_calls.config import ApiConfig
@@ -24,6 +32,19 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
+def _readable(model: type[BaseModel], entries: Any, info: ValidationInfo[plugin.Log]) -> Any:
+    """Leave out of a listing what cannot be read: it must not hide the others."""
+    if not isinstance(entries, list):
+        return entries
+    found = []
+    for entry in entries:
+        try:
+            found.append(model.model_validate(entry, context=info.context))
+        except ValidationError as error:
+            info.context.warning("entry of a listing not read", reason=_where(error))
+    return found
+
+
 class Listed(_Model):
     """A conversation in a listing."""
 
@@ -35,7 +56,7 @@ class Listed(_Model):
 class Page(_Model):
     """A page of conversations, the newest first."""
 
-    conversations: Sequence[Listed] = ()
+    conversations: Annotated[Sequence[Listed], BeforeValidator(partial(_readable, Listed))] = ()
     next_cursor: str | None = None
     has_more: bool = False
 
@@ -56,13 +77,13 @@ class Batch(_Model):
     agent_id: str | None = None
     status: str = ""
     last_updated_at_unix: int = 0
-    recipients: Sequence[Recipient] = ()
+    recipients: Annotated[Sequence[Recipient], BeforeValidator(partial(_readable, Recipient))] = ()
 
 
 class Batches(_Model):
     """A page of batches."""
 
-    batch_calls: Sequence[Batch] = ()
+    batch_calls: Annotated[Sequence[Batch], BeforeValidator(partial(_readable, Batch))] = ()
     next_doc: str | None = None
     has_more: bool = False
 
@@ -117,7 +138,7 @@ async def readable(
 
 
 async def listing(
-    http: "httpx.AsyncClient",
+    context: plugin.PluginContext,
     config: ApiConfig,
     agent: str,
     *,
@@ -133,31 +154,39 @@ async def listing(
     }
     if cursor is not None:
         query["cursor"] = cursor
-    return _read(Page, await ask(http, config, "conversations", **query))
+    return _read(Page, await ask(context.http, config, "conversations", **query), context)
 
 
-async def batches(http: "httpx.AsyncClient", config: ApiConfig, last: str | None = None) -> Batches:
+async def batches(
+    context: plugin.PluginContext, config: ApiConfig, last: str | None = None
+) -> Batches:
     """Give a page of the workspace's batches."""
     query: dict[str, str | int] = {"limit": PAGE}
     if last is not None:
         query["last_doc"] = last
-    return _read(Batches, await ask(http, config, "batch-calling/workspace", **query))
+    return _read(
+        Batches, await ask(context.http, config, "batch-calling/workspace", **query), context
+    )
 
 
-async def batch(http: "httpx.AsyncClient", config: ApiConfig, name: str) -> Batch:
+async def batch(context: plugin.PluginContext, config: ApiConfig, name: str) -> Batch:
     """Give a batch with its recipients."""
-    return _read(Batch, await ask(http, config, f"batch-calling/{name}"))
+    return _read(Batch, await ask(context.http, config, f"batch-calling/{name}"), context)
 
 
-def _read(model: type[Read], values: Any) -> Read:
+def _read(model: type[Read], values: Any, context: plugin.PluginContext) -> Read:
     try:
-        return model.model_validate(values)
+        return model.model_validate(values, context=context.log)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "all of it"
+        where = _where(error)
         raise plugin.OutcomeUnknown(
             f"ElevenLabs answered something else than expected, at {where}. Correct base_url"
         ) from None
+
+
+def _where(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return ".".join(map(str, first["loc"])) or "all of it"
 
 
 def _json(response: "httpx.Response") -> Any:

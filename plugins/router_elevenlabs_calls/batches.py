@@ -67,7 +67,7 @@ class BatchesPoller(plugin.Poller):
         found = list(state.open)
         last: str | None = None
         while True:
-            page = await api.batches(self._context.http, self._config, last)
+            page = await api.batches(self._context, self._config, last)
             ours = [it for it in page.batch_calls if it.agent_id in self._config.agents]
             fresh = [it for it in ours if state.is_new(it)]
             found += [it.id for it in fresh if it.id not in found]
@@ -79,7 +79,7 @@ class BatchesPoller(plugin.Poller):
     async def _batch(self, name: str) -> api.Batch | None:
         """Give a batch, or ``None`` for one that somebody has deleted."""
         try:
-            return await api.batch(self._context.http, self._config, name)
+            return await api.batch(self._context, self._config, name)
         except plugin.Refused as error:
             if error.code != api.GONE:
                 raise

@@ -38,7 +38,7 @@ class CallsPoller(plugin.Poller):
     async def poll(self, cursor: str | None) -> plugin.Polled:
         """Go on with the listing where the last poll stopped."""
         state = _State(cursor)
-        config, http = self._config, self._context.http
+        config = self._config
         now = int(self._context.clock.now().timestamp())
         if not state.listing:
             if state.newest is None or state.newest > now:
@@ -50,7 +50,7 @@ class CallsPoller(plugin.Poller):
         agents = [it for it in config.agents if it not in state.listed]
         for agent in agents:
             page = await api.listing(
-                http, config, agent, after=state.after, cursor=state.pages.get(agent)
+                self._context, config, agent, after=state.after, cursor=state.pages.get(agent)
             )
             for listed in page.conversations:
                 state.seen_at(min(listed.start_time_unix_secs, now))

@@ -93,7 +93,7 @@ class ElevenLabsBatch(plugin.Action[ElevenLabsBatchConfig]):
         """
         last: str | None = None
         for _ in range(_PAGES):
-            page = await api.batches(self.context.http, self.config, last)
+            page = await api.batches(self.context, self.config, last)
             found = next((it for it in page.batch_calls if it.name.endswith(_mark(id))), None)
             if found is not None:
                 return plugin.ActionResult(f"batch {found.id}", {"id": found.id}, found.id)

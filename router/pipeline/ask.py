@@ -36,6 +36,7 @@ from router.plugin.http import classify
 from router.rules.grounds import FIELDS as GROUNDS
 from router.rules.grounds import weigh
 from router.rules.pii import country_of
+from router.storage.codec import encode
 from router.storage.store import AttemptResult, Item, NewEvent, Store
 
 if TYPE_CHECKING:
@@ -164,8 +165,12 @@ class Asker:
             accepts = frozenset[str]() if live is None else live.plugin.accepts
             prompt = await self._prompts.prompt(item, question, configuration, accepts)
             with self.flights.one():
-                completion = await self._complete(item, prompt, live, toolbox)
+                completion = _sound(await self._complete(item, prompt, live, toolbox))
             grounds = _grounds(prompt, completion, toolbox)
+            event = self._event(
+                item, question, prompt, began, toolbox, completion=completion, grounds=grounds
+            )
+            encode(event.event)  # here, where an answer that cannot be stored is judged as none
             reach("ask.answered")
         except Exception as broken:  # noqa: BLE001 - a plugin's call
             meaning = classify(broken) if live is None else live.meaning(broken)
@@ -192,9 +197,6 @@ class Asker:
                 result = replace(result, effects=(partial(_bill, item=item, used=toolbox.spent),))
                 self._count_tokens(item, toolbox.spent)
         else:
-            event = self._event(
-                item, question, prompt, began, toolbox, completion=completion, grounds=grounds
-            )
             effect = partial(_bill, item=item, used=completion.usage)
             result = AttemptResult(state=ItemState.DONE, events=(event,), effects=(effect,))
             self._count_tokens(item, completion.usage)
@@ -290,6 +292,15 @@ class Asker:
             event=event,
             received_at=self._clock.now(),
         )
+
+
+def _sound(completion: Completion) -> Completion:
+    """Give an answer whose confidence a threshold can judge, with sources to be read twice."""
+    sure: Any = completion.confidence  # a plugin's value, of any kind
+    known = isinstance(sure, int | float) and not isinstance(sure, bool) and 0 <= sure <= 1
+    return replace(
+        completion, confidence=sure if known else None, citations=tuple(completion.citations)
+    )
 
 
 def _grounds(prompt: Prompt, completion: Completion, toolbox: Toolbox) -> dict[str, Any] | None:

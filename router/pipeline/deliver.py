@@ -322,6 +322,8 @@ class Deliverer:
             return Start.NOT
         reach("deliver.claimed")
         with self._guard.trial(live) as told:
+            if item.state is ItemState.STARTED:
+                await self._store.write(partial(repeats.interrupted, item=item))
             began = self._clock.now()
             start = await self._store.start_attempt(item, terms)
             if not start:
@@ -417,8 +419,11 @@ class Deliverer:
 
 def _lost(item: Item, patience: Patience, terms: Terms | None) -> OutcomeUnknown | None:
     """Say why an item that may have left must not leave again; ``None``: it may."""
-    if item.state is ItemState.STARTED and item.attempt > patience.repeat_unknown:
-        # A process died between the start and the result.
+    interruptions = repeats.interruptions(item)
+    if interruptions >= repeats.INTERRUPTIONS or (
+        interruptions and item.attempt > patience.repeat_unknown
+    ):
+        # A process died between the start and the result, and this may have been why.
         return _INTERRUPTED
     account = None if terms is None else terms.account
     # Who knows a repeat for one knows those of its own account. A harmless one is so everywhere.

@@ -4,15 +4,17 @@
 """
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from math import isnan
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from router.clock import Clock
 from router.domain.identity import MAIN_TENANT
-from router.errors import PluginError, ProviderError, words_of
+from router.errors import PluginError, ProviderError, Unavailable, words_of
 from router.logs import Redaction
 from router.pipeline.breakers import Breaker
 from router.pipeline.busy import Busy
 from router.pipeline.offline import SilentAction, SilentChannel
+from router.pipeline.storable import as_text
 from router.plugin.channel import Capabilities, Channel
 from router.plugin.context import Log
 from router.plugin.host import HostContext
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from router.plugin.ai import AIBackend
 
 Plugin = TypeVar("Plugin", bound=Instance[Any])
+
+#: Seconds that are waited because a provider asks for it, at most.
+_DAY: Final = 86_400.0
 
 
 @dataclass(slots=True)
@@ -77,12 +82,15 @@ class Live(Generic[Plugin]):
     def meaning(self, error: BaseException) -> ProviderError:
         """Say what an error of its plugin means, without a secret in the words.
 
-        They are kept, shown and sent to people, and a provider may quote our key in them.
+        They are kept, shown and sent to people, and a provider may quote our key in them. Its code
+        is text, and its time to wait one that can be waited, whatever the plugin gave.
         """
         meaning = classify(error)
         meaning.args = tuple(self.redaction.clean(meaning.args))
         meaning.reason = self.redaction.clean(meaning.reason)
-        meaning.code = self.redaction.clean(meaning.code)
+        meaning.code = self.redaction.clean(as_text(meaning.code))
+        if isinstance(meaning, Unavailable):
+            meaning.retry_after = _bounded(meaning.retry_after)
         return meaning
 
     @property
@@ -224,6 +232,14 @@ def _build(
             f"Look at its table, {table.position}, and at the plugin"
         )
         raise PluginError(message) from error
+
+
+def _bounded(seconds: Any) -> float | None:
+    """Give the seconds that a plugin asks for, a day at most; ``None`` if that is no number."""
+    if not isinstance(seconds, int | float):
+        return None
+    wait = min(max(seconds, 0.0), _DAY)
+    return None if isnan(wait) else wait
 
 
 def label_of(table: InstanceSettings) -> str:

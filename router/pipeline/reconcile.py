@@ -190,6 +190,7 @@ class Reconciler:
                 with self._flights.one():
                     async with asyncio.timeout(live.settings.timeout):
                         found = await live.plugin.find_sent(message, from_micros(progress.since))
+                names = _names(found, asked_at)
             except Exception as error:  # noqa: BLE001 - a plugin's call
                 meaning = live.meaning(error)
                 if not isinstance(error, CalledOff):
@@ -203,7 +204,7 @@ class Reconciler:
         finally:
             if not told:
                 self._guard.spared(live)
-        await self._found(item, progress, about, live, found, asked_at)
+        await self._found(item, progress, about, live, names, asked_at)
 
     async def _failed(
         self,
@@ -232,13 +233,11 @@ class Reconciler:
         progress: _Progress,
         about: Item,
         live: LiveChannel,
-        found: Sequence[SentMessage],
+        names: list[str],
         asked_at: datetime,
     ) -> None:
         from router.storage.reconciliation import held_by_others
 
-        oldest = sorted(found, key=lambda it: it.sent_at or asked_at)
-        names = [storable_id(it.provider_id) for it in oldest]
         settle, again = _lag(live)
         if names:
             held = await self._store.read(lambda it: held_by_others(it, about, names))
@@ -297,6 +296,12 @@ class Reconciler:
 
 def _micros(moment: datetime | None) -> int | None:
     return None if moment is None else to_micros(moment)
+
+
+def _names(found: Sequence[SentMessage], asked_at: datetime) -> list[str]:
+    """Give what the provider calls the messages that it found, the oldest first."""
+    oldest = sorted(found, key=lambda it: it.sent_at or asked_at)
+    return [storable_id(it.provider_id) for it in oldest]
 
 
 def _lag(live: LiveChannel | None) -> tuple[timedelta, timedelta]:

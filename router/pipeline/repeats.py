@@ -1,10 +1,43 @@
 """Actions that were run again though they may have been done: counted, and said."""
 
 import json
-from typing import Any
+from contextlib import suppress
+from typing import Any, Final
 
+from router.domain.outbox import ItemState
+from router.errors import NotFound
 from router.plugin.action import Action
 from router.storage.store import Item, Tx
+
+#: Times that a process may die, one after the other, while something is done that may be repeated.
+#: Most of what was under way is a bystander; but what kills it must not be done for ever.
+INTERRUPTIONS: Final = 10
+
+
+def interruptions(item: Item) -> int:
+    """Give how many attempts in a row have begun, up to the last, and have never ended."""
+    if item.state is not ItemState.STARTED:
+        return 0
+    return item.attempt - _first(item) + 1
+
+
+def _first(item: Item) -> int:
+    """Give the first attempt of that row; a person's wish for another try counts them anew."""
+    first: int = json.loads(item.body).get("interrupted", item.attempt)
+    return min(first, item.attempt)
+
+
+def interrupted(tx: Tx, *, item: Item) -> None:
+    """Note that the last attempt has never ended, before another one begins."""
+    from router.storage.outbox import show_item
+    from router.storage.reconciliation import change_body
+
+    with suppress(NotFound):  # its customer was erased meanwhile
+        now = show_item(tx.connection, item.tenant, item.id)
+        if (now.state, now.attempt) == (ItemState.STARTED, item.attempt):
+            values = {**now.body, "interrupted": _first(item)}
+            body = json.dumps(values, ensure_ascii=False)
+            change_body(tx.connection, item.tenant, item.id, body)
 
 
 def words(unknown: int, action: Action[Any]) -> str | None:
@@ -22,5 +55,6 @@ def count(tx: Tx, *, item: Item) -> None:
 
     values = json.loads(item.body)
     values["unknown"] = values.get("unknown", 0) + 1
+    values.pop("interrupted", None)  # this attempt has ended
     body = json.dumps(values, ensure_ascii=False)
     change_body(tx.connection, item.tenant, item.id, body)

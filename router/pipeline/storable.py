@@ -26,6 +26,8 @@ _LOOKED_UP: Mapping[type, tuple[str, ...]] = {
     DeliveryReported: ("provider_id",),
     MessageEchoed: ("id", "provider_id"),
 }
+#: What providers number, or leave out, and we keep as text.
+_TEXTS: Mapping[type, tuple[str, ...]] = {DeliveryReported: ("code", "reason")}
 _AS_THEY_ARE = frozenset({bool, bytes, datetime, float, int, type(None)})
 
 
@@ -38,12 +40,28 @@ def storable(value: Value) -> Value:
 def storable_event(event: Value) -> Value:
     """Give what a channel found, fit to be stored, and to be looked up by its provider's ids."""
     event = storable(event)
-    changes = {}
+    changes: dict[str, str | None] = {}
     for name in _LOOKED_UP.get(type(event), ()):
         text = getattr(event, name)
         if isinstance(text, str) and len(text) > LONGEST_ID:  # a plugin's value, of any kind
             changes[name] = storable_id(text)
+    for name in _TEXTS.get(type(event), ()):
+        given = getattr(event, name)
+        if not isinstance(given, str | None):
+            changes[name] = storable(as_text(given))
+    if getattr(event, "text", "") is None:  # beside a file, there may be no text
+        changes["text"] = ""
     return replace(cast("Any", event), **changes) if changes else event
+
+
+def as_text(value: Any) -> str | None:
+    """Give a plugin's value that is to be text, if it is anything: a code may come as a number."""
+    if value is None or isinstance(value, str):
+        return value
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - a plugin's value, of any kind
+        return None
 
 
 def storable_id(text: str) -> str:

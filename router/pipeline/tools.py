@@ -19,7 +19,7 @@ from router.pipeline.actions import contact_of
 from router.pipeline.configuration import Configuration
 from router.pipeline.flights import Contained
 from router.pipeline.guard import Guard
-from router.pipeline.storable import storable
+from router.pipeline.storable import as_text, storable
 from router.plugin.action import Action, ActionCall, ActionResult, NoticeParams
 from router.plugin.context import Log
 from router.rules.pii import country_of, redact
@@ -40,6 +40,9 @@ _HEARD: Final = 2 * MOST
 _NAMED: Final = 10
 #: The longest result that a model is shown, in characters.
 LONGEST: Final = 8000
+
+#: What one answer cannot have used: a count so high is none. Sums of those below it can be stored.
+_MOST_TOKENS: Final = 10**9
 
 _AWAY: Final = "This cannot be looked up at the moment."
 _NOTHING: Final = "Nothing was found."
@@ -101,13 +104,13 @@ class Toolbox:
         return replace(completion, text=text, proposals=(), usage=self.spent)
 
     def _spending(self, completion: Completion) -> Completion:
-        used, spent = completion.usage, self.spent
+        used, spent = _counted(completion.usage), self.spent
         self.spent = Usage(
             model=used.model or spent.model,
             input_tokens=spent.input_tokens + used.input_tokens,
             output_tokens=spent.output_tokens + used.output_tokens,
         )
-        return completion
+        return replace(completion, usage=used)
 
     def _offered(self, names: Sequence[str]) -> tuple[Tool, ...]:
         actions = self.configuration.instances.actions
@@ -256,6 +259,20 @@ class Toolbox:
 
 def _model(live: "Live[Action[Any]]") -> type[BaseModel]:
     return live.settings.registration.params or NoticeParams
+
+
+def _counted(usage: Usage) -> Usage:
+    """Give what a backend says that it used as it can be stored and added up."""
+    return Usage(
+        model=storable(as_text(usage.model)),
+        input_tokens=_tokens(usage.input_tokens),
+        output_tokens=_tokens(usage.output_tokens),
+    )
+
+
+def _tokens(value: Any) -> int:
+    fits = isinstance(value, int | float) and 0 <= value < _MOST_TOKENS
+    return int(value) if fits else 0
 
 
 def _failed(call: ProposedAction, text: str) -> ToolResult:

@@ -44,7 +44,7 @@ def load_plugins(files: Sequence[Path] = ()) -> Registry:
             sources[source.plugin] = source
             try:
                 plugin = load()
-            except Exception as error:  # noqa: BLE001 - a plugin call: what it breaks on is noted
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin call: it is noted
                 registry.failed(source, error)
                 continue
             _check_api(source, getattr(plugin, "router_api", None))
@@ -66,7 +66,7 @@ def load_plugins(files: Sequence[Path] = ()) -> Registry:
                 call(registry=registry)
         except PluginError:
             raise
-        except Exception as error:  # noqa: BLE001 - a plugin call: whatever it breaks on is noted
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin call: it is noted
             registry.failed(sources[name], error)
     return registry
 

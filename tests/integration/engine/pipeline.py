@@ -120,6 +120,7 @@ class Provider:
     :ivar scripts: the same for one instance alone, by its name; they come first.
     :ivar listing: what it lists as sent, or why it does not, look by look; then nothing. A
         function is called for what it lists.
+    :ivar raw: what looks give as it is, whatever it is; they come first.
     :ivar looked: what it was asked about, and since when.
     :ivar answers: what models that call tools answer, one after the other; then ``answer``.
     :ivar found: what is found by whoever looks something up.
@@ -135,6 +136,7 @@ class Provider:
     script: list[BaseException | None] = field(default_factory=list)
     scripts: dict[str, list[BaseException | None]] = field(default_factory=dict)
     listing: list[Sequence[str] | Exception | Listing] = field(default_factory=list)
+    raw: list[Any] = field(default_factory=list)
     looked: list[tuple[str, datetime]] = field(default_factory=list)
     answers: list[plugin.Completion] = field(default_factory=list)
     found: plugin.ActionResult | None = None
@@ -204,6 +206,9 @@ class Ledger(plugin.Channel[Account]):
         self, message: plugin.OutboundMessage, since: datetime
     ) -> Sequence[plugin.SentMessage]:
         self.provider.looked.append((message.id, since))
+        if self.provider.raw:
+            raw: Sequence[plugin.SentMessage] = self.provider.raw.pop(0)
+            return raw
         found = self.provider.listing.pop(0) if self.provider.listing else ()
         if isinstance(found, Exception):
             raise found

@@ -1,13 +1,35 @@
-"""An attempt that a crash interrupted stays in doubt, however the attempts after it end."""
+"""Attempts that a crash interrupted: in doubt for ever, and not made for ever."""
 
 from pathlib import Path
 
 import pytest
 
 from router.errors import Unavailable
-from router.storage.tables import outbox
+from router.pipeline.repeats import INTERRUPTIONS
+from router.storage.tables import outbox, ticket
 from tests.integration.engine.harness import DATABASES
-from tests.integration.engine.pipeline import running
+from tests.integration.engine.pipeline import Pipeline, running
+
+
+def repeatable(pipeline: Pipeline, kind: str) -> tuple[str, str]:
+    """Let a kind of item be repeated without harm; give who does it, and what asks for it."""
+    if kind == "message":
+        pipeline.can("phone", idempotent_send=True)
+        return "phone", "horario"
+    pipeline.configuration.instances.actions["pager"].plugin.idempotent = True
+    return "pager", "abogado"
+
+
+async def deaths(pipeline: Pipeline) -> int:
+    """Start again whenever the process ends; give how often it did."""
+    died = 0
+    for _ in range(2 * INTERRUPTIONS):
+        try:
+            await pipeline.pass_time(2)
+        except SystemExit:
+            died += 1
+            await pipeline.crash()
+    return died
 
 
 @pytest.mark.parametrize("name", list(DATABASES))
@@ -32,3 +54,38 @@ async def test_what_may_have_left_before_a_crash_is_not_called_withdrawn(
         (row,) = [row for row in await engine.rows(outbox) if row.kind == "message"]
         assert row.state == "unknown"
         assert len(pipeline.texts()) == 1
+
+
+@pytest.mark.parametrize("kind", ["message", "action"])
+@pytest.mark.parametrize("name", list(DATABASES))
+async def test_what_ends_the_process_each_time_is_left_to_a_person(
+    name: str, kind: str, tmp_path: Path
+) -> None:
+    async with running(name, tmp_path) as pipeline:
+        instance, text = repeatable(pipeline, kind)
+        pipeline.provider.scripts[instance] = [SystemExit(0)] * 100
+        await pipeline.engine.accept(pipeline.engine.said(text))
+
+        assert await deaths(pipeline) == INTERRUPTIONS
+
+        (row,) = await pipeline.engine.rows(outbox, kind=kind)
+        assert (row.state, row.attempt) == ("unknown", INTERRUPTIONS)
+        assert row.error == "the router stopped between starting and hearing back"
+        assert len(await pipeline.engine.rows(ticket)) == 1
+
+
+@pytest.mark.parametrize("kind", ["message", "action"])
+@pytest.mark.parametrize("name", list(DATABASES))
+async def test_attempts_that_ended_do_not_count_as_interrupted(
+    name: str, kind: str, tmp_path: Path
+) -> None:
+    async with running(name, tmp_path) as pipeline:
+        instance, text = repeatable(pipeline, kind)
+        busy, death = Unavailable("not now", retry_after=1.0), SystemExit(0)
+        pipeline.provider.scripts[instance] = [*[death] * 4, *[busy] * 3, *[death] * 4]
+        await pipeline.engine.accept(pipeline.engine.said(text))
+
+        assert await deaths(pipeline) == 8
+
+        (row,) = await pipeline.engine.rows(outbox, kind=kind)
+        assert (row.state, row.attempt) == ("done", 12)

@@ -41,6 +41,8 @@ class World:
         self.batches: dict[str, dict[str, Any]] = {}
         self.asked: list[str] = []
         self.page = 100
+        #: What listings have besides.
+        self.entries: list[Any] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path.removeprefix("/v1/convai/")
@@ -50,6 +52,7 @@ class World:
             return httpx.Response(200, json=self._page(request.url.params))
         if path == "batch-calling/workspace":
             found = [{k: v for k, v in it.items() if k != "recipients"} for it in self._newest()]
+            found += self.entries
             return httpx.Response(200, json={"batch_calls": found, "has_more": False})
         kind, _, name = path.partition("/")
         there = {"conversations": self.conversations, "batch-calling": self.batches}[kind]
@@ -75,7 +78,7 @@ class World:
         more = len(found) > begin + self.page
         cursor = str(begin + self.page) if more else None
         return {
-            "conversations": found[begin : begin + self.page],
+            "conversations": found[begin : begin + self.page] + self.entries,
             "has_more": more,
             "next_cursor": cursor,
         }
@@ -199,6 +202,57 @@ async def test_a_call_that_cannot_be_read_hides_no_other_and_is_said() -> None:
 
     assert found == ["conv_0002", "conv_0000"]
     assert [entry.event for entry in context.log.entries] == ["call not read"]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"start_time_unix_secs": None},
+        {"start_time_unix_secs": AT + 0.5},
+        {"status": None},
+        {"conversation_id": ""},
+        None,
+    ],
+    ids=str,
+)
+async def test_an_entry_of_a_listing_that_cannot_be_read_hides_no_call(
+    odd: dict[str, Any] | None,
+) -> None:
+    world = World({"conv_0001": spoken(1, AT + 1)})
+    listed = {"conversation_id": "conv_0002", "start_time_unix_secs": AT, "status": "done"}
+    world.entries = [None if odd is None else {**listed, **odd}]
+    context = Context(world)
+
+    found, _, _ = await everything(
+        CallsPoller(config(), context), json.dumps({"v": 1, "newest": AT})
+    )
+
+    assert found == ["conv_0001"]
+    assert [entry.event for entry in context.log.entries] == ["entry of a listing not read"]
+
+
+@pytest.mark.parametrize("where", ["batches", "recipients"])
+async def test_a_batch_or_recipient_that_cannot_be_read_hides_no_call(where: str) -> None:
+    world = World({"conv_0001": spoken(1, AT + 1)})
+    done = {"status": "completed", "updated_at_unix": AT, "conversation_id": "conv_0001"}
+    world.batches["b1"] = {
+        "id": "b1",
+        "agent_id": AGENT,
+        "status": "in_progress",
+        "last_updated_at_unix": AT,
+        "recipients": [done],
+    }
+    if where == "batches":
+        world.entries = [{"id": "b2", "agent_id": "another's", "last_updated_at_unix": None}]
+    else:
+        world.batches["b1"]["recipients"] = [{**done, "updated_at_unix": None}, done]
+    context = Context(world)
+    context.clock.set(datetime.fromtimestamp(AT, UTC))
+
+    found, _, _ = await everything(BatchesPoller(config(), context), None)
+
+    assert found == ["conv_0001"]
+    assert [entry.event for entry in context.log.entries] == ["entry of a listing not read"]
 
 
 async def test_a_call_that_was_deleted_is_passed_over() -> None:

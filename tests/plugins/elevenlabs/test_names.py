@@ -99,11 +99,11 @@ async def made(name: str) -> httpx.Request:
             case "conversation":
                 await api.readable(context, config, "c1")
             case "listing":
-                await api.listing(context.http, config, AGENT, after=1, cursor="p2")
+                await api.listing(context, config, AGENT, after=1, cursor="p2")
             case "batches":
-                await api.batches(context.http, config, "d2")
+                await api.batches(context, config, "d2")
             case "batch":
-                await api.batch(context.http, config, "b1")
+                await api.batch(context, config, "b1")
             case _:
                 await _act(context, name)
         (request,) = context.requests

@@ -117,6 +117,11 @@ def test_a_plugin_that_cannot_be_imported_is_noted_and_the_others_load(
     [
         ("def router_register(:\n", "SyntaxError: invalid syntax (gong.py, line 1)"),
         ("1 / 0\n", "ZeroDivisionError: division by zero"),
+        ("raise SystemExit(0)\n", "SystemExit: 0"),
+        (
+            GOOD.replace("    registry.action(", "    raise SystemExit(2)\n    registry.action("),
+            "SystemExit: 2",
+        ),
         (
             GOOD.replace("    registry.action(", "    1 / 0\n    registry.action("),
             "ZeroDivisionError: division by zero",
@@ -126,7 +131,7 @@ def test_a_plugin_that_cannot_be_imported_is_noted_and_the_others_load(
             "Wordless",
         ),
     ],
-    ids=["syntax", "import", "registration", "words"],
+    ids=["syntax", "import", "end", "end at registration", "registration", "words"],
 )
 def test_a_single_file_that_breaks_is_noted(tmp_path: Path, text: str, cause: str) -> None:
     path = single_file(tmp_path, "gong", text)
