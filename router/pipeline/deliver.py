@@ -31,6 +31,7 @@ from router.pipeline.ask import Asker
 from router.pipeline.attempts import ALWAYS, Patience, finish, judge
 from router.pipeline.busy import Busy
 from router.pipeline.configuration import Configuration
+from router.pipeline.elsewhere import Elsewhere, missing
 from router.pipeline.flights import CalledOff
 from router.pipeline.guard import Guard
 from router.pipeline.instances import Live, LiveChannel
@@ -103,6 +104,7 @@ class Deliverer:
         )
         self._media = media
         self._flights = asker.flights
+        self._elsewhere = Elsewhere(store, clock, log)
         self._busy = Busy()
         self._recurring = Recurring(clock)
         self._room = Room()
@@ -185,6 +187,8 @@ class Deliverer:
             await self._give_back(item)
 
     async def _do(self, item: Item) -> None:
+        if await self._elsewhere.takes(item, missing(self._configuration(), item)):
+            return
         if item.kind is ItemKind.MESSAGE:
             await self._message(item)
         elif item.kind is ItemKind.ACTION:

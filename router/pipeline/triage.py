@@ -66,6 +66,11 @@ class Triage:
         self._calls = Calls(self._cases)
         self._changes = Changes(self._cases)
 
+    def missing(self, work: Work) -> str | None:
+        """Name what an event needs and the configuration has not; ``None``: it has all."""
+        known = work.tenant in self._cases.configuration.settings.tenants
+        return None if known else f'tenant "{work.tenant}"'
+
     def decide(self, work: Work) -> Commit:
         """Give everything that an event changes."""
         match work.event:

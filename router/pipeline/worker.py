@@ -19,6 +19,7 @@ from router.errors import StorageUnavailable, place_of
 from router.failpoints import reach
 from router.metrics import Metrics
 from router.pipeline.busy import Busy
+from router.pipeline.elsewhere import Elsewhere
 from router.pipeline.rush import Rush
 from router.pipeline.triage import Triage
 from router.plugin.context import Log
@@ -64,6 +65,7 @@ class Worker:
         self._metrics = metrics
         self._rush = rush
         self._depth = anyio.Semaphore(_DEPTH, fast_acquire=True)
+        self._elsewhere = Elsewhere(store, clock, log)
         self._busy = Busy()
         self._alone = anyio.Lock()
         self._prepared = False
@@ -101,6 +103,7 @@ class Worker:
     async def _work(self, works: list[Work]) -> None:
         reach("worker.claimed")
         triage = self._triage()
+        works = [it for it in works if not await self._elsewhere.takes(it, triage.missing(it))]
         commits: list[Commit] = []
         for place, work in enumerate(works, 1):
             if not work.crashes:

@@ -287,10 +287,9 @@ class PostgresStore(Store):
         (start,) = await self._flusher.run_batch(self._outbox.start, parts, locks_of_item(item))
         return Start(start)
 
-    async def postpone(self, item: Item, until: datetime) -> None:
-        await self._flusher.run(
-            lambda tx: self._outbox.postpone(tx, item, until), [(item.lane_kind, item.lane)]
-        )
+    async def postpone(self, item: Item | Work, until: datetime) -> None:
+        lane = postgres_lanes.Later(*_leased(item), until)
+        await self._flusher.run(lambda tx: self._outbox.postpone(tx, lane), [(lane.kind, lane.key)])
 
     async def finish_attempt(self, item: Item, result: AttemptResult) -> None:
         locks = [*locks_of_item(item), *((IN, event.lane) for event in result.events)]
@@ -298,12 +297,7 @@ class PostgresStore(Store):
         await self._flusher.run_batch(self._outbox.finish, [(item, result)], locks, wide=wide)
 
     async def release(self, items: Sequence[Item | Work]) -> None:
-        lanes = [
-            (IN, it.ref.lane, it.lease, it.ref.seq)
-            if isinstance(it, Work)
-            else (it.lane_kind, it.lane, it.lease, it.seq)
-            for it in items
-        ]
+        lanes = [_leased(it) for it in items]
 
         def give_back(tx: Transaction) -> None:
             postgres_lanes.release(tx, lanes)
@@ -337,6 +331,10 @@ class PostgresStore(Store):
         await self._dispatch.alarm.wait(self.clock.now)
 
     # --- other nodes' turns
+
+    @property
+    def shared(self) -> bool:
+        return True  # even while this node is alone: another may be starting again
 
     async def wait_lost(self) -> None:
         await self._node.lost.wait()
@@ -488,3 +486,10 @@ class PostgresStore(Store):
                         self._errors["aliases"] = str(error)
                 else:
                     self._errors["aliases"] = None
+
+
+def _leased(it: Item | Work) -> tuple[str, str, int, int]:
+    """Give the lane of what is leased: kind, key, lease and number."""
+    if isinstance(it, Work):
+        return IN, it.ref.lane, it.lease, it.ref.seq
+    return it.lane_kind, it.lane, it.lease, it.seq

@@ -1,7 +1,5 @@
 """Doing outbox items on PostgreSQL: what is claimed, begun, put off and ended."""
 
-from datetime import datetime
-
 from router.domain.outbox import ItemState
 from router.storage import postgres_attempts, postgres_lanes, postgres_outbox
 from router.storage.postgres_engine import Transaction
@@ -46,11 +44,10 @@ class OutboxWork:
                 tx.published.append(self._dispatch.items[item.lane_kind])
         return starts
 
-    def postpone(self, tx: Transaction, item: Item, until: datetime) -> None:
-        """Give an item back that was not begun, to be claimed again at a later moment."""
-        lane = postgres_lanes.Later(item.lane_kind, item.lane, item.lease, item.seq, until)
+    def postpone(self, tx: Transaction, lane: postgres_lanes.Later) -> None:
+        """Give a lane back whose head was not begun, to be claimed again at a later moment."""
         postgres_lanes.postpone(tx, [lane])
-        tx.published.append(self._dispatch.items[item.lane_kind])
+        tx.published.append(self._dispatch.of(lane.kind))
 
     def finish(self, tx: Transaction, parts: list[tuple[Item, AttemptResult]]) -> list[None]:
         """Note how attempts ended, and store what they brought back."""

@@ -212,7 +212,7 @@ class SQLiteStore(Store):
         result: Start = start
         return result
 
-    async def postpone(self, item: Item, until: datetime) -> None:
+    async def postpone(self, item: Item | Work, until: datetime) -> None:
         await self._writer.run(lambda tx: self._outbox.postpone(tx, item, until))
 
     async def finish_attempt(self, item: Item, result: AttemptResult) -> None:

@@ -9,7 +9,7 @@ from router.storage.sqlite_attempts import Attempt, End
 from router.storage.sqlite_tx import Writing
 from router.storage.sqlite_work import outlook
 from router.storage.sqlite_writer import Transaction
-from router.storage.store import OUT, Change, Item, Start
+from router.storage.store import IN, OUT, Change, Item, Start, Work
 
 
 class OutboxWork:
@@ -43,11 +43,16 @@ class OutboxWork:
                 tx.published.append(self._dispatch.items[item.lane_kind])
         return [start for start, _ in answers]
 
-    def postpone(self, tx: Transaction, item: Item, until: datetime) -> None:
-        """Give an item back that was not begun, to be claimed again at a later moment."""
+    def postpone(self, tx: Transaction, item: Item | Work, until: datetime) -> None:
+        """Give a lane back whose head was not begun, to be claimed again at a later moment."""
         at, me = to_micros(until), self._writing.me
-        sqlite_lanes.postpone(tx.raw, item.lane_kind, item.lane, item.seq, me=me, ready_at=at)
-        tx.published.append(self._dispatch.items[item.lane_kind])
+        kind, key, seq = (
+            (IN, item.ref.lane, item.ref.seq)
+            if isinstance(item, Work)
+            else (item.lane_kind, item.lane, item.seq)
+        )
+        sqlite_lanes.postpone(tx.raw, kind, key, seq, me=me, ready_at=at)
+        tx.published.append(self._dispatch.of(kind))
 
     def finish(self, tx: Transaction, ends: list[End]) -> list[None]:
         """Note how attempts ended, and store what they brought back."""

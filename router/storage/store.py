@@ -462,8 +462,8 @@ class Store(ABC):
         """
 
     @abstractmethod
-    async def postpone(self, item: Item, until: datetime) -> None:
-        """Give an item back that was not begun; its lane is claimed again then. No attempt."""
+    async def postpone(self, item: Item | Work, until: datetime) -> None:
+        """Give a lane back whose head was not begun; it is claimed again then. No attempt."""
 
     @abstractmethod
     async def finish_attempt(self, item: Item, result: AttemptResult) -> None:
@@ -518,6 +518,11 @@ class Store(ABC):
 
         :param back: how far.
         """
+
+    @property
+    def shared(self) -> bool:
+        """Whether other nodes may work on this database, now or in a moment, by other files."""
+        return False  # the only node there is
 
     async def wait_lost(self) -> None:
         """Wait until this node was taken for dead: what it had leased has gone to others."""

@@ -327,6 +327,9 @@ class Pipeline:
                 pipeline.poison(work)
                 return real.decide(work)
 
+            def missing(self, work: Work) -> str | None:
+                return real.missing(work)
+
             def give_up(self, work: Work, error: str) -> Any:
                 return real.give_up(work, error)
 
