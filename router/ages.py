@@ -53,8 +53,10 @@ class Ages:
         self._earliest = min(self._earliest, began)
         ahead = began - self._began
         if ahead > _LEAP:
-            self._leapt = passed if self._leapt is None else self._leapt
-            if passed - self._leapt < SETTLED:
+            leapt = self._leapt  # another thread may be looking, too
+            if leapt is None:
+                leapt = self._leapt = passed
+            if passed - leapt < SETTLED:
                 return now, ahead
         if ahead > _LEAP or ahead < _NONE:
             self._began = began

@@ -33,7 +33,10 @@ class _Model(BaseModel):
 
 
 def _readable(model: type[BaseModel], entries: Any, info: ValidationInfo[plugin.Log]) -> Any:
-    """Leave out of a listing what cannot be read: it must not hide the others."""
+    """Leave out of a listing what cannot be read: it must not hide the others.
+
+    Where there are others, and none can be read, the listing itself is another than we know.
+    """
     if not isinstance(entries, list):
         return entries
     found = []
@@ -42,7 +45,7 @@ def _readable(model: type[BaseModel], entries: Any, info: ValidationInfo[plugin.
             found.append(model.model_validate(entry, context=info.context))
         except ValidationError as error:
             info.context.warning("entry of a listing not read", reason=_where(error))
-    return found
+    return found if found or len(entries) < 2 else entries
 
 
 class Listed(_Model):

@@ -30,6 +30,7 @@ from router.pipeline.guard import Guard
 from router.pipeline.prompting import Prompts
 from router.pipeline.question import SYSTEM
 from router.pipeline.shelf import Shelf
+from router.pipeline.storable import storable
 from router.pipeline.tools import Toolbox
 from router.plugin.context import Log
 from router.plugin.http import classify
@@ -170,7 +171,8 @@ class Asker:
             event = self._event(
                 item, question, prompt, began, toolbox, completion=completion, grounds=grounds
             )
-            encode(event.event)  # here, where an answer that cannot be stored is judged as none
+            # Here, where an answer that cannot be stored is judged as none.
+            encode(storable(event.event))
             reach("ask.answered")
         except Exception as broken:  # noqa: BLE001 - a plugin's call
             meaning = classify(broken) if live is None else live.meaning(broken)

@@ -22,9 +22,9 @@ def interruptions(item: Item) -> int:
 
 
 def _first(item: Item) -> int:
-    """Give the first attempt of that row; a person's wish for another try counts them anew."""
-    first: int = json.loads(item.body).get("interrupted", item.attempt)
-    return min(first, item.attempt)
+    """Give the first attempt of that row: anew where one has ended since, whichever way."""
+    first, last = json.loads(item.body).get("interrupted", (0, 0))
+    return first if 0 < last == item.attempt - 1 else item.attempt
 
 
 def interrupted(tx: Tx, *, item: Item) -> None:
@@ -35,7 +35,7 @@ def interrupted(tx: Tx, *, item: Item) -> None:
     with suppress(NotFound):  # its customer was erased meanwhile
         now = show_item(tx.connection, item.tenant, item.id)
         if (now.state, now.attempt) == (ItemState.STARTED, item.attempt):
-            values = {**now.body, "interrupted": _first(item)}
+            values = {**now.body, "interrupted": (_first(item), item.attempt)}
             body = json.dumps(values, ensure_ascii=False)
             change_body(tx.connection, item.tenant, item.id, body)
 
@@ -55,6 +55,5 @@ def count(tx: Tx, *, item: Item) -> None:
 
     values = json.loads(item.body)
     values["unknown"] = values.get("unknown", 0) + 1
-    values.pop("interrupted", None)  # this attempt has ended
     body = json.dumps(values, ensure_ascii=False)
     change_body(tx.connection, item.tenant, item.id, body)

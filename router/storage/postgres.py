@@ -86,6 +86,7 @@ class PostgresStore(Store):
         #: Why the last group of a flusher could not be committed; ``None`` once one could.
         self._errors: dict[str, str | None] = {}
         self._probes: dict[str, asyncio.Task[None]] = {}
+        self._closing = False
         # A process that freezes in the middle gives its locks back when its lease is over.
         self._lease = lease
         self._act = begin(lease)
@@ -157,7 +158,10 @@ class PostgresStore(Store):
         # Without a reason, who waits for a sender would lose its place to those behind it.
         ((newest,),) = tx.rows(postgres_sql.AFTER, now + CLOCKS_APART)
         if newest is not None:
-            self._not_later(tx, now, newest - now)
+            back = newest - now
+            # So far back that it was another time, which every start since has seen: what is left
+            # of that time is brought in by itself.
+            self._not_later(tx, now, back if back <= LONGEST_RETRY else timedelta())
         tx.rows(postgres_sql.NO_SUCH_RETRY, now, now + LONGEST_RETRY)
         tx.rows(postgres_sql.TURNS_SOON, now + _LONGEST_TURN)
         self._read_aliases(tx)
@@ -182,6 +186,7 @@ class PostgresStore(Store):
 
     async def close(self) -> None:
         self._dispatch.changes.close()
+        self._closing = True
         tasks = [*self._probes.values(), *([] if self._looking is None else [self._looking])]
         for task in tasks:
             task.cancel()
@@ -197,7 +202,7 @@ class PostgresStore(Store):
 
     def _report(self, name: str, error: str | None) -> None:
         self._errors[name] = error
-        if error is not None and name not in self._probes:
+        if error is not None and name not in self._probes and not self._closing:
             self._probes[name] = asyncio.create_task(self._probe(name), name="postgres-probe")
 
     async def _probe(self, name: str) -> None:
@@ -205,7 +210,7 @@ class PostgresStore(Store):
         flusher = self._intake if name == "intake" else self._flusher
         while self._errors[name] is not None:
             await asyncio.sleep(_PROBE)
-            with suppress(StorageUnavailable):
+            with suppress(Exception):  # it has reported it, and comes again
                 await flusher.run(lambda _: None)
         del self._probes[name]
 
@@ -481,9 +486,10 @@ class PostgresStore(Store):
                 passed = 0.0
                 try:
                     await self._flusher.run(self._read_aliases)
+                except StorageUnavailable:
+                    pass  # the flusher has reported it
                 except Exception as error:  # noqa: BLE001 - it is looked at again
-                    if not is_away(error):
-                        self._errors["aliases"] = str(error)
+                    self._errors["aliases"] = str(error)
                 else:
                     self._errors["aliases"] = None
 

@@ -26,13 +26,13 @@ CONNECT = 10.0
 STATEMENT = 60.0
 #: Seconds that anybody waits for what another has locked, such as a table that is being rewritten:
 #: less than a heartbeat has, so that the server says what is wrong before it counts as silent.
-_LOCKED = 5.0
+LOCKED = 5.0
 
 #: Classes of SQLSTATE that say the server is away, full or busy, and not that we were wrong.
 _AWAY = ("08", "53", "57", "58")
 #: Single states that pass: a standby, a session that was ended, a lock that took too long, and a
-#: table that is not there, for it was at the start: a backup is being restored.
-_PASSING = ("25006", "25P03", "25P04", "42P01", "55P03")
+#: table or a database that is not there, for it was at the start: a backup is being restored.
+_PASSING = ("25006", "25P03", "25P04", "42P01", "55000", "55P03")
 #: What may go well at the next try: serialization, deadlock, and a row that another node inserted.
 _AGAIN = ("40001", "40P01", "23505")
 _REJECTED = ("28", "3D", "42501")
@@ -386,7 +386,7 @@ def patient(seconds: float) -> dict[str, str]:
     """
     return {
         "idle_in_transaction_session_timeout": f"{max(1, int(seconds * 1000))}ms",
-        "lock_timeout": f"{_LOCKED:g}s",
+        "lock_timeout": f"{LOCKED:g}s",
     }
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from router.failpoints import reach
 from router.storage import postgres_sql
 from router.storage.postgres_engine import (
+    LOCKED,
     Transaction,
     guard,
     in_words,
@@ -62,7 +63,10 @@ def beginnings(*, pooled: bool, patience: float) -> Beginnings:
     :param patience: seconds after which the server ends a session that holds a transaction open
         and says nothing.
     """
-    values = {**_PLANS, **patient(patience)}
+    # Longer than a process that froze keeps its locks: one row that it has is no reason to refuse
+    # everything else of a group.
+    locked = {"lock_timeout": f"{max(LOCKED, patience + 1):g}s"}
+    values = {**_PLANS, **patient(patience), **locked}
     durable = _DURABLE.format(local="true" if pooled else "false")
     if pooled:
         begin = f"BEGIN; {settings(values, local=True)}; {durable}"

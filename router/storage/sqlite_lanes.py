@@ -434,7 +434,10 @@ def recover(raw: sqlite3.Connection, now: int) -> None:
     # Without a reason, who waits for a sender would lose its place to those behind it.
     (newest,) = raw.execute(_AFTER, {"moment": now + _CLOCKS_APART}).fetchone()
     if newest is not None:
-        not_later(raw, now, newest - now)
+        back = newest - now
+        # So far back that it was another time, which every start since has seen: what is left of
+        # that time is brought in by itself.
+        not_later(raw, now, back if back <= _LONGEST_RETRY else 0)
     raw.execute(_NO_SUCH_RETRY, {"now": now, "latest": now + _LONGEST_RETRY})
 
 

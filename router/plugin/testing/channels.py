@@ -20,7 +20,12 @@ from router.plugin.testing.files import check_fetching, fetch_cases, fetch_utter
 from router.plugin.testing.listings import check_listing, list_cases, list_utterances
 from router.plugin.testing.polls import poll_cases, poll_utterances
 from router.plugin.testing.provider import OutgoingSuite, row_cases
-from router.plugin.testing.responses import check_endpoints, respond_cases, respond_utterances
+from router.plugin.testing.responses import (
+    check_endpoints,
+    expect_verified,
+    respond_cases,
+    respond_utterances,
+)
 from router.plugin.testing.rows import (
     Fetch,
     Find,
@@ -137,7 +142,7 @@ class ChannelSuite(OutgoingSuite):
         if row.rejects is not None and issubclass(row.rejects, InvalidSignature):
             expect(_refuses(channel, request), "a request that is not signed passed verify")
             return
-        channel.verify(request)
+        expect_verified(channel, request)
         try:
             events = list(channel.parse(request))
         except ValueError as error:

@@ -1,6 +1,6 @@
 """Why a webhook was refused: which address or secret would have made it pass."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -157,12 +157,13 @@ class Refusal:
     ) -> str | None:
         """Give why a plugin refuses a request; ``None`` if it lets it pass."""
         try:
-            plugin.verify(self._request(address, body, at))
+            verify: Callable[[WebhookRequest], object] = plugin.verify
+            given = verify(self._request(address, body, at))
         except InvalidSignature as error:
             return str(error) or "it is not signed as it should be"
         except Exception as error:  # noqa: BLE001 - a plugin's call
             return f"the check broke: {type(error).__name__}"
-        return None
+        return None if given is None else f"verify gave {type(given).__name__}, and not None"
 
     def _ways(self) -> Iterator[Way]:
         """Give ways to try, those with the fewest differences first."""

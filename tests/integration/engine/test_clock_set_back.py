@@ -222,6 +222,24 @@ async def test_a_start_lets_nothing_wait_for_longer_than_any_retry(
     assert pipeline.texts() == ["De 8 a 18."]
 
 
+async def test_a_start_leaves_a_retry_alone_whatever_came_by_a_clock_of_another_year(
+    pipeline: Pipeline,
+) -> None:
+    set_back(pipeline, -YEAR)
+    await pipeline.engine.accept(pipeline.engine.said("horario"))
+    await pipeline.settle()
+    set_back(pipeline, YEAR)
+    pipeline.provider.script = [plugin.Unavailable("busy", retry_after=7200.0)]
+    await pipeline.engine.accept(pipeline.engine.said("horario"))
+    await pipeline.settle()
+    before = (await pipeline.engine.lane("out")).ready_at
+    assert before > pipeline.engine.clock.now() + HOUR
+
+    await pipeline.crash()
+
+    assert (await pipeline.engine.lane("out")).ready_at == before
+
+
 async def test_an_open_breaker_lets_a_call_try_after_its_pause(
     pipeline: Pipeline, wall_clock: WallClock
 ) -> None:

@@ -1,11 +1,14 @@
 """Attempts that a crash interrupted: in doubt for ever, and not made for ever."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from router.errors import Unavailable
 from router.pipeline.repeats import INTERRUPTIONS
+from router.storage.outbox import Verdict, resolve_item
+from router.storage.store import Tx
 from router.storage.tables import outbox, ticket
 from tests.integration.engine.harness import DATABASES
 from tests.integration.engine.pipeline import Pipeline, running
@@ -18,6 +21,10 @@ def repeatable(pipeline: Pipeline, kind: str) -> tuple[str, str]:
         return "phone", "horario"
     pipeline.configuration.instances.actions["pager"].plugin.idempotent = True
     return "pager", "abogado"
+
+
+def resend(name: str, tx: Tx) -> None:
+    resolve_item(tx.connection, "main", name, verdict=Verdict.RESEND, by="eva", now=tx.now)
 
 
 async def deaths(pipeline: Pipeline) -> int:
@@ -72,6 +79,13 @@ async def test_what_ends_the_process_each_time_is_left_to_a_person(
         assert (row.state, row.attempt) == ("unknown", INTERRUPTIONS)
         assert row.error == "the router stopped between starting and hearing back"
         assert len(await pipeline.engine.rows(ticket)) == 1
+
+        # Whoever wants it tried again wants more than one try.
+        pipeline.provider.scripts[instance] = [SystemExit(0)] * 3
+        await pipeline.engine.store.write(partial(resend, row.id))
+
+        assert await deaths(pipeline) == 3
+        assert (await pipeline.engine.rows(outbox, kind=kind))[0].state == "done"
 
 
 @pytest.mark.parametrize("kind", ["message", "action"])

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from router.errors import StorageUnavailable
 from tests.integration.engine.harness import PostgresDatabase
-from tests.integration.engine.nodes import node_of, place_dsn, store_of, until
+from tests.integration.engine.nodes import LEASE, node_of, place_dsn, store_of, until
+from tests.postgres import PostgresDatabase as PostgresDatabase_
 from tests.postgres import PostgresServer
 
 #: Longer than anybody waits for a lock, shorter than a statement may take.
@@ -121,3 +122,43 @@ async def test_what_the_role_says_of_nulls_in_arrays_changes_nothing(
     async with node_of(place) as first:
         await first.answer("hola", "uno")
         assert await first.states() == {"uno": "waiting"}
+
+
+async def test_a_database_that_takes_no_connections_for_a_while_is_ready_by_itself_again(
+    place: PostgresDatabase, postgres: PostgresDatabase_
+) -> None:
+    async with node_of(place) as first:
+        elsewhere = await asyncpg.connect(postgres.dsn)
+        name = store_of(first)._engine.url.database
+        await elsewhere.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1"
+        await elsewhere.fetch(end, name)
+        with pytest.raises(StorageUnavailable):
+            await first.accept(first.said("mientras"))
+        await asyncio.sleep(3)  # so that it was tried again meanwhile
+        assert first.store.trouble
+        await elsewhere.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+        await elsewhere.close()
+
+        async def healthy() -> bool:
+            return not first.store.trouble
+
+        await until(healthy)
+
+
+async def test_a_row_that_a_frozen_process_holds_costs_nobody_else_an_answer(
+    place: PostgresDatabase,
+) -> None:
+    async with node_of(place) as first:
+        await first.accept(first.said("antes"))
+        frozen = await asyncpg.connect(place_dsn(first))
+        await frozen.execute("BEGIN; SELECT 1 FROM lane FOR UPDATE")
+        event = first.said("mientras", id="M1")
+        offered = asyncio.create_task(first.accept(event))
+
+        await asyncio.sleep(LEASE)
+        await frozen.execute("ROLLBACK")
+        await frozen.close()
+
+        await offered
+        assert not first.store.trouble

@@ -231,6 +231,14 @@ async def test_an_entry_of_a_listing_that_cannot_be_read_hides_no_call(
     assert [entry.event for entry in context.log.entries] == ["entry of a listing not read"]
 
 
+async def test_a_listing_of_which_nothing_can_be_read_is_no_empty_one() -> None:
+    world = World({})
+    world.entries = [{"conversation_id": f"conv_{n}", "status": None} for n in range(2)]
+
+    with pytest.raises(plugin.ProviderError):
+        await everything(CallsPoller(config(), Context(world)), json.dumps({"v": 1, "newest": AT}))
+
+
 @pytest.mark.parametrize("where", ["batches", "recipients"])
 async def test_a_batch_or_recipient_that_cannot_be_read_hides_no_call(where: str) -> None:
     world = World({"conv_0001": spoken(1, AT + 1)})
