@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from router.clock import EPOCH
 from router.storage.store import IN, EventRef
 from router.storage.tables import contact, conversation, inbox_event, lane
 
@@ -35,19 +36,19 @@ def unanswered(
 def _unworked(
     connection: sa.Connection, tenant: str, long_ago: sa.ColumnElement[bool]
 ) -> list[Any]:
-    # As two queries, each with its own index: all lanes are as many as there are customers.
+    # As two queries, each with its own index: all lanes are as many as there are customers. And by
+    # the lanes' tenant alone: by the events' own, SQLite would look through all that ever came, as
+    # it would through all lanes where it may look for the leased ones by their kind.
     where = (
-        sa.and_(lane.c.lease_owner.is_(None), sa.not_(lane.c.parked)),
-        lane.c.lease_owner.is_not(None),
+        sa.and_(lane.c.kind == IN, lane.c.lease_owner.is_(None), sa.not_(lane.c.parked)),
+        sa.and_(lane.c.kind.concat("") == IN, lane.c.lease_owner > 0),
     )
     heads = (
         sa.select(inbox_event.c.lane, inbox_event.c.seq, inbox_event.c.received_at)
         .join(lane, lane.c.key == inbox_event.c.lane)
         .where(
-            lane.c.kind == IN,
             lane.c.tenant == tenant,
-            lane.c.ready_at.is_not(None),
-            inbox_event.c.tenant == tenant,
+            lane.c.ready_at >= EPOCH,  # those that have anything to do
             inbox_event.c.seq > lane.c.done_seq,
             inbox_event.c.outcome.is_(None),
             long_ago,

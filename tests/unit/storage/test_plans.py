@@ -212,6 +212,28 @@ def test_nothing_reads_a_big_table_to_its_end(database: Database, question: str)
     assert scans == []
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_the_silence_alarm_looks_through_what_waits(database: Database) -> None:
+    """What it asks every half minute must not grow with all that ever came.
+
+    PostgreSQL finds the same ways by its statistics.
+    """
+    begins: list[str] = []
+
+    def ask(connection: sa.Connection) -> None:
+        for statement, values in asked(connection, QUESTIONS["silence"]):
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+            begins.append(plan.fetchall()[0][3].partition(" (")[0])
+
+    database.run(ask)
+
+    assert begins == [
+        "SEARCH lane USING INDEX lane_ready",
+        "SEARCH lane USING INDEX lane_owner",
+        "SEARCH conversation USING INDEX conversation_turn",
+    ]
+
+
 def test_every_big_table_and_short_index_is_one_of_the_schema() -> None:
     indexes = {index.name for table in metadata.tables.values() for index in table.indexes}
 
