@@ -222,7 +222,7 @@ def _deep() -> dict[str, str]:
         pytest.param(MessageReceived("A1", ANA, metadata=_deep()), id="nested too deep"),
         pytest.param(MessageReceived(cast("str", None), cast("Address", None)), id="no event"),
         # What would be refused, too, each time that it comes again.
-        pytest.param(MessageEchoed("E1", ANA, cast("str", None)), id="an echo of no text"),
+        pytest.param(MessageEchoed("E1", ANA, cast("str", ["yo"])), id="an echo of texts"),
         pytest.param(MessageEchoed(cast("str", 2**70), ANA, "yo"), id="an echo with a number"),
         pytest.param(
             MessageEchoed("E1", ANA, "yo", provider_id=cast("str", ["p"])), id="an echo of several"

@@ -1,6 +1,5 @@
 """The settings name another account while nobody knows what became of an attempt by the old one."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -101,8 +100,8 @@ async def test_an_attempt_that_a_crash_interrupted_is_one_of_its_account(
     await pipeline.engine.accept(pipeline.engine.said("horario"))
     await pipeline.think()
     item = await pipeline.engine.claim_item()
-    pipeline.provider.script = [asyncio.CancelledError()]
-    with pytest.raises(asyncio.CancelledError):
+    pipeline.provider.script = [SystemExit()]
+    with pytest.raises(SystemExit):
         await pipeline.do(item)
     await pipeline.crash()
 

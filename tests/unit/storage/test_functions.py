@@ -609,7 +609,7 @@ def test_what_has_no_outcome_is_silent_wherever_it_is_stuck(shop: Shop) -> None:
     shop.event(1, key="tel:+59", outcome="waiting")
     shop.event(1, key="tel:+60", received_at=old, outcome="reply")
 
-    found = shop.database.do(silence.unanswered, "main", shop.ago(minutes=10))
+    found = shop.database.do(silence.unanswered, "main", shop.ago(minutes=10), shop.now)
 
     assert sorted(found) == [
         "main/tel:+570#1",
@@ -618,7 +618,7 @@ def test_what_has_no_outcome_is_silent_wherever_it_is_stuck(shop: Shop) -> None:
         "main/tel:+580#4",
         "main/tel:+581#4",
     ]
-    assert shop.database.do(silence.unanswered, "clinica", shop.now) == {}
+    assert shop.database.do(silence.unanswered, "clinica", shop.now, shop.now) == {}
 
 
 def standing(shop: Shop) -> None:
