@@ -22,8 +22,9 @@ from tests.proof.people import People
 from tests.proof.provider import Provider
 from tests.proof.report import Result
 
-#: How long everything may take to come to rest, in seconds.
-SETTLE = 180.0
+#: How long everything may take to come to rest, in seconds. What may be repeated without harm
+#: waits up to five minutes for its next attempt, when a slow machine has let many fail.
+SETTLE = 360.0
 
 #: How often a person may have to say what became of messages: what is sent once more may be lost
 #: once more.
