@@ -5,10 +5,11 @@
 
 from dataclasses import dataclass, field
 from math import isnan
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from router.clock import Clock
 from router.domain.identity import MAIN_TENANT
+from router.domain.limits import LONGEST_RETRY
 from router.errors import PluginError, ProviderError, Unavailable, words_of
 from router.logs import Redaction
 from router.pipeline.breakers import Breaker
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from router.plugin.ai import AIBackend
 
 Plugin = TypeVar("Plugin", bound=Instance[Any])
-
-#: Seconds that are waited because a provider asks for it, at most.
-_DAY: Final = 86_400.0
 
 
 @dataclass(slots=True)
@@ -238,7 +236,7 @@ def _bounded(seconds: Any) -> float | None:
     """Give the seconds that a plugin asks for, a day at most; ``None`` if that is no number."""
     if not isinstance(seconds, int | float):
         return None
-    wait = min(max(seconds, 0.0), _DAY)
+    wait = min(max(seconds, 0.0), LONGEST_RETRY.total_seconds())
     return None if isnan(wait) else wait
 
 

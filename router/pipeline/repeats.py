@@ -1,4 +1,4 @@
-"""Actions that were run again though they may have been done: counted, and said."""
+"""What was begun again though it may have been done: how often, and how that is said."""
 
 import json
 from contextlib import suppress

@@ -53,21 +53,12 @@ def check_encoding(connection: "sa.Connection") -> None:
 
     :raises StorageError: if its encoding lacks some characters, or does not know what one is.
     """
-    encoding = encoding_of(connection)
-    if encoding != "UTF8":
-        raise StorageError(encoding_refusal(encoding))
-
-
-def encoding_of(connection: "sa.Connection") -> str:
-    """Give a database's encoding, which the server told as the connection was made."""
     raw = connection.connection.driver_connection
     assert raw is not None  # noqa: S101 - for the type checker
-    return str(raw.get_settings().server_encoding)
-
-
-def encoding_refusal(encoding: str) -> str:
-    """Say why an encoding other than UTF8 does not do."""
-    return (
-        f"the database's encoding is {encoding}, which cannot keep every text: an emoji, for one. "
-        "Make one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
-    )
+    # The server told it as the connection was made.
+    encoding = raw.get_settings().server_encoding
+    if encoding != "UTF8":
+        raise StorageError(
+            f"the database's encoding is {encoding}, which cannot keep every text: an emoji, for "
+            "one. Make one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+        )
