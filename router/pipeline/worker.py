@@ -133,11 +133,11 @@ class Worker:
         """Work an event around which a process died: alone, and counted before it is touched."""
         async with self._alone:
             await self._prepare()
-            crashes = await self._store.suspect(work)
-            if crashes > MAX_CRASHES:
-                error = f"the process died {crashes - 1} times while it was worked"
+            if work.crashes >= MAX_CRASHES:
+                error = f"the process died {work.crashes} times while it was worked"
                 await self._give_up(triage, work, error)
                 return
+            await self._store.suspect(work)
             commit = await self._decide(triage, work)
             if commit is not None:
                 await self._complete(triage, [commit])

@@ -273,12 +273,11 @@ class PostgresStore(Store):
             lambda tx: self._inbox.fail(tx, work, error, retry_at), [(IN, work.ref.lane)]
         )
 
-    async def suspect(self, work: Work) -> int:
-        lane, seq = work.ref
-        count = await self._flusher.run(
-            lambda tx: postgres_lanes.suspect(tx, IN, lane, seq, lease=work.lease), [(IN, lane)]
+    async def suspect(self, work: Work) -> None:
+        leased = _leased(work)
+        await self._flusher.run(
+            lambda tx: postgres_lanes.suspect(tx, *leased, work.crashes + 1), [leased[:2]]
         )
-        return work.crashes if count is None else count
 
     # --- outbox
 
@@ -302,7 +301,7 @@ class PostgresStore(Store):
         await self._flusher.run_batch(self._outbox.finish, [(item, result)], locks, wide=wide)
 
     async def release(self, items: Sequence[Item | Work]) -> None:
-        lanes = [_leased(it) for it in items]
+        lanes = [(*_leased(it), it.crashes if isinstance(it, Work) else 0) for it in items]
 
         def give_back(tx: Transaction) -> None:
             postgres_lanes.release(tx, lanes)

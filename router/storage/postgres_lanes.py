@@ -52,6 +52,7 @@ class Rest(NamedTuple):
 
     :param seq: the number of what is to be tried again; nothing happens if it is done.
     :param ready_at: when it may be claimed again; ``None`` where it is parked.
+    :param crashes: as many as when it was claimed.
     """
 
     kind: str
@@ -62,6 +63,7 @@ class Rest(NamedTuple):
     attempts: int = 0
     error: str | None = None
     parked: bool = False
+    crashes: int = 0
 
 
 class Later(NamedTuple):
@@ -157,7 +159,7 @@ def advance(tx: Transaction, cursors: Sequence[tuple[str, int, int]]) -> dict[st
 def rest(tx: Transaction, lanes: Sequence[Rest]) -> None:
     """Give leases back with work left: to be claimed at a later moment, or parked."""
     if lanes:
-        tx.rows(postgres_sql.REST, *columns(lanes, 8))
+        tx.rows(postgres_sql.REST, *columns(lanes, 9))
 
 
 def idle(tx: Transaction, kind: str, keys: Sequence[str], *, me: int) -> None:
@@ -166,13 +168,13 @@ def idle(tx: Transaction, kind: str, keys: Sequence[str], *, me: int) -> None:
         tx.rows(postgres_sql.IDLE, kind, list(keys), me)
 
 
-def release(tx: Transaction, lanes: Sequence[tuple[str, str, int, int]]) -> None:
+def release(tx: Transaction, lanes: Sequence[tuple[str, str, int, int, int]]) -> None:
     """Give leases back untouched, unless what they were taken for is done.
 
-    :param lanes: kind, key, lease and number.
+    :param lanes: kind, key, lease, number, and as many crashes as when it was claimed.
     """
     if lanes:
-        tx.rows(postgres_sql.RELEASE, *columns(sorted(lanes), 4))
+        tx.rows(postgres_sql.RELEASE, *columns(sorted(lanes), 5))
 
 
 def postpone(tx: Transaction, lanes: Sequence[Later]) -> None:
@@ -203,10 +205,9 @@ def call(tx: Transaction, key: str, ready_at: datetime) -> None:
     tx.rows(postgres_sql.CALL_NEXT, key, ready_at)
 
 
-def suspect(tx: Transaction, kind: str, key: str, seq: int, *, lease: int) -> int | None:
-    """Count a crash around the head of a lane; give the new count. ``None``: the lease is lost."""
-    rows = tx.rows(postgres_sql.SUSPECT, kind, key, lease, seq)
-    return int(rows[0][0]) if rows else None
+def suspect(tx: Transaction, kind: str, key: str, lease: int, seq: int, crashes: int) -> None:
+    """Note the crashes around the head of a lane, unless the lease is lost."""
+    tx.rows(postgres_sql.SUSPECT, kind, key, lease, seq, crashes)
 
 
 def next_ready(tx: Transaction, kind: str) -> datetime | None:

@@ -101,16 +101,19 @@ WHERE kind = $1 AND key = ANY ($2::text[]) AND lease_owner + 0 = $3
 
 REST: Final = """
 UPDATE lane l SET lease_owner = NULL, ready_at = u.ready_at, attempts = u.attempts,
-  last_error = u.error, parked = u.parked
+  last_error = u.error, parked = u.parked, crashes = u.crashes
 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::int[],
-  $7::text[], $8::bool[]) AS u (kind, key, lease, seq, ready_at, attempts, error, parked)
+  $7::text[], $8::bool[], $9::int[])
+  AS u (kind, key, lease, seq, ready_at, attempts, error, parked, crashes)
 WHERE l.kind = u.kind AND l.key = u.key AND l.lease_owner + 0 = u.lease AND l.done_seq < u.seq
 """
 
-# What comes late about work that is done leaves the lease of the work after it alone.
+# What comes late about work that is done leaves the lease of the work after it alone. The process
+# lives: what was counted in advance is taken back.
 RELEASE: Final = """
-UPDATE lane l SET lease_owner = NULL
-FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) AS u (kind, key, lease, seq)
+UPDATE lane l SET lease_owner = NULL, crashes = u.crashes
+FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::int[])
+  AS u (kind, key, lease, seq, crashes)
 WHERE l.kind = u.kind AND l.key = u.key AND l.lease_owner + 0 = u.lease AND l.done_seq < u.seq
 """
 
@@ -147,9 +150,8 @@ UPDATE lane SET ready_at = $2 WHERE kind = 'out' AND key = (
 
 # Counted in advance: it stands if this process dies before the event is done.
 SUSPECT: Final = """
-UPDATE lane SET crashes = crashes + 1
+UPDATE lane SET crashes = $5
 WHERE kind = $1 AND key = $2 AND lease_owner + 0 = $3 AND done_seq < $4
-RETURNING crashes
 """
 
 RELEASE_ALL: Final = """

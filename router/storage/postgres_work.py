@@ -118,7 +118,8 @@ class InboxWork:
     def _offer_again(tx: Transaction, works: Sequence[Work]) -> None:
         """Offer work whose thread has changed since it was read, with the thread as it is now."""
         cursors = [
-            Cursor(work.ref.lane, work.ref.seq - 1, work.lease, work.attempts) for work in works
+            Cursor(work.ref.lane, work.ref.seq - 1, work.lease, work.attempts, work.crashes)
+            for work in works
         ]
         tx.published.extend(postgres_threads.next_works(tx, cursors).values())
 
@@ -132,7 +133,10 @@ class InboxWork:
     def fail(self, tx: Transaction, work: Work, error: str, retry_at: datetime) -> None:
         """Give a lane back, to be claimed again at a later moment."""
         lane, seq = work.ref
-        rest = postgres_lanes.Rest(IN, lane, work.lease, seq, retry_at, work.attempts + 1, error)
+        tries = work.attempts + 1
+        rest = postgres_lanes.Rest(
+            IN, lane, work.lease, seq, retry_at, tries, error, crashes=work.crashes
+        )
         postgres_lanes.rest(tx, [rest])
         tx.published.append(self._dispatch.inbox)
 

@@ -192,13 +192,11 @@ class SQLiteStore(Store):
     async def fail(self, work: Work, error: str, retry_at: datetime) -> None:
         await self._writer.run(lambda tx: self._inbox.fail(tx, work, error, retry_at))
 
-    async def suspect(self, work: Work) -> int:
-        lane, seq = work.ref
-        me = self._writing.me
-        count = await self._writer.run(
-            lambda tx: sqlite_lanes.suspect(tx.raw, IN, lane, seq, me=me)
+    async def suspect(self, work: Work) -> None:
+        crashes, me = work.crashes + 1, self._writing.me
+        await self._writer.run(
+            lambda tx: sqlite_lanes.suspect(tx.raw, IN, *work.ref, crashes, me=me)
         )
-        return work.crashes if count is None else count
 
     # --- outbox
 
@@ -226,9 +224,9 @@ class SQLiteStore(Store):
         def give_back(tx: Transaction) -> None:
             for item in items:
                 if isinstance(item, Work):
-                    sqlite_lanes.release(tx.raw, IN, *item.ref, me=me)
+                    sqlite_lanes.release(tx.raw, IN, *item.ref, item.crashes, me=me)
                 else:
-                    sqlite_lanes.release(tx.raw, item.lane_kind, item.lane, item.seq, me=me)
+                    sqlite_lanes.release(tx.raw, item.lane_kind, item.lane, item.seq, 0, me=me)
             tx.published.extend(self._dispatch.everything())
 
         if items:

@@ -80,7 +80,8 @@ _HOLDS = "SELECT 1 FROM lane WHERE kind = ? AND key = ? AND lease_owner = ? AND 
 
 _REST = """
 UPDATE lane SET lease_owner = NULL, ready_at = :ready_at, attempts = :attempts,
-  last_error = :error, parked = :parked
+  last_error = :error, parked = :parked,
+  crashes = :crashes
 WHERE kind = :kind AND key = :key AND lease_owner = :me AND done_seq < :seq
 """
 
@@ -101,9 +102,10 @@ WHERE kind = ? AND key IN (VALUES {rows})
 
 _FORGET_ALL = Bulk("DELETE FROM lane WHERE kind = ? AND key IN (VALUES {rows})", 1)
 
-# What comes late about work that is done leaves the lease of the work after it alone.
+# What comes late about work that is done leaves the lease of the work after it alone. The process
+# lives: what was counted in advance is taken back.
 _RELEASE = """
-UPDATE lane SET lease_owner = NULL
+UPDATE lane SET lease_owner = NULL, crashes = ?
 WHERE kind = ? AND key = ? AND lease_owner = ? AND done_seq < ?
 """
 
@@ -133,9 +135,8 @@ _RELEASE_ALL = "UPDATE lane SET lease_owner = NULL WHERE lease_owner = ?"
 
 # Counted in advance: it stands if this process dies before the event is done.
 _SUSPECT = """
-UPDATE lane SET crashes = crashes + 1
+UPDATE lane SET crashes = ?
 WHERE kind = ? AND key = ? AND lease_owner = ? AND done_seq < ?
-RETURNING crashes
 """
 
 #: Above every number of a lane.
@@ -343,10 +344,12 @@ def rest(
     attempts: int = 0,
     error: str | None = None,
     parked: bool = False,
+    crashes: int = 0,
 ) -> None:
     """Give the lease back with work left: to be claimed at a later moment, or parked.
 
     :param seq: the number of what is to be tried again; nothing happens if it is done.
+    :param crashes: as many as when it was claimed.
     """
     raw.execute(
         _REST,
@@ -359,6 +362,7 @@ def rest(
             "attempts": attempts,
             "error": error,
             "parked": parked,
+            "crashes": crashes,
         },
     )
 
@@ -373,9 +377,14 @@ def idle_all(raw: sqlite3.Connection, kind: str, keys: Sequence[str]) -> None:
     _IDLE_ALL.run(raw, [(key,) for key in keys], kind)
 
 
-def release(raw: sqlite3.Connection, kind: str, key: str, seq: int, *, me: int) -> None:
-    """Give the lease back untouched, unless what it was taken for is done."""
-    raw.execute(_RELEASE, (kind, key, me, seq))
+def release(
+    raw: sqlite3.Connection, kind: str, key: str, seq: int, crashes: int, *, me: int
+) -> None:
+    """Give the lease back untouched, unless what it was taken for is done.
+
+    :param crashes: as many as when it was claimed.
+    """
+    raw.execute(_RELEASE, (crashes, kind, key, me, seq))
 
 
 def postpone(
@@ -422,10 +431,11 @@ def release_all(raw: sqlite3.Connection, *, me: int) -> None:
     raw.execute(_RELEASE_ALL, (me,))
 
 
-def suspect(raw: sqlite3.Connection, kind: str, key: str, seq: int, *, me: int) -> int | None:
-    """Count a crash around the head of a lane; give the new count. ``None``: the lease is lost."""
-    row = raw.execute(_SUSPECT, (kind, key, me, seq)).fetchone()
-    return None if row is None else int(row[0])
+def suspect(
+    raw: sqlite3.Connection, kind: str, key: str, seq: int, crashes: int, *, me: int
+) -> None:
+    """Note the crashes around the head of a lane, unless the lease is lost."""
+    raw.execute(_SUSPECT, (crashes, kind, key, me, seq))
 
 
 def recover(raw: sqlite3.Connection, now: int) -> None:

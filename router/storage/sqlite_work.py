@@ -93,7 +93,7 @@ class InboxWork:
         """Offer work whose thread has changed since it was read, with the thread as it is now."""
         lane, seq = commit.work.ref
         if sqlite_lanes.holds(tx.raw, IN, lane, seq, me=self._writing.me):
-            cursor = Cursor(lane, seq - 1, commit.work.attempts)
+            cursor = Cursor(lane, seq - 1, commit.work.attempts, commit.work.crashes)
             tx.published.extend(sqlite_threads.next_works(tx.raw, [cursor], tx.era).values())
 
     def _go_on(self, tx: Transaction, done: Sequence[EventRef]) -> None:
@@ -116,6 +116,7 @@ class InboxWork:
             ready_at=to_micros(retry_at),
             attempts=work.attempts + 1,
             error=error,
+            crashes=work.crashes,
         )
         tx.published.append(self._dispatch.inbox)
 

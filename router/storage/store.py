@@ -123,7 +123,9 @@ class Work:
     :param contact: ``None`` where nobody of this address is known yet.
     :param conversation: ``None`` where the contact has no open conversation.
     :param attempts: how often working this event has failed.
-    :param crashes: above 0 if a process died while it held the lane.
+    :param crashes: how many processes in a row died while they worked this event alone, and the
+        one that died while it held the lane, if one did. What a process lived through ends no row
+        and is not counted: a database that is away, an error.
     :param lease: under what it was claimed or read; the store's own.
     :param known: of a call, what more was known.
     """
@@ -448,8 +450,11 @@ class Store(ABC):
         """Give a lane back after an event could not be worked; its head is tried again then."""
 
     @abstractmethod
-    async def suspect(self, work: Work) -> int:
-        """Note, before working it, that a process died around this event; give the new count."""
+    async def suspect(self, work: Work) -> None:
+        """Count this process as dead around an event, before it works it.
+
+        It stands if the process does die; to complete, fail or release the work takes it back.
+        """
 
     @abstractmethod
     async def start_attempt(self, item: Item, terms: Terms | None = None) -> Start:
