@@ -2,6 +2,7 @@
 
 import resource
 import sqlite3
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import closing, suppress
@@ -44,6 +45,13 @@ class Database(ABC):
         """End the server and start it again."""
 
     @abstractmethod
+    async def lock(self, table: str, seconds: float) -> None:
+        """Keep everybody out, as somebody does who works on it by hand.
+
+        :param table: where a single one can be locked, only this one is.
+        """
+
+    @abstractmethod
     async def free(self, pid: int) -> None:
         """Let its disk be written again."""
 
@@ -75,6 +83,15 @@ class SQLiteDatabase(Database):
 
     async def restart(self, *, gently: bool) -> None:
         raise NotImplementedError("there is no server")
+
+    async def lock(self, table: str, seconds: float) -> None:
+        await anyio.to_thread.run_sync(self._lock, seconds)
+
+    def _lock(self, seconds: float) -> None:
+        with closing(sqlite3.connect(self.path, isolation_level=None, timeout=30)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            time.sleep(seconds)
+            connection.execute("ROLLBACK")
 
     def _rows(self, statement: str) -> Rows:
         try:

@@ -11,10 +11,10 @@ Store: TypeAlias = Literal["sqlite", "postgres"]
 STORES: tuple[Store, ...] = ("sqlite", "postgres")
 
 #: Besides being killed: what befalls a process, or the database under it.
-Trouble: TypeAlias = Literal["disk full", "frozen", "database restarted"]
+Trouble: TypeAlias = Literal["disk full", "frozen", "database restarted", "locked"]
 TROUBLES: dict[Store, tuple[Trouble, ...]] = {
-    "sqlite": ("disk full",),
-    "postgres": ("frozen", "database restarted", "disk full"),
+    "sqlite": ("disk full", "locked"),
+    "postgres": ("frozen", "database restarted", "disk full", "locked"),
 }
 
 #: Kills of one episode of a full run.

@@ -20,6 +20,10 @@ from tests.proof.report import Result
 
 #: How long a frozen node stays so, in seconds: longer than its lease.
 FROZEN = site.LEASE * 1.5
+#: How long a database is locked by somebody else: longer than the router waits for a lock.
+LOCKED = 8.0
+#: What of it, where not all of it is.
+TABLES = ("contact", "conversation", "inbox_event", "lane", "node", "outbox")
 #: So many failpoints that were not reached in time are tried once more in an episode.
 AGAIN = 3
 
@@ -167,6 +171,9 @@ class Lives:
         elif trouble == "disk full":
             async with self._gate:
                 await self._fill_disk(node)
+        elif trouble == "locked":
+            async with self._gate:
+                await self._database.lock(self._chance.choice(TABLES), LOCKED)
         else:
             async with self._gate:
                 await self._database.restart(gently=self._chance.random() < 0.5)

@@ -7,6 +7,7 @@ EXPECTED = frozenset(
     (
         "articles not read",
         "attempt not stored",
+        "circuit breaker not stored",
         "circuit breaker opened",
         "circuit breaker stays open",
         "circuit breakers not read",

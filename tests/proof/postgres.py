@@ -94,6 +94,15 @@ class Postgres(Database):
                         os.kill(process, signal.SIGKILL)
                     break
 
+    async def lock(self, table: str, seconds: float) -> None:
+        connection = await asyncpg.connect(self._database.dsn, timeout=10)
+        try:
+            async with connection.transaction():
+                await connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+                await anyio.sleep(seconds)
+        finally:
+            await connection.close(timeout=10)
+
     async def _revive(self) -> None:
         """See to it that the server runs: one that could not write has ended, or is just ending."""
         for _ in range(20):
