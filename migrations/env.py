@@ -1,8 +1,8 @@
-"""Run by alembic, from ``router.storage.migrating``, on the connection that it was given."""
+"""Run by alembic, from ``router.storage.database.migrating``, on the connection given to it."""
 
 from alembic import context
 
-from router.storage.migrating import include_name
+from router.storage.database.migrating import include_name
 from router.storage.tables import metadata
 
 connection = context.config.attributes["connection"]

@@ -42,7 +42,7 @@ from router.schedule.sweeping import Sweeper
 from router.schedule.timers import Timers
 from router.schedule.wall_clock import WallClock
 from router.settings.model import Settings
-from router.storage.sqlite import SQLiteStore
+from router.storage.sqlite.store import SQLiteStore
 from router.storage.store import JOB, OUT, Store
 
 SQLITE = "sqlite+aiosqlite:///"
@@ -216,9 +216,9 @@ class Router:
 
     @asynccontextmanager
     async def _run(self) -> AsyncIterator[None]:
-        # Before anything else runs: see router/storage/sqlite_sql.py.
+        # Before anything else runs: see router/storage/sqlite/sql.py.
         import router.storage.breakers
-        import router.storage.reading  # noqa: F401
+        import router.storage.database.reading  # noqa: F401
 
         # Closed only when nothing of ours calls a plugin any more.
         async with self._lifespans.open():
@@ -321,7 +321,7 @@ async def open_store(
 
     :raises StorageError: in words.
     """
-    from router.storage.migrating import ensure
+    from router.storage.database.migrating import ensure
 
     url = settings.router.database
     store: Store
@@ -331,7 +331,7 @@ async def open_store(
             path, clock or SystemClock(), prepare=lambda: ensure(path, migrate=migrate)
         )
     else:
-        from router.storage.postgres import PostgresStore  # here, because it brings its driver
+        from router.storage.postgres.store import PostgresStore  # it brings its driver
 
         await anyio.to_thread.run_sync(lambda: ensure(url, migrate=migrate))
         lease, clock = settings.router.lease, clock or FollowingClock(SystemClock())

@@ -22,7 +22,7 @@ def empty_sqlite(path: Path) -> None:
 
 @cache
 def _migrated_sqlite() -> bytes:
-    from router.storage.migrating import ensure
+    from router.storage.database.migrating import ensure
 
     with TemporaryDirectory() as folder:
         path = Path(folder, "router.db")

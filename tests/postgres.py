@@ -97,7 +97,7 @@ class PostgresServer:
 
     def _migrated(self) -> str:
         if self._template is None:
-            from router.storage.migrating import ensure
+            from router.storage.database.migrating import ensure
 
             name = "test_template"
             self._execute(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy")

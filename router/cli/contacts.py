@@ -74,8 +74,8 @@ def export(
     from router.cli.output import plural
     from router.clock import SystemClock
     from router.errors import NotFound
-    from router.storage.export import export as document_of
-    from router.storage.export import is_empty
+    from router.storage.privacy.export import export as document_of
+    from router.storage.privacy.export import is_empty
 
     project, name = project_of(ctx), _name(address)
     now = SystemClock().now()
@@ -186,8 +186,8 @@ def verify(
     nothing. What is stored of them now gives their other addresses, ids and name.
     """
     from router.cli.output import moment, print_json, print_table
-    from router.storage.erasures import list_erasures, traces_of
-    from router.storage.subjects import find_subject, known_as, mention_of
+    from router.storage.privacy.erasures import list_erasures, traces_of
+    from router.storage.privacy.subjects import find_subject, known_as, mention_of
 
     project, key = project_of(ctx), _name(address)
     found, erasures = [], []
@@ -226,7 +226,7 @@ def erasures(
 ) -> None:
     """List erasures, the newest first. They name nobody."""
     from router.cli.output import moment, print_json, print_table
-    from router.storage.erasures import list_erasures
+    from router.storage.privacy.erasures import list_erasures
 
     project = project_of(ctx)
     with project.reading() as connection:
@@ -272,8 +272,8 @@ def _several(name: str, tenants: list[str]) -> str:
 
 def _counted(project: "Project", tenant: str | None, name: str) -> dict[str, dict[str, int]]:
     """Give how much there is of a person, by tenant and table."""
-    from router.storage.mentions import loose_rows
-    from router.storage.subjects import count_of, find_subject
+    from router.storage.privacy.mentions import loose_rows
+    from router.storage.privacy.subjects import count_of, find_subject
 
     found = {}
     with project.reading() as connection:

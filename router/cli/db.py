@@ -22,8 +22,8 @@ def migrate(ctx: typer.Context) -> None:
     """Make the database, or bring its schema up to date. The router must not be running."""
     from contextlib import nullcontext
 
-    from router.storage import migrating
-    from router.storage.lock import DatabaseLock
+    from router.storage.database import migrating
+    from router.storage.sqlite.lock import DatabaseLock
 
     project = project_of(ctx)
     database, name = project.sqlite or project.database_url, project.database_name
@@ -40,8 +40,8 @@ def migrate(ctx: typer.Context) -> None:
 def check(ctx: typer.Context, as_json: AsJson = False) -> int:
     """Look for damage: in the file, between the tables, in the lanes. Changes nothing."""
     from router.cli.output import print_json
-    from router.storage.health import damage
-    from router.storage.migrating import HEAD
+    from router.storage.database.health import damage
+    from router.storage.database.migrating import HEAD
 
     project = project_of(ctx)
     with project.reading() as connection:
@@ -75,7 +75,7 @@ def due(
     """
     from router.cli.output import moment, print_json, print_table
     from router.clock import SystemClock
-    from router.storage.due import due as count
+    from router.storage.retention.due import due as count
 
     project, now = project_of(ctx), SystemClock().now()
     asked = None if keep is None else _kept(keep)
@@ -126,7 +126,7 @@ def move(
     What is interrupted leaves the destination empty: just begin again.
     """
     from router.cli.output import plural, print_json, print_table
-    from router.storage import moving
+    from router.storage.database import moving
 
     origin = project_of(ctx).database_url if source is None else _url(source)
     target = _url(url)
@@ -156,7 +156,7 @@ def backup(
     As it is at one moment; the router may be running. On PostgreSQL, too: what
     `router db restore` reads is the same file.
     """
-    from router.storage.backups import backup as write
+    from router.storage.database.backups import backup as write
 
     with _progress() as progress:
         write(project_of(ctx).database_url, file.absolute(), progress)
@@ -184,8 +184,8 @@ def restore(
     """
     from router.cli.output import plural
     from router.clock import SystemClock
-    from router.storage.backups import restore as read
-    from router.storage.moving import shown
+    from router.storage.database.backups import restore as read
+    from router.storage.database.moving import shown
 
     url, now = project_of(ctx).database_url, SystemClock().now()
     with _progress() as progress:
@@ -231,7 +231,7 @@ def _kept(text: str) -> timedelta:
 
 
 def _without_password(url: str) -> str:
-    from router.storage.moving import shown
+    from router.storage.database.moving import shown
 
     return shown(url) if url.startswith("postgresql") else url
 

@@ -138,7 +138,7 @@ def _database(project: "Project", settings: "Settings") -> "tuple[list[Diagnosis
     try:
         with project.reading() as connection:
             if path is None:
-                from router.storage.health import refusal
+                from router.storage.database.health import refusal
 
                 several = len(living_nodes(connection)) > 1
                 refused = refusal(connection)
@@ -162,7 +162,7 @@ def _base(project: "Project", settings: "Settings") -> str:
     """Give where the router listens on this machine: as it says itself, else as configured."""
     from router.errors import RouterError
     from router.pipeline.control import ask, socket_path
-    from router.storage.lock import holder
+    from router.storage.sqlite.lock import holder
 
     host, port = settings.server.host, settings.server.port
     path = project.sqlite

@@ -131,8 +131,8 @@ class Project:
 
         :raises StorageError: if there is none, or not one of this version.
         """
-        from router.storage.migrating import ensure
-        from router.storage.reading import reader, reader_of
+        from router.storage.database.migrating import ensure
+        from router.storage.database.reading import reader, reader_of
 
         path = self.sqlite
         ensure(path or self.database_url, migrate=False)
@@ -177,8 +177,8 @@ class Project:
     ) -> dict[str, Any]:
         from router.clock import SystemClock
         from router.pipeline.acts import perform
-        from router.storage.migrating import ensure
-        from router.storage.sqlite import SQLiteStore
+        from router.storage.database.migrating import ensure
+        from router.storage.sqlite.store import SQLiteStore
 
         ensure(path, migrate=False)
         clock = SystemClock()
@@ -199,8 +199,8 @@ class Project:
 
         from router.clock import FollowingClock, SystemClock
         from router.pipeline.acts import perform
-        from router.storage.migrating import ensure
-        from router.storage.postgres import PostgresStore
+        from router.storage.database.migrating import ensure
+        from router.storage.postgres.store import PostgresStore
 
         await run_sync(lambda: ensure(self.database_url, migrate=False))
         store = await PostgresStore.open(self.database_url, FollowingClock(SystemClock()))

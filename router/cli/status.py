@@ -65,7 +65,7 @@ def _daemon(database: Path) -> dict[str, Any] | None:
     """Ask the process that has the database open; ``None`` if there is none."""
     from router.errors import DaemonUnreachable, RouterError
     from router.pipeline.control import ask, socket_path
-    from router.storage.lock import holder
+    from router.storage.sqlite.lock import holder
 
     process = holder(database)
     if process is None:

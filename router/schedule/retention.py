@@ -16,7 +16,7 @@ from router.storage.store import Store
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
 
-    from router.storage.retention import Thread
+    from router.storage.retention.threads import Thread
 
 Result = TypeVar("Result")
 
@@ -79,8 +79,8 @@ class Retention:
         return total
 
     async def _forget(self, tenant: str, before: datetime, deleted: Counter[str]) -> None:
-        from router.storage.retention import old_threads  # here, because it brings SQLAlchemy
-        from router.storage.strays import STRAYS
+        from router.storage.retention.strays import STRAYS
+        from router.storage.retention.threads import old_threads  # it brings SQLAlchemy
 
         place: tuple[Any, ...] | None = None
         while True:
@@ -98,8 +98,8 @@ class Retention:
     async def _forget_threads(
         self, tenant: str, threads: "tuple[Thread, ...]", before: datetime, deleted: Counter[str]
     ) -> None:
-        from router.storage.deletion import delete_threads
-        from router.storage.retention import events_of, lanes_of
+        from router.storage.retention.deletion import delete_threads
+        from router.storage.retention.threads import events_of, lanes_of
 
         # Before their messages go, which tell of some of them.
         lanes = await self._store.read(partial(lanes_of, threads=threads))
@@ -125,7 +125,7 @@ class Retention:
     async def _forget_strays(
         self, tenant: str, table: "Table", before: datetime, deleted: Counter[str]
     ) -> None:
-        from router.storage.strays import delete_strays, old_strays
+        from router.storage.retention.strays import delete_strays, old_strays
 
         place: tuple[Any, ...] | None = None
         while True:

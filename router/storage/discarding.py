@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from router.domain.host_event import Unparsed
 from router.errors import ActRefused
-from router.storage.deletion import overwriting
 from router.storage.events import DISCARDED, RETRIED, EventView, show_event
+from router.storage.overwriting import overwriting
 from router.storage.store import EventRef
 from router.storage.tables import inbox_event
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Protocol
 
 from router.clock import SystemClock
-from router.storage.migrating import ensure
-from router.storage.sqlite import SQLiteStore
+from router.storage.database.migrating import ensure
+from router.storage.sqlite.store import SQLiteStore
 from router.storage.store import Store
 from tests.bench import rows
 from tests.postgres import PostgresDatabase, PostgresServer, start_postgres
@@ -87,7 +87,7 @@ class Postgres:
 @asynccontextmanager
 async def postgres() -> AsyncIterator[Database]:
     """Open a store on an empty database of a PostgreSQL server that is started for it."""
-    from router.storage.postgres import PostgresStore
+    from router.storage.postgres.store import PostgresStore
 
     with start_postgres(settings="") as server, server.database() as database:
         await asyncio.to_thread(ensure, database.url)

@@ -9,7 +9,7 @@ from typer.main import get_group
 from router.cli.contacts import app
 from router.data import data_path
 from router.settings.values import KEPT_AT_LEAST, duration_text
-from router.storage.lifetimes import ERASED, LIFETIMES
+from router.storage.retention.lifetimes import ERASED, LIFETIMES
 
 GUIDE = data_path("config", "README.md").read_text(encoding="utf-8")
 ERASURE = GUIDE.split("\n## One person's data\n", 1)[1].split("\n## ", 1)[0]

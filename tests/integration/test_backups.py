@@ -16,10 +16,10 @@ import sqlalchemy as sa
 from router.domain.outbox import ItemKind
 from router.errors import ActRefused, DatabaseLocked, SchemaMismatch, StorageError
 from router.plugin.testing import FakeClock
-from router.storage.backups import backup, restore
-from router.storage.holding import Held
-from router.storage.lock import DatabaseLock
+from router.storage.database.backups import backup, restore
+from router.storage.database.holding import Held
 from router.storage.pollers import PollerKey, Taken, Wait, prepare, resume, take
+from router.storage.sqlite.lock import DatabaseLock
 from router.storage.tables import contact, inbox_event, lane, message, outbox, poller
 from router.storage.tables import conversation as conversation_table
 from tests.databases import Database

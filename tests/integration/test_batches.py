@@ -17,7 +17,7 @@ from router.pipeline.acts import perform
 from router.plugin.channel import Capabilities
 from router.storage.batches import BatchView, list_batches
 from router.storage.calls import keep_call
-from router.storage.health import damage
+from router.storage.database.health import damage
 from router.storage.store import JOB, Tx
 from router.storage.tables import conversation, lane, outbox
 from tests.integration.engine.harness import ANA, DATABASES, Engine, opened, ref

@@ -23,7 +23,7 @@ from alembic.script import ScriptDirectory
 
 from router.data import data_path
 from router.errors import SchemaMismatch, StorageUnavailable
-from router.storage.migrating import (
+from router.storage.database.migrating import (
     HEAD,
     _on_postgresql,
     current,
@@ -280,7 +280,7 @@ def test_a_second_start_needs_no_alembic(tmp_path: Path) -> None:
     ensure(path)
 
     probe = (
-        "import sys; from router.storage.migrating import ensure; ensure(sys.argv[1]); "
+        "import sys; from router.storage.database.migrating import ensure; ensure(sys.argv[1]); "
         "print([m for m in ('alembic', 'asyncpg', 'sqlalchemy.ext.asyncio') if m in sys.modules])"
     )
     done = subprocess.run(

@@ -21,10 +21,10 @@ import sqlalchemy as sa
 
 from router.clock import SystemClock
 from router.errors import DatabaseLocked, SchemaMismatch, StorageError, StorageUnavailable
-from router.storage.lock import DatabaseLock
-from router.storage.migrating import ensure
-from router.storage.moving import Moved, move, shown
-from router.storage.postgres import PostgresStore
+from router.storage.database.migrating import ensure
+from router.storage.database.moving import Moved, move, shown
+from router.storage.postgres.store import PostgresStore
+from router.storage.sqlite.lock import DatabaseLock
 from router.storage.store import Tx
 from router.storage.tables import Moment, contact, metadata, node
 from tests.databases import Database
@@ -342,7 +342,7 @@ def test_a_value_of_another_type_is_named(empty: Path, migrated_postgres: Postgr
 
 _KILLED = """
 import os, signal, sys
-from router.storage.moving import move
+from router.storage.database.moving import move
 
 def progress(what, table, rows, total):
     if (what, table) == (sys.argv[3], "conversation"):
@@ -415,7 +415,7 @@ def test_a_row_that_arrives_as_another_is_noticed(
 
 
 def test_the_digest_does_not_depend_on_the_order() -> None:
-    from router.storage.moving import _Digest
+    from router.storage.database.moving import _Digest
 
     rows: list[dict[str, Any]] = [
         {column.name: f"{column.name}{number}" for column in contact.columns} for number in range(3)

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from router.errors import StorageError
-from router.storage.migrating import ensure, migrate
+from router.storage.database.migrating import ensure, migrate
 from tests.postgres import PostgresDatabase, PostgresServer
 
 

@@ -13,7 +13,7 @@ from router.clock import SystemClock
 from router.errors import RouterError
 from router.pipeline.acts import perform
 from router.pipeline.control import ask, socket_path
-from router.storage.postgres import PostgresStore
+from router.storage.postgres.store import PostgresStore
 from tests.acceptance.daemon import Daemon
 from tests.proof.database import Database, SQLiteDatabase
 from tests.proof.load import Customer

@@ -42,7 +42,7 @@ def test_every_plugin_is_announced_by_an_entry_point(project: dict[str, Any]) ->
 
 def test_every_plugin_is_watched_by_the_import_contracts(project: dict[str, Any]) -> None:
     linter = project["tool"]["importlinter"]
-    _layers, core, plugins = linter["contracts"]
+    *_layers, core, plugins = linter["contracts"]
 
     assert sorted(linter["root_packages"]) == ["router", *PLUGINS]
     assert sorted(core["forbidden_modules"]) == PLUGINS

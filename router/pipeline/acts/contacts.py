@@ -13,10 +13,10 @@ from router.errors import ActRefused, NotFound
 from router.pipeline.acts.arguments import Signed
 from router.pipeline.acts.table import Act, Acts
 from router.pipeline.surroundings import Surroundings
-from router.storage import erasing
-from router.storage.erasures import salt_of
+from router.storage.privacy import erasing
+from router.storage.privacy.erasures import salt_of
+from router.storage.privacy.subjects import count_of
 from router.storage.store import Store, Tx
-from router.storage.subjects import count_of
 from router.storage.views import as_values
 
 #: The act that :func:`done` sees through.

@@ -110,7 +110,7 @@ def _reading(url: str) -> "Iterator[Connection]":
     """
     from sqlalchemy.exc import SQLAlchemyError
 
-    from router.storage.reading import reader, reader_of
+    from router.storage.database.reading import reader, reader_of
 
     path = Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
     try:

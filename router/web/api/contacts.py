@@ -14,9 +14,9 @@ from router.domain.identity import Address
 from router.errors import NotFound, RouterError
 from router.pipeline import acts
 from router.pipeline.acts import contacts
-from router.storage.erasures import list_erasures
-from router.storage.export import export, is_empty
 from router.storage.idempotency import RequestKey, once
+from router.storage.privacy.erasures import list_erasures
+from router.storage.privacy.export import export, is_empty
 from router.storage.store import Tx
 from router.storage.tables import api_answer
 from router.web.api.call import Call

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from router.storage.health import damage
+from router.storage.database.health import damage
 from tests.integration.acts.desk import Channels, Desk
 from tests.integration.engine.harness import DATABASES, Engine, opened
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from router.domain.outbox import ItemState
-from router.storage.health import damage
+from router.storage.database.health import damage
 from router.storage.tables import outbox
 from tests.integration.acts.desk import Desk, stuck
 from tests.integration.engine.harness import Engine

@@ -20,7 +20,7 @@ from router.domain.outbox import ItemKind
 from router.storage import codec
 from router.storage.media import use
 from router.storage.objects import Objects
-from router.storage.postgres import PostgresStore
+from router.storage.postgres.store import PostgresStore
 from router.storage.store import Commit, NewEvent, NewItem, NewMessage, Tx
 from router.storage.tables import media, message
 from tests.postgres import PostgresDatabase

@@ -10,7 +10,7 @@ import pytest
 from router.cli.main import main
 from router.clock import SystemClock
 from router.pipeline.tokens import Bearer, NoToken, bearer_of
-from router.storage.reading import reader
+from router.storage.database.reading import reader
 
 CONFIG = """
 [router]

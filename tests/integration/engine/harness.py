@@ -20,7 +20,7 @@ from router.domain.identity import Address, lane_key, thread_key
 from router.domain.message import Author, Direction
 from router.domain.outbox import ItemKind, ItemState
 from router.plugin.testing import FakeClock
-from router.storage.sqlite import SQLiteStore
+from router.storage.sqlite.store import SQLiteStore
 from router.storage.store import (
     IN,
     OWN_LANE,
@@ -81,7 +81,7 @@ class PostgresDatabase:
         self.url = self._database.__enter__().url
 
     async def open(self, clock: Clock, **options: Any) -> Store:
-        from router.storage.postgres import PostgresStore
+        from router.storage.postgres.store import PostgresStore
 
         return await PostgresStore.open(self.url, clock, **options)
 

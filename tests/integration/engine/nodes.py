@@ -1,6 +1,8 @@
 """Nodes on one PostgreSQL: how they end, and a look at what their sessions wait for."""
 
 import asyncio
+import importlib
+import pkgutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -11,7 +13,8 @@ import asyncpg
 import sqlalchemy as sa
 
 from router.plugin.testing import FakeClock
-from router.storage.postgres import PostgresStore
+from router.storage.postgres import statements
+from router.storage.postgres.store import PostgresStore
 from router.storage.store import Tx
 from router.storage.tables import node
 from tests.integration.engine.harness import Engine, PostgresDatabase
@@ -20,6 +23,13 @@ from tests.integration.engine.harness import Engine, PostgresDatabase
 LEASE, BEAT = 5.0, 0.1
 #: How long anything is waited for.
 LONG = 40.0
+#: The hot statements, by their names.
+STATEMENTS = {
+    name: value
+    for module in pkgutil.iter_modules(statements.__path__, f"{statements.__name__}.")
+    for name, value in vars(importlib.import_module(module.name)).items()
+    if name.isupper() and isinstance(value, str)
+}
 
 
 @asynccontextmanager

@@ -20,8 +20,8 @@ from router.pipeline.acts import bound, perform
 from router.pipeline.acts.contacts import erased
 from router.pipeline.surroundings import Configured
 from router.storage.contacts import learn_address
-from router.storage.erasures import _text_of
-from router.storage.health import damage
+from router.storage.database.health import damage
+from router.storage.privacy.erasures import _text_of
 from router.storage.store import AttemptResult, NewEvent, Tx
 from router.storage.tables import (
     alias,

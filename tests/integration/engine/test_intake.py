@@ -23,7 +23,7 @@ from router.pipeline.rush import Rush
 from router.plugin.channel import WebhookAnswer, WebhookRequest
 from router.plugin.testing import RecordingLog
 from router.schedule.finds import keyed
-from router.storage.sqlite import SQLiteStore
+from router.storage.sqlite.store import SQLiteStore
 from router.storage.store import Accepted, NewEvent, Store
 from router.storage.tables import inbox_event
 from tests.integration.engine.harness import ANA, DATABASES

@@ -47,7 +47,7 @@ async def test_a_turn_lasts_as_long_as_what_it_is_for(place: PostgresDatabase) -
 _TURN = """
 import anyio
 from router.clock import SystemClock
-from router.storage.postgres import PostgresStore
+from router.storage.postgres.store import PostgresStore
 
 async def turn():
     store = await PostgresStore.open({url!r}, SystemClock(), lease=1.0, heartbeat=0.1)

@@ -16,12 +16,20 @@ from router.daemon import Router, open_store
 from router.domain.limits import Bucket, RateLimit
 from router.plugin.testing import RecordingLog
 from router.settings.loading import load_settings
-from router.storage import postgres_sql
 from router.storage.store import Start, Terms
 from router.storage.tables import conversation, message
 from router.storage.tables import node as node_table
 from tests.integration.engine.harness import ANA, LUIS, Engine, PostgresDatabase
-from tests.integration.engine.nodes import gone, kill, me, node_of, place_dsn, store_of, until
+from tests.integration.engine.nodes import (
+    STATEMENTS,
+    gone,
+    kill,
+    me,
+    node_of,
+    place_dsn,
+    store_of,
+    until,
+)
 from tests.integration.engine.pipeline import (
     RULES,
     SETTINGS,
@@ -214,11 +222,7 @@ async def test_a_server_that_is_set_is_followed_while_the_node_runs(
 
 async def test_no_statement_is_sent_for_the_time(place: PostgresDatabase) -> None:
     """It comes with the heartbeat."""
-    known = {
-        " ".join(value.split()): name
-        for name, value in vars(postgres_sql).items()
-        if isinstance(value, str)
-    }
+    known = {" ".join(value.split()): name for name, value in STATEMENTS.items()}
     statements: list[str] = []
 
     def note(query: Any) -> None:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.util import await_only
 
 from router.errors import StorageUnavailable
-from router.storage import postgres_sql
+from router.storage.postgres.statements.nodes import ALIVE
 from router.storage.store import IN, JOB, Tx
 from router.storage.tables import lane, node
 from tests.integration.engine.harness import Engine, PostgresDatabase
@@ -273,7 +273,7 @@ async def test_a_process_that_hangs_in_a_transaction_holds_nobody_up_for_long(
         assert raw is not None
         stuck = me(first)
         await freeze(first)
-        alive = postgres_sql.ALIVE.format(node=stuck)
+        alive = ALIVE.format(node=stuck)
         await raw.execute(f"BEGIN; {alive}; {_LOCK_ALL}")
 
         async with node_of(place, lease=1.0) as second:

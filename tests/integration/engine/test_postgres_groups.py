@@ -9,11 +9,10 @@ import asyncpg
 import pytest
 
 from router.domain.identity import Address
-from router.storage import postgres_sql
-from router.storage.postgres_engine import Transaction
+from router.storage.postgres.engine import Transaction
 from router.storage.store import IN
 from tests.integration.engine.harness import ANA, LUIS, Engine
-from tests.integration.engine.nodes import place_dsn, store_of
+from tests.integration.engine.nodes import STATEMENTS, place_dsn, store_of
 
 _LONG = 30.0
 _MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -51,9 +50,9 @@ _LANE = {
     "ADVANCE": (["in", "in"], _LANES, _ONES, _ONES),
     "REST": (
         ["in", "in"],
-        *(_LANES, _ONES, _ONES, [_MOMENT] * 2, _ONES, [None, None], [False, False]),
+        *(_LANES, _ONES, _ONES, [_MOMENT] * 2, _ONES, [None, None], [False, False], _ONES),
     ),
-    "RELEASE": (["in", "in"], _LANES, _ONES, _ONES),
+    "RELEASE": (["in", "in"], _LANES, _ONES, _ONES, _ONES),
     "POSTPONE": (
         ["in", "in"],
         *(_LANES, _ONES, _ONES, [_MOMENT] * 2, [None, "main/phone"], [None, _MOMENT]),
@@ -72,7 +71,7 @@ async def test_a_lane_is_found_by_its_key_whatever_the_planner_knows(
     await one.accept(*(one.said(who=stranger) for stranger in strangers))
 
     def explain(tx: Transaction) -> str:
-        statement = f"EXPLAIN {getattr(postgres_sql, name)}"
+        statement = f"EXPLAIN {STATEMENTS[name]}"
         return "\n".join(row[0] for row in tx.rows(statement, *_LANE[name]))
 
     plan = await store_of(one)._flusher.run(explain)
@@ -97,7 +96,7 @@ async def test_the_first_of_a_queue_is_found_by_an_index(
     await one.accept(*(one.said(who=stranger) for stranger in strangers))
 
     def explain(tx: Transaction) -> str:
-        statement = f"EXPLAIN {getattr(postgres_sql, name)}"
+        statement = f"EXPLAIN {STATEMENTS[name]}"
         return "\n".join(row[0] for row in tx.rows(statement, *values))
 
     plan = await store_of(one)._flusher.run(explain)

@@ -10,8 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from router.plugin.testing import FakeClock
-from router.storage.postgres import PostgresStore
-from router.storage.postgres_node import is_pooled
+from router.storage.postgres.node import is_pooled
+from router.storage.postgres.store import PostgresStore
 from router.storage.store import Commit
 from router.storage.tables import node
 from tests.integration.engine.harness import Engine, PostgresDatabase

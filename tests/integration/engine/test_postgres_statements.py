@@ -10,14 +10,14 @@ import asyncpg
 import pytest
 
 from router.errors import StorageUnavailable
-from router.storage import postgres_sql
 from router.storage.erased import event_digest
-from router.storage.postgres_engine import number_array
-from router.storage.postgres_writer import Flusher
+from router.storage.postgres.engine import number_array
+from router.storage.postgres.writer import Flusher
 from router.storage.store import IN, OUT, NewEvent, Work
 from router.storage.tables import inbox_event, lane, outbox
 from tests.integration.engine.harness import ANA, LUIS, Engine, PostgresDatabase
 from tests.integration.engine.nodes import (
+    STATEMENTS,
     freeze,
     me,
     node_of,
@@ -34,8 +34,7 @@ async def sent(flusher: Flusher) -> AsyncIterator[list[str]]:
     """Give the names of the statements that a flusher sends, or the statements themselves."""
     names = {
         " ".join(value.split()).replace("::text::", "::"): name
-        for name, value in vars(postgres_sql).items()
-        if isinstance(value, str)
+        for name, value in STATEMENTS.items()
     }
     statements: list[str] = []
 

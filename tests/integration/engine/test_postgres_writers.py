@@ -13,9 +13,9 @@ import asyncpg
 import pytest
 
 from router.errors import StorageUnavailable
-from router.storage.postgres_engine import Transaction
-from router.storage.postgres_sending import locks_of_item
-from router.storage.postgres_work import locks_of
+from router.storage.postgres.engine import Transaction
+from router.storage.postgres.sending import locks_of_item
+from router.storage.postgres.work import locks_of
 from router.storage.store import Accepted, NewEvent
 from router.storage.tables import inbox_event, lane
 from tests.integration.engine.harness import ANA, LUIS, Engine

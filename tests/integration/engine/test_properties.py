@@ -30,8 +30,8 @@ from router.pipeline.attempts import Patience, judge
 from router.plugin.testing import FakeClock, RecordingLog
 from router.settings.loading import load_settings
 from router.settings.model import Settings
+from router.storage.database.migrating import ensure
 from router.storage.fence import OWN_ECHO_WINDOW
-from router.storage.migrating import ensure
 from router.storage.store import IN, AttemptResult, Item, NewEvent, Work
 from router.storage.tables import (
     conversation,

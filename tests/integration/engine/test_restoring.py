@@ -10,10 +10,10 @@ import anyio.to_thread
 import pytest
 
 from router.errors import OutcomeUnknown
-from router.storage.backups import backup, restore
+from router.storage.database.backups import backup, restore
+from router.storage.database.health import damage
+from router.storage.database.holding import Held
 from router.storage.events import held_back
-from router.storage.health import damage
-from router.storage.holding import Held
 from router.storage.outbox import Verdict, resolve_item
 from router.storage.tables import conversation, inbox_event, message, outbox, timer
 from tests.integration.acts.desk import Channels, Desk

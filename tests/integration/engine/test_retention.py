@@ -19,8 +19,8 @@ from router.errors import ActRefused, OutcomeUnknown
 from router.pipeline.acts import perform
 from router.pipeline.surroundings import Configured
 from router.schedule.retention import Retention
-from router.storage.deletion import TIMERS
-from router.storage.health import damage
+from router.storage.database.health import damage
+from router.storage.retention.deletion import TIMERS
 from router.storage.store import IN
 from router.storage.tables import (
     call,

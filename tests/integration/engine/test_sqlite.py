@@ -17,9 +17,9 @@ import sqlalchemy as sa
 from router.errors import DatabaseLocked, SchemaMismatch, StorageUnavailable
 from router.plugin.testing import FakeClock
 from router.storage import fence
-from router.storage.migrating import ensure
-from router.storage.sqlite import SQLiteStore
-from router.storage.sqlite_writer import Transaction, Writer
+from router.storage.database.migrating import ensure
+from router.storage.sqlite.store import SQLiteStore
+from router.storage.sqlite.writer import Transaction, Writer
 from router.storage.store import Change, Tx
 from router.storage.tables import alias, contact, inbox_event, outbox
 from tests.integration.engine.harness import ANA, LUIS, Engine, SQLiteDatabase, opened
@@ -137,7 +137,8 @@ def test_a_second_process_is_refused_and_told_who_holds_it(tmp_path: Path) -> No
     path = tmp_path / "router.db"
     ensure(path)
     script = (
-        "import sys; from pathlib import Path; from router.storage.lock import DatabaseLock\n"
+        "import sys; from pathlib import Path\n"
+        "from router.storage.sqlite.lock import DatabaseLock\n"
         "lock = DatabaseLock(Path(sys.argv[1])); lock.acquire()\n"
         "print('locked', flush=True); sys.stdin.read()"
     )

@@ -9,7 +9,7 @@ import pytest
 
 from router.errors import DatabaseLocked, StorageUnavailable
 from router.plugin.testing import FakeClock
-from router.storage.sqlite import SQLiteStore
+from router.storage.sqlite.store import SQLiteStore
 from router.storage.tables import inbox_event
 from tests.databases import empty_sqlite
 from tests.integration.engine.harness import Engine, SQLiteDatabase

@@ -26,8 +26,8 @@ from router.logs import Redaction, configure
 from router.plugin.loading import load_plugins
 from router.plugin.testing import FakeClock
 from router.settings.loading import load_settings
-from router.storage.sqlite import SQLiteStore
-from router.storage.sqlite_writer import Transaction, Writer
+from router.storage.sqlite.store import SQLiteStore
+from router.storage.sqlite.writer import Transaction, Writer
 from router.storage.store import AttemptResult, Start
 from router.storage.tables import inbox_event
 from tests.databases import empty_sqlite

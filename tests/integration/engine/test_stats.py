@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from router.domain.answer import Usage
 from router.domain.outbox import ItemState
 from router.storage import stats
-from router.storage.migrating import ensure
-from router.storage.reading import reader
+from router.storage.database.migrating import ensure
+from router.storage.database.reading import reader
 from router.storage.status import LaneCounts, Queue
 from router.storage.store import OUT
 from router.storage.tables import inbox_event

@@ -17,7 +17,7 @@ from router.plugin.registry import Registry
 from router.plugin.testing import FakeClock, RecordingLog
 from router.settings.loading import load_settings
 from router.settings.model import Settings
-from router.storage.sqlite import SQLiteStore
+from router.storage.sqlite.store import SQLiteStore
 from tests.blocking import Library, blocking
 from tests.databases import empty_sqlite
 

@@ -18,8 +18,8 @@ from router.domain.answer import Passage
 from router.knowledge.articles import Articles
 from router.knowledge.index import Synced, digests, plan, refresh, sync
 from router.knowledge.retrieve import search
-from router.storage.migrating import _on_postgresql, migrate
-from router.storage.sqlite import SQLiteStore
+from router.storage.database.migrating import _on_postgresql, migrate
+from router.storage.sqlite.store import SQLiteStore
 from router_answers import AnswersConfig
 
 if TYPE_CHECKING:

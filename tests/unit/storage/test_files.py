@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from router.errors import StorageUnavailable
+from router.storage.database.migrating import revision_of
 from router.storage.files import check_readable, refused, unmade, unusable
-from router.storage.lock import holder
-from router.storage.migrating import revision_of
+from router.storage.sqlite.lock import holder
 
 #: A name that no file system takes is the one refusal that the superuser gets, too.
 REFUSED = "x" * 300

@@ -19,7 +19,6 @@ from router.storage import (
     contacts,
     conversations,
     decisions,
-    deletion,
     deliveries,
     drafts,
     escalations,
@@ -31,14 +30,13 @@ from router.storage import (
     messages,
     opt_ins,
     outbox,
-    retention,
     silence,
     stats,
     status,
-    strays,
     tickets,
     tokens,
 )
+from router.storage.retention import deletion, strays, threads
 from router.storage.store import EventRef
 from router.storage.tables import contact, conversation, inbox_event, metadata, ticket, usage
 from router.storage.tables import outbox as outbox_table
@@ -69,7 +67,7 @@ REQUEST = idempotency.RequestKey(tenant="main", token="t", route="r", key="k", d
 ECHO = MessageEchoed("app-1", ANA, "hola")
 
 Question = Callable[[sa.Connection], Any]
-THREAD = retention.Thread("c", LANE)
+THREAD = threads.Thread("c", LANE)
 
 
 def _deletes(connection: sa.Connection) -> None:
@@ -81,8 +79,8 @@ def _deletes(connection: sa.Connection) -> None:
     thread |= {"status": "closed", "address": str(ANA), "source": "inbound", "owner": "bot"}
     thread |= {"created_at": long_ago, "last_activity_at": long_ago}
     connection.execute(sa.insert(conversation).values(thread))
-    of_it = [retention.Belonging(LANE, 1, "c")]
-    assert retention.old_threads(connection, "main", NOW, limit=9).over == (THREAD,)
+    of_it = [threads.Belonging(LANE, 1, "c")]
+    assert threads.old_threads(connection, "main", NOW, limit=9).over == (THREAD,)
     found = deletion.delete_threads(connection, "main", [THREAD], [LANE], of_it, NOW, rows=9)
     assert found[0]["conversation"] == 1
 
@@ -150,12 +148,12 @@ QUESTIONS: dict[str, Question] = {
     "items of an event": lambda it: outbox.items_of(it, "main", EVENT),
     "an item": lambda it: outbox.show_item(it, "main", "i"),
     "what is under way": lambda it: outbox.under_way(it, "main", "c"),
-    "old conversations": lambda it: retention.old_threads(it, "main", NOW, limit=9),
-    "more old conversations": lambda it: retention.old_threads(
+    "old conversations": lambda it: threads.old_threads(it, "main", NOW, limit=9),
+    "more old conversations": lambda it: threads.old_threads(
         it, "main", NOW, place=(NOW, "c"), limit=9
     ),
-    "lanes of conversations": lambda it: retention.lanes_of(it, [THREAD]),
-    "events of conversations": lambda it: retention.events_of(it, [THREAD], [LANE], limit=9),
+    "lanes of conversations": lambda it: threads.lanes_of(it, [THREAD]),
+    "events of conversations": lambda it: threads.events_of(it, [THREAD], [LANE], limit=9),
     "deleting conversations": _deletes,
     **{
         f"old rows of {table.name}": partial(
