@@ -15,24 +15,24 @@ from router import __version__
 from router.clock import Clock, FollowingClock, SystemClock
 from router.errors import StorageUnavailable
 from router.ids import Ids, new_id
+from router.knowledge.indexing import Indexer
 from router.logs import Redaction
 from router.metrics import Metrics
-from router.pipeline.approvals import Approvals
-from router.pipeline.ask import Asker
-from router.pipeline.configuration import Configuration
-from router.pipeline.deliver import Deliverer
-from router.pipeline.indexing import Indexer
-from router.pipeline.instances import Instances, Live, LiveChannel
-from router.pipeline.intake import Intake
-from router.pipeline.lifespans import Lifespans
-from router.pipeline.media import Media
-from router.pipeline.reloading import Reloader
-from router.pipeline.responding import Responder
-from router.pipeline.rush import Rush
-from router.pipeline.shelf import Shelf
-from router.pipeline.surroundings import Configured
-from router.pipeline.triage import Triage
-from router.pipeline.worker import Worker
+from router.pipeline.ai.ask import Asker
+from router.pipeline.delivery.deliver import Deliverer
+from router.pipeline.instances.configuration import Configuration
+from router.pipeline.instances.instances import Instances, Live, LiveChannel
+from router.pipeline.instances.lifespans import Lifespans
+from router.pipeline.intake.intake import Intake
+from router.pipeline.intake.responding import Responder
+from router.pipeline.intake.rush import Rush
+from router.pipeline.media.media import Media
+from router.pipeline.media.shelf import Shelf
+from router.pipeline.outbound.approvals import Approvals
+from router.pipeline.people.surroundings import Configured
+from router.pipeline.reloading.reloading import Reloader
+from router.pipeline.triage.triage import Triage
+from router.pipeline.triage.worker import Worker
 from router.plugin.context import Log
 from router.schedule.listing import Listings
 from router.schedule.polling import Pollers
@@ -288,7 +288,7 @@ class Router:
 
     async def _closed(self, live: Live[Any]) -> None:
         """Forget what is kept of an instance that was replaced or removed."""
-        from router.pipeline.guard import forget
+        from router.pipeline.attempts.guard import forget
 
         known = {(it.tenant, it.label): it for it in self.configuration.instances.all()}
         other = known.get((live.tenant, live.label))
@@ -301,7 +301,7 @@ class Router:
 
     async def _restore(self) -> None:
         """Go on with the circuit breakers that were open when the last process ended."""
-        from router.pipeline.guard import restore
+        from router.pipeline.attempts.guard import restore
 
         while True:
             try:

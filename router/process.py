@@ -17,8 +17,8 @@ from router.ending import GRACE, HASTE, Ending
 from router.errors import ActRefused, ConfigError, RouterError
 from router.logs import Redaction, configure
 from router.notify import Notifier
-from router.pipeline.control import commands, serve, socket_path
-from router.pipeline.watching import Watcher
+from router.pipeline.people.control import commands, serve, socket_path
+from router.pipeline.reloading.watching import Watcher
 from router.settings.inputs import SLOW, Files, still_reading
 from router.settings.loading import load_registry, load_settings, plugin_files
 from router.settings.model import Settings

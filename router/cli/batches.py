@@ -167,7 +167,7 @@ def cancel(
 
 
 def _dialers(project: "Project") -> "Mapping[str, type[BaseModel]]":
-    from router.pipeline.surroundings import dialers_of
+    from router.pipeline.people.surroundings import dialers_of
 
     return dialers_of(project.settings())
 
@@ -177,7 +177,7 @@ def _check(given: dict[str, Any], dialers: "Mapping[str, type[BaseModel]]") -> N
     from pydantic import ValidationError
 
     from router.errors import ActRefused
-    from router.pipeline.batches import NewBatch, prepared
+    from router.pipeline.people.batches import NewBatch, prepared
 
     try:
         prepared(NewBatch.model_validate(given), dialers)
@@ -205,7 +205,7 @@ def _recipients(file: Path) -> list[dict[str, Any]]:
 
 
 def _recipient(file: Path, number: int, row: dict[str, Any]) -> dict[str, Any]:
-    from router.pipeline.reporting import telephone
+    from router.pipeline.people.reporting import telephone
 
     try:
         called = telephone(row.pop(NUMBER) or "")

@@ -97,7 +97,7 @@ async def _examined(
     """
     from router.clock import SystemClock
     from router.logs import Redaction, configure
-    from router.pipeline.instances import Instances
+    from router.pipeline.instances.instances import Instances
     from router.plugin.transport import open_client
     from router.web.doctor import instances as each
     from router.web.doctor.diagnosis import Lines
@@ -161,7 +161,7 @@ def _database(project: "Project", settings: "Settings") -> "tuple[list[Diagnosis
 def _base(project: "Project", settings: "Settings") -> str:
     """Give where the router listens on this machine: as it says itself, else as configured."""
     from router.errors import RouterError
-    from router.pipeline.control import ask, socket_path
+    from router.pipeline.people.control import ask, socket_path
     from router.storage.sqlite.lock import holder
 
     host, port = settings.server.host, settings.server.port
@@ -210,7 +210,7 @@ def _read(name: str) -> "Capture":
 def _explain(project: "Project", capture: "Capture", channel: str | None, *, as_json: bool) -> int:
     from router.clock import SystemClock
     from router.logs import Redaction, configure
-    from router.pipeline.instances import Instances
+    from router.pipeline.instances.instances import Instances
     from router.web.doctor.diagnosis import Lines
     from router.web.doctor.refusals import Refusal, find_target
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from router.domain.event import InboundEvent
     from router.domain.host_event import Unparsed
-    from router.pipeline.surroundings import Configured
+    from router.pipeline.people.surroundings import Configured
     from router.plugin.channel import Capabilities
     from router.plugin.context import Log
     from router.plugin.registry import Registry
@@ -162,7 +162,7 @@ class Project:
         """
         import anyio
 
-        from router.pipeline.control import ask, socket_path
+        from router.pipeline.people.control import ask, socket_path
 
         path = self.sqlite
         if path is None:
@@ -176,7 +176,7 @@ class Project:
         self, path: Path, name: str, arguments: Mapping[str, Any]
     ) -> dict[str, Any]:
         from router.clock import SystemClock
-        from router.pipeline.acts import perform
+        from router.pipeline.people.acts import perform
         from router.storage.database.migrating import ensure
         from router.storage.sqlite.store import SQLiteStore
 
@@ -198,7 +198,7 @@ class Project:
         from anyio.to_thread import run_sync
 
         from router.clock import FollowingClock, SystemClock
-        from router.pipeline.acts import perform
+        from router.pipeline.people.acts import perform
         from router.storage.database.migrating import ensure
         from router.storage.postgres.store import PostgresStore
 
@@ -230,7 +230,7 @@ class _Lazily:
         return self._configured.parse(tenant, event, received_at)
 
     def dialers(self) -> "Mapping[str, type[BaseModel]]":
-        from router.pipeline.surroundings import dialers_of
+        from router.pipeline.people.surroundings import dialers_of
 
         return dialers_of(self._project.settings())
 
@@ -267,9 +267,9 @@ class _Lazily:
     @cached_property
     def _configured(self) -> "Configured":
         from router.clock import SystemClock
-        from router.pipeline.configuration import Configuration
-        from router.pipeline.instances import Instances
-        from router.pipeline.surroundings import Configured
+        from router.pipeline.instances.configuration import Configuration
+        from router.pipeline.instances.instances import Instances
+        from router.pipeline.people.surroundings import Configured
 
         settings = self._project.settings()
         configuration = Configuration(settings, Instances(settings, SystemClock(), self._log))

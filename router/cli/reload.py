@@ -23,7 +23,7 @@ def reload(ctx: typer.Context, as_json: AsJson = False) -> int:
     """
     from router.cli.output import print_json
     from router.errors import RouterError
-    from router.pipeline.control import ask, socket_path
+    from router.pipeline.people.control import ask, socket_path
     from router.storage.sqlite.lock import holder
 
     database = project_of(ctx).sqlite

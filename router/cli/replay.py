@@ -180,8 +180,8 @@ def _is_configuration(path: Path) -> bool:
 def _replayed(settings: "Settings", found: "Recording") -> "Comparison":
     from router.clock import SystemClock
     from router.logs import Redaction, configure
-    from router.pipeline.configuration import Configuration
-    from router.pipeline.instances import Instances
+    from router.pipeline.instances.configuration import Configuration
+    from router.pipeline.instances.instances import Instances
     from router.pipeline.replay.comparing import compare_all
     from router.pipeline.replay.deciding import Replayer
 

@@ -91,7 +91,7 @@ def _trace(  # noqa: PLR0917 - each is an option of the command
     from router.domain.answer import Completion
     from router.domain.conversation import Contact, Conversation, Turn, TurnMessage
     from router.domain.identity import thread_key
-    from router.pipeline.facts import classified_facts, speaking, thread_facts, turn_facts
+    from router.pipeline.triage.facts import classified_facts, speaking, thread_facts, turn_facts
     from router.rules.decide import conclude
     from router.rules.engine import read
     from router.rules.grounds import weigh

@@ -64,7 +64,7 @@ def status(ctx: typer.Context, as_json: AsJson = False) -> int:
 def _daemon(database: Path) -> dict[str, Any] | None:
     """Ask the process that has the database open; ``None`` if there is none."""
     from router.errors import DaemonUnreachable, RouterError
-    from router.pipeline.control import ask, socket_path
+    from router.pipeline.people.control import ask, socket_path
     from router.storage.sqlite.lock import holder
 
     process = holder(database)

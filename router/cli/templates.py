@@ -71,7 +71,7 @@ def check(
     Exit status 1 if anything is wrong.
     """
     from router.cli.output import line, print_json, print_table
-    from router.pipeline.templates import compared
+    from router.pipeline.outbound.templates import compared
 
     project = project_of(ctx)
     listed = _listed(project, tenant, channel)
@@ -114,7 +114,7 @@ def _listed(
     from router.clock import SystemClock
     from router.errors import ActRefused, NotFound
     from router.logs import Redaction, configure
-    from router.pipeline.instances import Instances
+    from router.pipeline.instances.instances import Instances
 
     settings = project.settings(run=True)
     log = configure(Redaction(settings.secrets))

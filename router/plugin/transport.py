@@ -28,7 +28,7 @@ from router.plugin.resolver import shared_resolver
 KEEP_ALIVE = 15.0
 
 #: Requests of one client that are under way at once. The host has fewer calls under way at one
-#: instance (router/pipeline/room.py); this bounds what a plugin begins by itself.
+#: instance (router/pipeline/attempts/room.py); this bounds what a plugin begins by itself.
 MAX_CONNECTIONS = 1024
 
 #: At most so many seconds are spent on getting a connection.

@@ -8,8 +8,10 @@ from typing import Any
 
 from router.domain.event import InboundEvent
 from router.domain.host_event import Unparsed
-from router.pipeline.intake import Intake, is_about_events, told
-from router.pipeline.storable import storable
+from router.domain.storable import storable
+from router.pipeline.intake.intake import Intake
+from router.pipeline.intake.unfit import is_about_events
+from router.pipeline.intake.unparsed import told
 from router.plugin.context import Log
 from router.plugin.polling import LONGEST_CURSOR, Polled
 from router.schedule.scheduled import ScheduledPoller

@@ -14,7 +14,9 @@ import anyio
 
 from router.clock import Clock
 from router.errors import StorageUnavailable
-from router.pipeline.approvals import (
+from router.pipeline.instances.configuration import Configuration
+from router.pipeline.instances.instances import LiveChannel
+from router.pipeline.outbound.approvals import (
     BELIEVED,
     Approvals,
     Listing,
@@ -22,8 +24,6 @@ from router.pipeline.approvals import (
     legible,
     refused,
 )
-from router.pipeline.configuration import Configuration
-from router.pipeline.instances import LiveChannel
 from router.plugin.context import Log
 from router.plugin.polling import LISTING, Polled
 from router.plugin.templates import TemplateInfo, check_templates

@@ -13,16 +13,17 @@ import anyio.lowlevel
 
 from router.clock import Clock
 from router.domain.outbox import Backoff
+from router.domain.storable import storable
 from router.errors import ProviderError, Refused, StorageUnavailable, Unavailable, words_of
 from router.failpoints import reach
 from router.ids import Ids, new_id
 from router.metrics import Metrics
-from router.pipeline.busy import Busy
-from router.pipeline.configuration import Configuration
-from router.pipeline.flights import Contained
-from router.pipeline.instances import Live, LiveChannel
-from router.pipeline.intake import Intake, told
-from router.pipeline.storable import storable
+from router.pipeline.instances.busy import Busy
+from router.pipeline.instances.configuration import Configuration
+from router.pipeline.instances.flights import Contained
+from router.pipeline.instances.instances import Live, LiveChannel
+from router.pipeline.intake.intake import Intake
+from router.pipeline.intake.unparsed import told
 from router.plugin.context import Log
 from router.plugin.polling import Polled, check_pollers
 from router.schedule.finds import keyed, sound

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from router.pipeline.instances import LiveChannel
+from router.pipeline.instances.instances import LiveChannel
 from router.plugin.polling import Polled, Poller
 from router.schedule.standing import Standing
 from router.storage.store import Tx

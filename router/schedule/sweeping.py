@@ -11,7 +11,7 @@ from typing import Any, Final
 import anyio
 
 from router.errors import StorageUnavailable
-from router.pipeline.shelf import Shelf
+from router.pipeline.media.shelf import Shelf
 from router.plugin.context import Log
 from router.settings.model import Settings
 from router.storage.objects import Objects

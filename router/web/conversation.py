@@ -20,8 +20,8 @@ from starlette.routing import Route
 from router.domain.conversation import BOT, NOBODY
 from router.domain.identity import Address
 from router.errors import NotFound
-from router.pipeline.because import in_words
-from router.pipeline.notices import PATH
+from router.pipeline.notices.because import in_words
+from router.pipeline.notices.notices import PATH
 from router.storage.calls import CallView, calls_of
 from router.storage.conversations import ConversationView, Line, last_lines, show_conversation
 from router.storage.drafts import DraftView, list_drafts

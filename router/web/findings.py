@@ -20,7 +20,7 @@ from router.web.access import is_loopback_host
 if TYPE_CHECKING:
     import httpx
 
-    from router.pipeline.instances import Live
+    from router.pipeline.instances.instances import Live
 
 #: How long a provider may take to answer the probe, in seconds.
 PATIENCE: Final = 5.0

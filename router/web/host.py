@@ -8,7 +8,7 @@ from router.plugin.channel import Capabilities, WebhookAnswer, WebhookRequest
 from router.plugin.context import Log
 
 if TYPE_CHECKING:
-    from router.pipeline.surroundings import Surroundings
+    from router.pipeline.people.surroundings import Surroundings
     from router.settings.model import Settings
     from router.storage.store import Store
 

@@ -11,7 +11,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from router.errors import StorageUnavailable
-from router.pipeline.notices import PATH as CONVERSATION
+from router.pipeline.notices.notices import PATH as CONVERSATION
 from router.web import asgi
 from router.web.access import LocalOnly
 from router.web.conversation import HEADERS as CONVERSATION_HEADERS

@@ -29,7 +29,7 @@ from router.web.findings import (
 from router.web.kept import Kept
 
 if TYPE_CHECKING:
-    from router.pipeline.instances import LiveChannel
+    from router.pipeline.instances.instances import LiveChannel
     from router.web.host import WebHost
     from router.web.webhooks import Webhooks
 

@@ -164,7 +164,7 @@ def test_webhooks_that_come_in_while_it_reloads_are_neither_lost_nor_misrouted(
 
 def reload(daemon: Daemon) -> str:
     """Let the daemon read its files; give the hash of what is in force then."""
-    from router.pipeline.control import ask, socket_path
+    from router.pipeline.people.control import ask, socket_path
 
     load = ask(socket_path(daemon.database), "reload", {}, timeout=PATIENCE)
     assert load["applied"], load

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import httpx
 
-from router.pipeline.room import SHARE
+from router.pipeline.attempts.room import SHARE
 from tests.acceptance import provider as providers
 from tests.acceptance.daemon import ARTICLES, TLS, folder_of, router_toml, signed, wait_for
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from router.domain.conversation import Contact, Conversation, Turn, TurnMessage
 from router.domain.identity import Address
-from router.pipeline.facts import message_facts, speaking, thread_facts
+from router.pipeline.triage.facts import message_facts, speaking, thread_facts
 from router.rules.engine import read
 from router.rules.loading import build_rules
 from router.rules.model import Names, RuleSet

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from router.domain.event import CallEnded, InboundEvent
 from router.domain.host_event import Unparsed
 from router.errors import ActRefused, NotFound
-from router.pipeline.acts import perform
+from router.pipeline.people.acts import perform
 from router.plugin.channel import Capabilities
 from router.storage.batches import BatchView, list_batches
 from router.storage.calls import keep_call

@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from router.errors import ActRefused, DaemonUnreachable, NotFound, RouterError, StorageUnavailable
-from router.pipeline.control import LIMIT, ask, commands, serve, socket_path
+from router.pipeline.people.control import LIMIT, ask, commands, serve, socket_path
 from router.plugin.testing import RecordingLog
 from tests.integration.acts.desk import Channels
 from tests.integration.engine.harness import ANA, opened

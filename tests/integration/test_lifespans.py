@@ -8,8 +8,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from router.pipeline.instances import LiveChannel
-from router.pipeline.lifespans import Lifespans
+from router.pipeline.instances.instances import LiveChannel
+from router.pipeline.instances.lifespans import Lifespans
 from tests.integration.engine.pipeline import Ledger, Pipeline, running
 from tests.wordless import Wordless
 

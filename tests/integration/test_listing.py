@@ -16,7 +16,7 @@ from router import plugin
 from router.clock import SystemClock
 from router.daemon import Router
 from router.logs import Redaction
-from router.pipeline.approvals import Approvals
+from router.pipeline.outbound.approvals import Approvals
 from router.plugin.registry import Registry
 from router.plugin.testing import RecordingLog
 from router.schedule.listing import Listed, Listings, TemplatePoller

@@ -17,8 +17,8 @@ from router import plugin
 from router.daemon import Router, open_store
 from router.errors import ActRefused
 from router.logs import REDACTED, Redaction
-from router.pipeline.reloading import Load
-from router.pipeline.watching import Watcher, happenings
+from router.pipeline.reloading.load import Load
+from router.pipeline.reloading.watching import Watcher, happenings
 from router.plugin.registry import Registry
 from router.plugin.testing import RecordingLog
 from router.settings.inputs import Files

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from router.errors import NoConnection, OutcomeUnknown
-from router.pipeline.room import PLACES, SHARE
+from router.pipeline.attempts.room import PLACES, SHARE
 from router.plugin.http import classify
 from router.plugin.transport import MAX_ANSWER, MAX_CONNECTIONS, open_client
 from tests.integration.test_fetching import little_memory

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from router.clock import from_micros
-from router.pipeline.ask import INTERRUPTIONS
-from router.pipeline.worker import MAX_CRASHES
+from router.pipeline.ai.ask import INTERRUPTIONS
+from router.pipeline.triage.worker import MAX_CRASHES
 from tests.proof.database import Database
 from tests.proof.load import Customer, Written
 from tests.proof.provider import MARK, Arrival, Letter

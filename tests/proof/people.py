@@ -11,8 +11,8 @@ import anyio.to_thread
 
 from router.clock import SystemClock
 from router.errors import RouterError
-from router.pipeline.acts import perform
-from router.pipeline.control import ask, socket_path
+from router.pipeline.people.acts import perform
+from router.pipeline.people.control import ask, socket_path
 from router.storage.postgres.store import PostgresStore
 from tests.acceptance.daemon import Daemon
 from tests.proof.database import Database, SQLiteDatabase

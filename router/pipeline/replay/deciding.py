@@ -18,11 +18,11 @@ from router.domain.decision import Decision
 from router.domain.event import MessageReceived
 from router.domain.host_event import AnswerArrived, TimerFired
 from router.errors import RouterError
-from router.pipeline.configuration import Configuration
-from router.pipeline.question import QUESTION
-from router.pipeline.snapshot import Restored, restored
-from router.pipeline.triage import Triage
-from router.pipeline.turns import TURN_TIMER
+from router.pipeline.ai.question import QUESTION
+from router.pipeline.instances.configuration import Configuration
+from router.pipeline.triage.snapshot import Restored, restored
+from router.pipeline.triage.triage import Triage
+from router.pipeline.triage.waiting import TURN_TIMER
 from router.rules.decide import GROUNDS
 from router.rules.trace import unpacked
 from router.storage import codec

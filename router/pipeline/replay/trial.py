@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from router.clock import Clock
 from router.errors import RouterError, StorageUnavailable
-from router.pipeline.configuration import Configuration
+from router.pipeline.instances.configuration import Configuration
 from router.pipeline.replay.comparing import Comparison, Verdict, compare, compare_both
 from router.pipeline.replay.deciding import Replayer
 from router.settings.model import ReloadReplay, Settings

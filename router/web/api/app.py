@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from pydantic import BaseModel, ValidationError
 
 from router.errors import ActRefused, NotFound, StorageUnavailable
-from router.pipeline.tokens import Bearer, NoToken, bearer_of
+from router.pipeline.people.tokens import Bearer, NoToken, bearer_of
 from router.storage.idempotency import KeyReused, RequestKey
 from router.web import asgi
 from router.web.api import PREFIX, RESOURCES

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from router.pipeline import acts
-from router.pipeline.tokens import Bearer
+from router.pipeline.people import acts
+from router.pipeline.people.tokens import Bearer
 from router.storage.idempotency import RequestKey, once
 from router.storage.store import Tx
 from router.web.api.models import Signed

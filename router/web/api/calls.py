@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from pydantic import AwareDatetime, Field
 
-from router.pipeline.batches import MOST, Recipient
+from router.pipeline.people.batches import MOST, Recipient
 from router.storage.batches import find_batch, list_batches
 from router.storage.calls import list_calls, show_call
 from router.web.api.call import Call

@@ -12,8 +12,8 @@ from pydantic import Field
 
 from router.domain.identity import Address
 from router.errors import NotFound, RouterError
-from router.pipeline import acts
-from router.pipeline.acts import contacts
+from router.pipeline.people import acts
+from router.pipeline.people.acts import contacts
 from router.storage.idempotency import RequestKey, once
 from router.storage.privacy.erasures import list_erasures
 from router.storage.privacy.export import export, is_empty

@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
-from router.pipeline.reporting import NUMBER
+from router.pipeline.people.reporting import NUMBER
 from router.rules.media import MOST
 from router.storage.conversations import list_conversations, show_conversation
 from router.storage.messages import list_messages, message_place

@@ -7,7 +7,7 @@ from typing import Any, Final
 from pydantic import Field
 
 from router.domain.ticket import TicketState
-from router.pipeline.acts import bound
+from router.pipeline.people.acts import bound
 from router.storage.store import Tx
 from router.storage.tickets import list_tickets, show_ticket
 from router.storage.views import as_values

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from router.pipeline.instances import LiveChannel
+from router.pipeline.instances.instances import LiveChannel
 from router.settings.model import Settings
 from router.web.doctor import variants
 from router.web.doctor.captures import Capture

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from router.clock import Clock
-from router.pipeline.instances import Instances, Live, LiveChannel
+from router.pipeline.instances.instances import Instances, Live, LiveChannel
 from router.settings.secrets import PLACEHOLDER
 from router.web.doctor.diagnosis import Diagnosis, Level, Lines, diagnosed
 from router.web.findings import (

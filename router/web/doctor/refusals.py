@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from router.domain.identity import MAIN_TENANT
 from router.errors import InvalidSignature
-from router.pipeline.instances import Instances, LiveChannel
+from router.pipeline.instances.instances import Instances, LiveChannel
 from router.plugin.channel import Channel, WebhookRequest
 from router.plugin.config import PluginConfig
 from router.settings.model import Settings

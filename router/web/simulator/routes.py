@@ -14,7 +14,7 @@ from starlette.routing import Route
 from router.domain.identity import MAIN_TENANT
 from router.domain.message import DeliveryStatus
 from router.ids import new_id
-from router.pipeline.because import in_words
+from router.pipeline.notices.because import in_words
 from router.plugin.channel import WebhookRequest
 from router.storage.decisions import load_trace
 from router.storage.store import EventRef

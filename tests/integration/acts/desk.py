@@ -13,7 +13,7 @@ from router.domain.event import InboundEvent
 from router.domain.host_event import Unparsed
 from router.domain.outbox import ItemState
 from router.errors import ActRefused
-from router.pipeline.acts import perform
+from router.pipeline.people.acts import perform
 from router.plugin.channel import Capabilities
 from router.storage.drafts import open_draft
 from router.storage.store import Commit, NewEvent, Tx

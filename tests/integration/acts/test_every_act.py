@@ -7,7 +7,7 @@ import pytest
 
 from router.domain.outbox import ItemState
 from router.errors import NotFound
-from router.pipeline.acts import ACTS
+from router.pipeline.people.acts import ACTS
 from tests.integration.acts.desk import Desk, drafted, ticketed
 from tests.integration.engine.harness import ANA, Engine, ref
 

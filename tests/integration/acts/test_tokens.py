@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from router.pipeline.acts import perform
+from router.pipeline.people.acts import perform
 from tests.integration.acts.desk import Desk
 from tests.integration.engine.harness import Engine
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from router.domain.conversation import Turn, TurnMessage
-from router.pipeline.outgoing import outbound_message
+from router.pipeline.outbound.messages import outbound_message
 from router.storage.tables import conversation, draft, message, outbox
 from tests.integration.acts.desk import Channels, Desk, drafted, left
 from tests.integration.engine.harness import ANA, Engine

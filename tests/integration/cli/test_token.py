@@ -9,7 +9,7 @@ import pytest
 
 from router.cli.main import main
 from router.clock import SystemClock
-from router.pipeline.tokens import Bearer, NoToken, bearer_of
+from router.pipeline.people.tokens import Bearer, NoToken, bearer_of
 from router.storage.database.reading import reader
 
 CONFIG = """

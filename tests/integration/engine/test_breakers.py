@@ -16,9 +16,9 @@ import pytest
 from router import plugin
 from router.errors import StorageUnavailable
 from router.metrics import Metrics
-from router.pipeline.configuration import Configuration
-from router.pipeline.guard import Guard, restore
-from router.pipeline.instances import Live
+from router.pipeline.attempts.guard import Guard, restore
+from router.pipeline.instances.configuration import Configuration
+from router.pipeline.instances.instances import Live
 from router.storage.breakers import open_breakers
 from router.storage.store import LaneKind, Store, Tx
 from router.storage.tables import breaker, inbox_event, lane, outbox

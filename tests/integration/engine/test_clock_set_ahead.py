@@ -11,8 +11,8 @@ import pytest
 from router import plugin
 from router.ages import SETTLED
 from router.domain.conversation import BOT
-from router.pipeline.acts import perform
-from router.pipeline.surroundings import Configured
+from router.pipeline.people.acts import perform
+from router.pipeline.people.surroundings import Configured
 from router.schedule.retention import Retention
 from router.schedule.wall_clock import WallClock
 from router.storage.idempotency import RequestKey, once

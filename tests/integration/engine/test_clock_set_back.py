@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from router import plugin
-from router.pipeline.guard import restore
+from router.pipeline.attempts.guard import restore
 from router.schedule.silence import SilenceAlarm
 from router.schedule.wall_clock import WallClock
 from router.storage.tables import ticket

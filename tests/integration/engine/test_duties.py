@@ -10,13 +10,13 @@ import sqlalchemy as sa
 
 from router import plugin
 from router.errors import Unavailable
-from router.pipeline import acts
-from router.pipeline.ask import ATTEMPTS
-from router.pipeline.configuration import Configuration
-from router.pipeline.elsewhere import GRACE
-from router.pipeline.instances import Instances
-from router.pipeline.surroundings import Configured
-from router.pipeline.worker import MAX_ATTEMPTS
+from router.pipeline.ai.ask import ATTEMPTS
+from router.pipeline.instances.configuration import Configuration
+from router.pipeline.instances.elsewhere import GRACE
+from router.pipeline.instances.instances import Instances
+from router.pipeline.people import acts
+from router.pipeline.people.surroundings import Configured
+from router.pipeline.triage.worker import MAX_ATTEMPTS
 from router.plugin.testing import RecordingLog
 from router.schedule.silence import SilenceAlarm
 from router.storage.store import Work

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from router.domain.outbox import ItemKind
-from router.pipeline.elsewhere import missing
+from router.pipeline.instances.elsewhere import missing
 from router.plugin.testing import RecordingLog
 from router.settings.loading import load_settings
 from router.storage.tables import lane, outbox, ticket

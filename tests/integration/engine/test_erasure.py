@@ -16,9 +16,9 @@ from router.domain.host_event import Unparsed
 from router.domain.identity import Address
 from router.domain.outbox import ItemState
 from router.errors import ActRefused, NotFound
-from router.pipeline.acts import bound, perform
-from router.pipeline.acts.contacts import erased
-from router.pipeline.surroundings import Configured
+from router.pipeline.people.acts import bound, perform
+from router.pipeline.people.acts.contacts import erased
+from router.pipeline.people.surroundings import Configured
 from router.storage.contacts import learn_address
 from router.storage.database.health import damage
 from router.storage.privacy.erasures import _text_of

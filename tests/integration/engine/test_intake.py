@@ -17,9 +17,9 @@ from router.domain.event import InboundEvent, MessageEchoed, MessageReceived
 from router.domain.identity import Address
 from router.errors import InvalidSignature, StorageUnavailable
 from router.metrics import Metrics
-from router.pipeline.instances import LiveChannel
-from router.pipeline.intake import Intake, IntakeResult
-from router.pipeline.rush import Rush
+from router.pipeline.instances.instances import LiveChannel
+from router.pipeline.intake.intake import Intake, IntakeResult
+from router.pipeline.intake.rush import Rush
 from router.plugin.channel import WebhookAnswer, WebhookRequest
 from router.plugin.testing import RecordingLog
 from router.schedule.finds import keyed

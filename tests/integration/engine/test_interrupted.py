@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from router.errors import Unavailable
-from router.pipeline.repeats import INTERRUPTIONS
+from router.pipeline.attempts.repeats import INTERRUPTIONS
 from router.storage.outbox import Verdict, resolve_item
 from router.storage.store import Tx
 from router.storage.tables import outbox, ticket

@@ -10,7 +10,7 @@ import pytest
 from router import plugin
 from router.domain.event import DeliveryReported, InboundEvent, MessageEchoed
 from router.domain.host_event import Unparsed
-from router.pipeline.acts import perform
+from router.pipeline.people.acts import perform
 from router.storage.tables import early_report, inbox_event, message, outbox
 from tests.integration.acts.desk import Channels, unparsed
 from tests.integration.engine.harness import ANA, DATABASES

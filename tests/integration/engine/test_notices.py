@@ -8,8 +8,8 @@ from typing import Protocol
 import pytest
 
 from router import plugin
-from router.pipeline import acts
-from router.pipeline.surroundings import Configured
+from router.pipeline.people import acts
+from router.pipeline.people.surroundings import Configured
 from router.storage.links import find_link
 from router.storage.tables import conversation
 from tests.integration.engine.harness import DATABASES

@@ -9,7 +9,7 @@ import pytest
 
 from router import plugin
 from router.domain.answer import Usage
-from router.pipeline.ask import ATTEMPTS
+from router.pipeline.ai.ask import ATTEMPTS
 from router.storage.tables import contact, inbox_event, outbox, ticket
 from router.storage.tables import message as message_table
 from router.storage.tables import usage as usage_table

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from router import plugin
-from router.pipeline.acts import perform
-from router.pipeline.surroundings import Configured
+from router.pipeline.people.acts import perform
+from router.pipeline.people.surroundings import Configured
 from router.schedule.wall_clock import WallClock
 from router.storage import conversations, messages
 from router.storage.tables import conversation, message

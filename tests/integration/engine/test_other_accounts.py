@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from router import plugin
-from router.pipeline import acts
-from router.pipeline.surroundings import Configured
+from router.pipeline.people import acts
+from router.pipeline.people.surroundings import Configured
 from router.storage.tables import outbox, ticket
 from tests.integration.engine.harness import DATABASES
 from tests.integration.engine.pipeline import Pipeline, Provider, running

@@ -10,9 +10,9 @@ import pytest
 
 from router import plugin
 from router.domain.conversation import BOT, SOMEBODY
-from router.pipeline.acts import perform
-from router.pipeline.outgoing import outbound_message
-from router.pipeline.surroundings import Configured
+from router.pipeline.outbound.messages import outbound_message
+from router.pipeline.people.acts import perform
+from router.pipeline.people.surroundings import Configured
 from router.rules.explain import render
 from router.rules.trace import unpacked
 from router.storage.fence import OWN_ECHO_WINDOW

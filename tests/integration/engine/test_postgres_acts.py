@@ -16,7 +16,7 @@ from sqlalchemy.util import await_only
 from router.domain.event import MessageReceived
 from router.domain.outbox import ItemState
 from router.errors import ActRefused
-from router.pipeline.acts import bound
+from router.pipeline.people.acts import bound
 from router.storage.deliveries import apply_report
 from router.storage.store import JOB, OUT, Commit, Tx
 from router.storage.tables import inbox_event, outbox

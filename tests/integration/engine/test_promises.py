@@ -9,8 +9,8 @@ import pytest
 
 from router import plugin
 from router.errors import ActRefused
-from router.pipeline import acts
-from router.pipeline.surroundings import Configured
+from router.pipeline.people import acts
+from router.pipeline.people.surroundings import Configured
 from router.plugin.testing import RecordingLog
 from router.schedule.silence import SilenceAlarm
 from router.storage.tables import (

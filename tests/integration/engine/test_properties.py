@@ -26,7 +26,7 @@ from router.domain.identity import Address, lane_key
 from router.domain.message import Author
 from router.domain.outbox import ItemKind, ItemState
 from router.errors import OutcomeUnknown, ProviderError, Refused, Unavailable
-from router.pipeline.attempts import Patience, judge
+from router.pipeline.attempts.judging import Patience, judge
 from router.plugin.testing import FakeClock, RecordingLog
 from router.settings.loading import load_settings
 from router.settings.model import Settings

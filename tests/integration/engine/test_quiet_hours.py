@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from router import plugin
-from router.pipeline.acts import perform
-from router.pipeline.surroundings import Configured
+from router.pipeline.people.acts import perform
+from router.pipeline.people.surroundings import Configured
 from router.storage.tables import message, outbox, ticket
 from tests.integration.engine.harness import ANA, DATABASES
 from tests.integration.engine.pipeline import Pipeline, running

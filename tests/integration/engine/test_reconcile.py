@@ -9,8 +9,8 @@ import pytest
 from router import plugin
 from router.domain.outbox import ItemState
 from router.errors import Unavailable
-from router.pipeline import acts
-from router.pipeline.surroundings import Configured
+from router.pipeline.people import acts
+from router.pipeline.people.surroundings import Configured
 from router.storage.outbox import retry_item
 from router.storage.reconciliation import message_item, send_again
 from router.storage.tables import message, outbox, ticket

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from router.domain.event import ContactOptedOut
 from router.domain.identity import Address
 from router.errors import ActRefused, OutcomeUnknown
-from router.pipeline.acts import perform
-from router.pipeline.surroundings import Configured
+from router.pipeline.people.acts import perform
+from router.pipeline.people.surroundings import Configured
 from router.schedule.retention import Retention
 from router.storage.database.health import damage
 from router.storage.retention.deletion import TIMERS
@@ -429,7 +429,7 @@ async def _every(pipeline: Pipeline, table: sa.Table, name: str, **given: Any) -
 
 
 def test_every_kind_of_timer_is_known() -> None:
-    from router.pipeline.case import IDLE_TIMER
-    from router.pipeline.turns import TURN_TIMER
+    from router.pipeline.triage.case import IDLE_TIMER
+    from router.pipeline.triage.waiting import TURN_TIMER
 
     assert {IDLE_TIMER, TURN_TIMER} == set(TIMERS)

@@ -10,7 +10,7 @@ import pytest
 from router.domain.identity import Address
 from router.domain.message import Author
 from router.domain.outbox import ItemKind
-from router.pipeline.room import PLACES, SHARE
+from router.pipeline.attempts.room import PLACES, SHARE
 from router.storage.store import JOB, OUT, OWN_LANE, LaneKind, NewItem, Tx
 from router.storage.tables import lane, outbox
 from tests.integration.engine.harness import ANA, DATABASES

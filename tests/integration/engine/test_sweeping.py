@@ -9,7 +9,7 @@ import pytest
 
 from router.domain.content import content_type_of
 from router.errors import NotFound
-from router.pipeline.shelf import Shelf
+from router.pipeline.media.shelf import Shelf
 from router.plugin.testing import RecordingLog
 from router.schedule.sweeping import Sweeper, remove_unused
 from router.storage.media import release, use

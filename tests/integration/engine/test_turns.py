@@ -11,10 +11,10 @@ import pytest
 
 from router.domain.message import Author
 from router.errors import OutcomeUnknown, Refused, Unavailable
-from router.pipeline import acts
-from router.pipeline.ask import ATTEMPTS, INTERRUPTIONS
-from router.pipeline.surroundings import Configured
-from router.pipeline.worker import MAX_ATTEMPTS, MAX_CRASHES
+from router.pipeline.ai.ask import ATTEMPTS, INTERRUPTIONS
+from router.pipeline.people import acts
+from router.pipeline.people.surroundings import Configured
+from router.pipeline.triage.worker import MAX_ATTEMPTS, MAX_CRASHES
 from router.storage.store import Work
 from router.storage.stories import story
 from router.storage.tables import conversation, decision, draft, inbox_event, outbox, ticket

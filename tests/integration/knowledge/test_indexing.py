@@ -12,7 +12,7 @@ import pytest
 
 from router.clock import SystemClock
 from router.knowledge.index import digests
-from router.pipeline.indexing import Indexer
+from router.knowledge.indexing import Indexer
 from router.plugin.registry import Registry
 from router.plugin.testing import FakeClock, RecordingLog
 from router.settings.loading import load_settings

@@ -11,8 +11,8 @@ import pytest
 
 from router import plugin
 from router.daemon import Router
-from router.pipeline.acts import perform
-from router.pipeline.surroundings import Configured
+from router.pipeline.people.acts import perform
+from router.pipeline.people.surroundings import Configured
 from router.plugin.testing import FakeClock
 from router.storage.pollers import hold_all
 from router.storage.tables import inbox_event, poller

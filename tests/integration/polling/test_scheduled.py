@@ -9,7 +9,7 @@ import anyio
 
 from router import plugin
 from router.daemon import Router
-from router.pipeline.instances import LiveChannel
+from router.pipeline.instances.instances import LiveChannel
 from router.schedule.polling import Pollers
 from router.schedule.scheduled import PluginPoller, ScheduledPoller
 from router.storage.store import Tx

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from router.pipeline.configuration import Configuration
+from router.pipeline.instances.configuration import Configuration
 from router.pipeline.replay.comparing import Comparison, Verdict, compare_all
 from router.pipeline.replay.deciding import Replayer
 from router.pipeline.replay.files import load, write

@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio.to_thread
 import pytest
 
-from router.pipeline.configuration import Configuration
+from router.pipeline.instances.configuration import Configuration
 from router.pipeline.replay.trial import Trial
 from router.settings.model import ReloadReplay, Settings
 from tests.integration.engine.harness import DATABASES, SQLiteDatabase

@@ -9,7 +9,7 @@ from router import plugin
 from router.domain.event import DeliveryReported, MessageReceived
 from router.domain.identity import Address
 from router.errors import Refusal, Refused
-from router.pipeline.configuration import Configuration
+from router.pipeline.instances.configuration import Configuration
 from router.plugin.testing import RecordingLog
 from router.settings.loading import load_settings
 from router.storage.recordings import Recording, recorded

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from router.domain.outbox import ItemState
-from router.pipeline.acts import perform
+from router.pipeline.people.acts import perform
 from router.storage.store import Tx
 from router.storage.tables import contact, inbox_event, outbox
 from router.web.api.app import resources

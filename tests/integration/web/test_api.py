@@ -8,7 +8,7 @@ import anyio
 import pytest
 import sqlalchemy as sa
 
-from router.pipeline.acts import perform
+from router.pipeline.people.acts import perform
 from router.storage.idempotency import once
 from router.storage.store import Tx
 from router.storage.tables import api_answer

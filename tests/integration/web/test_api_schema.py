@@ -13,7 +13,7 @@ from anyio.from_thread import start_blocking_portal
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.generation import GenerationMode
 
-from router.pipeline.acts import perform
+from router.pipeline.people.acts import perform
 from router.web.api.app import resources
 from router.web.api.openapi import KEY_FORM, document
 from tests.integration.web.api_site import EVERYTHING

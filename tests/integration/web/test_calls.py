@@ -10,8 +10,8 @@ import pytest
 from router import plugin
 from router.domain.identity import lane_key
 from router.ids import new_secret
-from router.pipeline.acts import perform
-from router.pipeline.notices import PATH
+from router.pipeline.notices.notices import PATH
+from router.pipeline.people.acts import perform
 from router.storage.calls import list_calls
 from router.storage.conversations import show_conversation
 from router.storage.links import open_link

@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from pytest_httpserver import HTTPServer
 
 from router.domain.decision import DraftRequest
-from router.pipeline.acts import perform
-from router.pipeline.surroundings import Configured
+from router.pipeline.people.acts import perform
+from router.pipeline.people.surroundings import Configured
 from router.storage.drafts import open_draft
 from router.storage.refusals import accept_opt_out
 from router.storage.store import EventRef, Tx

@@ -9,7 +9,7 @@ import anyio
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from router.pipeline.acts import perform
+from router.pipeline.people.acts import perform
 from router.storage.pollers import hold_all
 from tests.integration.web.daemon import CONFIG, Daemon, running
 from tests.integration.web.test_numbers import scrape, stats

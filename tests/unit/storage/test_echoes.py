@@ -7,7 +7,7 @@ import pytest
 from router.domain.event import MessageEchoed
 from router.domain.identity import Address
 from router.domain.message import Attachment, Author
-from router.pipeline.outgoing import file_items, message_items
+from router.pipeline.outbound.messages import file_items, message_items
 from router.rules.media import file_at
 from router.storage.echoes import SAME, likeness
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.errors import ActRefused, NotFound
-from router.pipeline.tokens import ISSUER, Bearer, NoToken, bearer_of, give_out
+from router.pipeline.people.tokens import ISSUER, Bearer, NoToken, bearer_of, give_out
 from router.storage import tokens
 from router.storage.idempotency import LIFE, KeyReused, RequestKey, once
 from router.storage.tables import api_answer, api_key, api_token

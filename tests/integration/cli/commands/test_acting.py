@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from router.domain.outbox import ItemState
-from router.pipeline.control import commands, serve, socket_path
+from router.pipeline.people.control import commands, serve, socket_path
 from router.plugin.testing import RecordingLog
 from router.storage.refusals import accept_opt_out
 from router.storage.store import Commit, Tx

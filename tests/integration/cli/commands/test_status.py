@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from router.pipeline.control import commands, serve, socket_path
+from router.pipeline.people.control import commands, serve, socket_path
 from router.plugin.testing import RecordingLog
 from router.storage.pollers import PollerKey, Taken, hold_all, keep, keep_failure, prepare, take
 from router.storage.store import Tx

@@ -1,0 +1,1 @@
+"""Asking a model: the question, the prompt, the tools, and the answer that comes back."""

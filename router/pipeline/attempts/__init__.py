@@ -1,0 +1,1 @@
+"""Attempts at outbox items: whether one may begin, and what its end means."""

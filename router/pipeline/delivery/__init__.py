@@ -1,0 +1,1 @@
+"""Delivery: what was decided to leave leaves, with a known outcome."""

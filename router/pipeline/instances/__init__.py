@@ -1,0 +1,1 @@
+"""Plugin instances and the configuration that they are built from: what calls go through."""

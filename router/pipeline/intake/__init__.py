@@ -1,0 +1,1 @@
+"""Webhooks in: verified, parsed, stored once, acknowledged; work gives way to them."""

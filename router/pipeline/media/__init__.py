@@ -1,0 +1,1 @@
+"""Files and voice notes: fetched, kept, written down."""

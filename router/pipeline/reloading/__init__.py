@@ -1,0 +1,1 @@
+"""Reloading: another configuration put in force while the router runs."""

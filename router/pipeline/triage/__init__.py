@@ -1,0 +1,1 @@
+"""Deciding: one event and its thread in, one commit out."""
