@@ -8,7 +8,7 @@ from router.domain.message import Attachment
 from router.domain.ticket import PRIORITIES
 from router.rules.adding import Adding
 from router.rules.definitions import PLACES
-from router.rules.fields import PII
+from router.rules.fields import PII, RISKS
 from router.rules.media import MOST, file_at
 from router.rules.model import (
     DEFAULT_QUEUE,
@@ -84,6 +84,14 @@ class Consequences:
             return None
         found = [key for key in table if key in verdicts]
         self._once(path, found)
+        risk = table["set"].get("risk") if isinstance(table.get("set"), dict) else None
+        if risk == RISKS[0]:
+            self.source.problem(
+                (*path, "set", "risk"),
+                "a guardrail cannot lower the risk: it can only make an outcome more careful",
+                "Do it in a rule.",
+                part="value",
+            )
         if not found:
             if any(key in adding for key in table):
                 self.source.problem(

@@ -35,7 +35,7 @@ from router.rules.model import (
 )
 from router.rules.nearest import Nearest
 from router.rules.policy import Policy
-from router.rules.steps import Added, Plan, Setting, add, risk_of, settle
+from router.rules.steps import Added, Plan, Setting, add, as_careful, risk_of, settle
 from router.rules.trace import Trace
 
 NOTHING_TO_DO = "nothing to do"
@@ -160,7 +160,8 @@ class _Pass:
     def _add(self, what: Rule | Guardrail) -> None:
         effects = what.effects
         before = self.added
-        self.added = add(before, effects, self.rules, self.facts, self.failures)
+        added = add(before, effects, self.rules, self.facts, self.failures)
+        self.added = as_careful(before, added) if isinstance(what, Guardrail) else added
         changes: dict[str, object] = {}
         if self.added is not before:
             for name in ("category", "risk", "priority", "language"):
@@ -377,6 +378,7 @@ class _Pass:
         """Take the customer at their word: one confirmation at most, and nothing else."""
         plan.opted_out = True
         plan.say, plan.draft, plan.template, plan.media = [], None, None, ()
+        plan.channel = plan.otherwise = plan.instead = plan.variant = None
         # Once is enough: two machines could confirm to each other for ever.
         known = self.setting.facts.get("contact.opted_out") is True
         said = "" if known else self.setting.text(plan, verdict.say)

@@ -278,9 +278,8 @@ class _Reader:
             here = (*path, "languages")
             tags = source.strings(here, table["languages"])
             for index, tag in enumerate(tags or ()):
-                if not source.serves(tag):
-                    place = (*here, index) if isinstance(table["languages"], list) else here
-                    source.unknown_language(place, tag)
+                place = (*here, index) if isinstance(table["languages"], list) else here
+                source.is_language(place, tag)
             languages = frozenset(tag.casefold().split("-")[0] for tag in tags or ())
         return Gate(kinds=kinds, channels=channels, languages=languages)
 

@@ -87,7 +87,6 @@ class Names:
         is not known.
     :param queues: ``None`` while nothing declares queues: every name is taken then, except one
         that looks like a misspelt action.
-    :param languages: the languages that the tenant serves, BCP 47 tags; empty for any.
     :param default_language: the tenant's own.
     """
 
@@ -95,7 +94,6 @@ class Names:
     backends: frozenset[str] = frozenset()
     actions: "Mapping[str, type[BaseModel] | None]" = field(default_factory=dict)
     queues: frozenset[str] | None = None
-    languages: frozenset[str] = frozenset()
     default_language: str = "es"
 
 

@@ -1,5 +1,6 @@
 """A rules file while it is read: typed values out of it, or problems with their places."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,10 @@ TABLES = (
     "guardrail",
     "example",
 )
+
+
+# BCP 47 as far as it tells a tag from a word: a language of two or three letters, then more.
+_TAG = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})*", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -192,22 +197,17 @@ class Source:
         return None if None in found else frozenset(words)
 
     def language(self, path: KeyPath, value: object) -> str | None:
-        """Give a language that the tenant serves."""
+        """Give the tag of a language."""
         tag = self.string(path, value)
-        if tag is None or self.serves(tag):
-            return tag
-        self.unknown_language(path, tag)
-        return None
+        return tag if tag is not None and self.is_language(path, tag) else None
 
-    def serves(self, tag: str) -> bool:
-        """Say whether a language is served; ``pt-BR`` is where ``pt`` is, and the reverse."""
-        served = {each.casefold().split("-")[0] for each in self.known.names.languages}
-        return not served or tag.casefold().split("-")[0] in served
-
-    def unknown_language(self, path: KeyPath, tag: str, part: Part = "value") -> None:
-        languages = self.known.names.languages
-        remedy = suggest(tag, languages) or f"Configured: {listing(languages)}"
-        self.problem(path, f'no language "{tag}" in router.toml', remedy, part=part)
+    def is_language(self, path: KeyPath, tag: str, part: Part = "value") -> bool:
+        """Say whether a text is the tag of a language, after noting that it is not."""
+        if _TAG.fullmatch(tag) is not None:
+            return True
+        remedy = 'Write it as in "es", "es-MX" or "pt-BR".'
+        self.problem(path, f'"{tag}" is no tag of a language', remedy, part=part)
+        return False
 
     def text(self, path: KeyPath, value: object) -> Text | None:
         """Give a text, stated once or by language, that can be filled in."""
@@ -228,11 +228,8 @@ class Source:
             return None
         good = True
         for tag, each in value.items():
-            if not self.serves(tag):
-                self.unknown_language((*path, tag), tag, "key")
-                good = False
-            else:
-                good &= self.string((*path, tag), each) is not None
+            good &= self.is_language((*path, tag), tag, "key")
+            good &= self.string((*path, tag), each) is not None
         return Text.of(value) if good else None
 
     def fills_in(self, path: KeyPath, text: str) -> bool:

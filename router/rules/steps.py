@@ -20,6 +20,7 @@ from router.domain.identity import Address, thread_key
 from router.domain.message import Attachment, Author, Template
 from router.domain.record import changed, record
 from router.rules.facts import MISSING, Facts
+from router.rules.fields import RISKS
 from router.rules.model import (
     OTHER,
     CallPerson,
@@ -300,6 +301,14 @@ def add(added: Added, effects: Effects, rules: RuleSet, facts: Facts, failures: 
         if attributes := getattr(effects, name):
             changes[name] = {**getattr(added, name), **_filled(attributes, facts, failures)}
     return changed(added, **changes) if changes else added
+
+
+def as_careful(before: Added, after: Added) -> Added:
+    """Give what a guardrail added without what would lower the risk."""
+    if before.risk is None or after.risk is None:
+        return after
+    risk = max(before.risk, after.risk, key=RISKS.index)
+    return after if risk == after.risk else changed(after, risk=risk)
 
 
 def _filled(value: Mapping[str, Any], facts: Facts, failures: list[str]) -> dict[str, Any]:

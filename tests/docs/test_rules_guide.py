@@ -26,7 +26,6 @@ BLOCKS = re.findall(
 NAMES = Names(
     channels=frozenset({"phone"}),
     backends=frozenset({"assistant"}),
-    languages=frozenset({"es", "pt", "en"}),
 )
 
 

@@ -18,7 +18,6 @@ TEXT = (Path(__file__).parents[2] / "rules" / "TESTING.md").read_text(encoding="
 NAMES = Names(
     channels=frozenset({"phone"}),
     backends=frozenset({"assistant"}),
-    languages=frozenset({"es", "pt", "en"}),
 )
 
 

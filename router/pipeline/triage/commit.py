@@ -77,6 +77,8 @@ class Committer:
         lines = list(messages)
         more: list[Effect] = list(effects)
         rules = self._configuration.rules(work.tenant)
+        # Before what becomes of them is announced: a rule that waits for that sees it.
+        more.extend(contact_effects(work, conversation, decision))
         more.extend(announced(rules, work, conversation, decision))
         more.extend(self._replies(work, conversation, decision, leaving, lines, not_before))
         link = self._actions(work, conversation, decision, text, leaving)
@@ -90,7 +92,6 @@ class Committer:
             owner = NOBODY if conversation.owner == BOT else owner
         if link is not None and decision.ticket is None and decision.escalation is None:
             more.append(link_effect(work, conversation, link))
-        more.extend(contact_effects(work, conversation, decision))
         queued = _queued(leaving, lines)
         return Commit(
             work=work,

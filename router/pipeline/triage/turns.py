@@ -220,6 +220,9 @@ class Turns:
         facts = facting.turn_facts(seen, case.now, {**case.facts(), **ai}, case.history())
         rules = self._cases.configuration.rules(work.tenant)
         reading = read(rules, case.policy, facts)
+        if reading.ask is not None and reading.ask.classify:
+            # The rules changed while the model was thinking, and want to know its sort first.
+            return self._ask(case, seen, reading, ai, event.asked_by)
         case.settles = tuple(number for number in event.asked_by if number > event.asked_seq)
         close_turn(case, event.asked_seq)
         ask_for_the_rest(case)

@@ -23,7 +23,6 @@ def names() -> Names:
         channels=frozenset({"phone", "whatsapp"}),
         backends=frozenset({"assistant", "cheap"}),
         actions={"pager": NoticeParams, "crm": CrmParams, "anything": None},
-        languages=frozenset({"es", "pt", "en"}),
     )
 
 

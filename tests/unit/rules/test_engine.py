@@ -112,6 +112,35 @@ def test_no_file_goes_to_who_wants_no_more_messages(rules_of: Rules) -> None:
     assert "media" not in decision
 
 
+def test_a_message_through_a_channel_is_not_sent_to_who_wants_none(rules_of: Rules) -> None:
+    offer = (
+        '[template.offer]\nref = "HX1"\ntext = "20 % menos"\n'
+        '[[rule]]\nid = "promo"\nwhen.text.words = "promo"\n'
+        'then.message = { channel = "whatsapp", text = "Va la promo.", template = "offer" }\n'
+    )
+    stop = '[[guardrail]]\nid = "g"\nstage = "input"\nthen.opt_out = { say = "Chau." }\n'
+
+    reading = read(rules_of(offer + stop), ASSISTED, facts("ni una promo más"))
+
+    assert reading.decision is not None
+    (reply,) = reading.decision.replies
+    assert (reply.text, reply.template, reply.otherwise) == ("Chau.", None, None)
+    assert reading.decision.channel is None
+
+
+def test_a_category_of_a_guardrail_does_not_lower_the_risk(rules_of: Rules) -> None:
+    categories = '[category.INFO]\nrisk = "low"\n[category.COMPLAINT]\nrisk = "high"\n'
+    rule = '[[rule]]\nid = "r"\nwhen.text.words = "roto"\nthen.set.category = "COMPLAINT"\n'
+    guardrail = (
+        '[[guardrail]]\nid = "g"\nstage = "input"\nwhen.text.words = "tarjeta"\n'
+        'then = { redact = ["card"], set.category = "INFO" }\n'
+    )
+
+    reading = read(rules_of(categories + rule + guardrail), ASSISTED, facts("roto, con tarjeta"))
+
+    assert (reading.added.category, reading.added.risk) == ("INFO", "high")
+
+
 def test_nothing_decided_asks_the_default(rules_of: Rules) -> None:
     reading = read(rules_of(GREETING), ASSISTED, facts("¿precio?"))
 

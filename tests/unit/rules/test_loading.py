@@ -50,7 +50,7 @@ def mistakes(build: Callable[[], object]) -> list[str]:
         ("when.contact.tag.any_of = []", 'the list of "contact.tag.any_of" is empty.'),
         ("when.contact.tag.any_of = ['x', 3]", '"contact.tag.any_of" takes a text, not a number'),
         ("when.channel = 'phnoe'", 'no channel "phnoe" in router.toml. Did you mean "phone"?'),
-        ("when.language = 'fr'", 'no language "fr" in router.toml. Configured: en, es, pt'),
+        ("when.language = 'french'", '"french" is no tag of a language. Write it as in "es"'),
         ("when.turn.age.between = '5m'", '"turn.age.between" takes a list of two values'),
         ("when.turn.age.between = ['5m', 3]", '"turn.age.between" takes a duration such as'),
         ("when.turn.age.above = 3", '"turn.age.above" takes a duration such as'),
@@ -64,8 +64,8 @@ def mistakes(build: Callable[[], object]) -> list[str]:
         ("when.delivery.code = 'x'", '"delivery.code" exists for delivery events only.'),
         ("channels = 3", '"channels" takes a text or a list of texts, not a number'),
         ("channels = 'x'", 'no channel "x" in router.toml. Known: phone, whatsapp'),
-        ("languages = 'fr'", 'no language "fr" in router.toml. Configured: en, es, pt'),
-        ("languages = ['es', 'fr']", 'no language "fr" in router.toml.'),
+        ("languages = 'french'", '"french" is no tag of a language.'),
+        ("languages = ['es', 'es_MX']", '"es_MX" is no tag of a language.'),
         ("on = ['message', 'call']", 'unknown kind of event "call". It is one of: message'),
         ("on = 3", '"on" takes a text or a list of texts, not a number'),
         ("id = 3", '"id" takes a text, not a number'),
@@ -111,7 +111,7 @@ def test_a_mistake_in_a_condition_is_told(rules_of: Rules, when: str, message: s
         ("then.set = {}", '"set" is empty. Add one of: category'),
         ("then.set.category = 3", '"category" takes a text, not a number'),
         ("then.set.risk = 'x'", 'unknown risk "x". It is one of: low, medium, high'),
-        ("then.set.language = 'fr'", 'no language "fr" in router.toml.'),
+        ("then.set.language = 'french'", '"french" is no tag of a language.'),
         ("then.set.language = 3", '"language" takes a text, not a number'),
         ("then.set.contact = 3", '"contact" takes a table, not a number'),
         ("then.set.contact.name = 'x'", 'unknown key "name" in "set.contact"'),
@@ -228,13 +228,13 @@ def test_queues_are_checked_where_they_are_declared(names: Names) -> None:
         assert message in told
 
 
-def test_any_language_is_taken_where_none_are_declared(names: Names) -> None:
-    text = 'default.reply.text = { fr = "Salut" }\n'
-    rule = '[[rule]]\nid = "r"\nlanguages = "fr"\nthen.tag = "t"'
+def test_any_language_that_has_a_tag_is_taken(names: Names) -> None:
+    text = 'default.reply.text = { fr = "Salut", zh-Hant-TW = "你好" }\n'
+    rule = '[[rule]]\nid = "r"\nlanguages = ["fr", "gsw"]\nthen.tag = "t"'
 
-    rules = build_rules([loads(text + rule, "x")], replace(names, languages=frozenset()))
+    rules = build_rules([loads(text + rule, "x")], names)
 
-    assert rules.rules[0].gate.languages == frozenset({"fr"})
+    assert rules.rules[0].gate.languages == frozenset({"fr", "gsw"})
 
 
 def test_a_later_file_wins_over_an_earlier_one(tmp_path: Path, names: Names) -> None:
