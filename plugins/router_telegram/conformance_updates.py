@@ -131,7 +131,7 @@ UPDATES = (
     _said(
         "their own contact card, which is not believed",
         _message(
-            "",
+            "Ana Pérez, 5491155550100",
             Attachment(kind="contact", name="Ana Pérez"),
             metadata={"contact_phones": "5491155550100"},
         ),
@@ -150,6 +150,27 @@ UPDATES = (
         forward_origin={"type": "user"},
     ),
     _said("sort of message still to come", _message(""), hologram={"id": 1}),
+    _said("field that is there and holds nothing", _message("x"), text="x", pinned_message=None),
+    _said("a person whom they picked for the bot", _message(""), users_shared={"request_id": 1}),
+    *(
+        _said(f"nobody said it: {name}", **{name: {"id": 1}})
+        for name in (
+            "pinned_message",
+            "message_auto_delete_timer_changed",
+            "chat_background_set",
+            "write_access_allowed",
+            "connected_website",
+            "proximity_alert_triggered",
+            "forum_topic_created",
+            "forum_topic_edited",
+            "forum_topic_closed",
+            "forum_topic_reopened",
+            "video_chat_scheduled",
+            "video_chat_started",
+            "video_chat_ended",
+            "video_chat_participants_invited",
+        )
+    ),
     _said("group", chat={"id": -1001, "type": "supergroup"}, text="hola a todos"),
     _said("another bot", text="x", **{"from": {"id": 5, "is_bot": True}}),
     _row("message that was changed", update(edited_message=message(text="hola!"))),
@@ -202,10 +223,14 @@ CHOSEN = (
         update(edited_message=message(text="hola!")),
         _message("hola!", id="77001:5:edit:900", metadata={"edited": "true"}),
     ),
+    _row(
+        "message of nobody's that was changed",
+        update(edited_message=message(pinned_message={"message_id": 4})),
+    ),
     _said(
         "their own contact card",
         _message(
-            "",
+            "Ana, +54 9 11 5555-0100",
             Attachment(kind="contact", name="Ana"),
             aliases=(Address("tel", "+5491155550100"),),
             metadata={"contact_phones": "+54 9 11 5555-0100"},
@@ -215,7 +240,7 @@ CHOSEN = (
     _said(
         "somebody else's contact card",
         _message(
-            "",
+            "Luis, +573001234567",
             Attachment(kind="contact", name="Luis"),
             metadata={"contact_phones": "+573001234567"},
         ),

@@ -18,6 +18,27 @@ FILE: Final = "telegram-file:"
 _PRIVATE = "private"
 _BLOCKED = "kicked"
 
+#: What Telegram calls service messages, as far as they come in private chats and nobody says
+#: anything by them. What a customer picked, filled in or paid is another matter, and arrives.
+_SERVICE: Final = frozenset(
+    {
+        "chat_background_set",
+        "connected_website",
+        "forum_topic_closed",
+        "forum_topic_created",
+        "forum_topic_edited",
+        "forum_topic_reopened",
+        "message_auto_delete_timer_changed",
+        "pinned_message",
+        "proximity_alert_triggered",
+        "video_chat_ended",
+        "video_chat_participants_invited",
+        "video_chat_scheduled",
+        "video_chat_started",
+        "write_access_allowed",
+    }
+)
+
 #: A second of the year 9999, beyond which nothing is a date.
 _LAST_SECOND = 253_402_300_799
 
@@ -68,13 +89,15 @@ def _message(message: Message, config: TelegramConfig) -> Iterator[plugin.Messag
     sender = message.sender
     if message.chat.type != _PRIVATE or (sender is not None and sender.is_bot):
         return
+    if not _SERVICE.isdisjoint(message.others):
+        return
     card, earlier = message.contact, message.reply_to_message
     replied = None if earlier is None else earlier.message_id
     names = () if sender is None else (sender.first_name, sender.last_name)
     yield plugin.MessageReceived(
         name_of(message.chat.id, message.message_id),
         plugin.Address(SCHEME, str(message.chat.id)),
-        message.text or message.caption,
+        message.text or message.caption or _line(card),
         attachments=tuple(_attachments(message)),
         sent_at=_moment(message.date),
         name=" ".join(name for name in names if name) or None,
@@ -120,9 +143,13 @@ def _attachments(message: Message) -> Iterator[plugin.Attachment]:
         )
     if message.location is not None:
         yield _place(message.location, message.venue.title if message.venue else "")
-    if (card := message.contact) is not None:
-        name = " ".join(part for part in (card.first_name, card.last_name) if part)
-        yield plugin.Attachment(kind="contact", name=name or None)
+    if message.contact is not None:
+        yield plugin.Attachment(kind="contact", name=message.contact.name or None)
+
+
+def _line(card: Card | None) -> str:
+    """Give a card in words: what is in no text, neither a model nor a person sees."""
+    return "" if card is None else ", ".join(filter(None, (card.name, card.phone_number)))
 
 
 def _url(file_id: str) -> str | None:

@@ -4,6 +4,7 @@ https://core.telegram.org/bots/api#update. Whatever else is in them is left alon
 is none counts as missing: Telegram adds fields several times a year.
 """
 
+from collections.abc import Iterable
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -88,6 +89,10 @@ class Card(Part):
     last_name: Text = ""
     user_id: Number = None
 
+    @property
+    def name(self) -> str:
+        return " ".join(part for part in (self.first_name, self.last_name) if part)
+
 
 class Earlier(Part):
     """The message that another one answers."""
@@ -96,7 +101,9 @@ class Earlier(Part):
 
 
 class Message(Part):
-    """What somebody wrote."""
+    """What somebody wrote; of fields that are not read, it keeps that they are there."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
 
     message_id: Id
     chat: Chat
@@ -117,6 +124,12 @@ class Message(Part):
     location: Place | None = None
     venue: Venue | None = None
     contact: Card | None = None
+
+    @property
+    def others(self) -> Iterable[str]:
+        """The names of the fields that are not read."""
+        extra = self.model_extra or {}
+        return (name for name, value in extra.items() if value is not None)
 
 
 class Membership(Part):

@@ -10,8 +10,10 @@ from router.plugin import WebhookRequest
 from router.plugin.testing import ChannelSuite, Fetch, Receive, Send
 from router_waha.channel import Waha
 from router_waha.config import WahaConfig
+from router_waha.conformance_cards import CARDS
 from router_waha.conformance_files import FETCHES
 from router_waha.conformance_messages import CHOSEN, MESSAGES
+from router_waha.conformance_notices import NOTICES
 from router_waha.conformance_sending import BASE, QUOTED, SENDS
 from router_waha.signatures import ALGORITHM_HEADER, HEADER, sign
 
@@ -27,7 +29,7 @@ class WahaConformance(ChannelSuite):
         hmac_key=(SecretStr("new-key-of-nobody"), SecretStr(HMAC_KEY)),
         api_key=SecretStr("api-key-of-nobody"),
     )
-    receives: ClassVar[Sequence[Receive]] = MESSAGES
+    receives: ClassVar[Sequence[Receive]] = (*MESSAGES, *CARDS, *NOTICES)
     sends: ClassVar[Sequence[Send]] = SENDS
     fetches: ClassVar[Sequence[Fetch]] = FETCHES
 

@@ -63,16 +63,19 @@ def _row(label: str, body: bytes, *expect: InboundEvent) -> Receive:
     return Receive(label, body, list(expect), headers=_JSON, answer=WebhookAnswer())
 
 
-def _said(label: str, *expect: InboundEvent, **more: Any) -> Receive:
+def said(label: str, *expect: InboundEvent, **more: Any) -> Receive:
+    """Give a row of a customer's message."""
     return _row(label, webhook("message", message(**more)), *expect)
 
 
-def _wrote(label: str, *expect: InboundEvent, **more: Any) -> Receive:
+def wrote(label: str, *expect: InboundEvent, **more: Any) -> Receive:
+    """Give a row of what left the telephone."""
     payload = message(**{"id": OURS, "fromMe": True, "from": CHAT, "to": CHAT, **more})
     return _row(label, webhook("message.any", payload), *expect)
 
 
-def _message(text: str = "", *attachments: Attachment, **more: Any) -> MessageReceived:
+def received(text: str = "", *attachments: Attachment, **more: Any) -> MessageReceived:
+    """Give what the router makes of a message."""
     values = {"attachments": attachments, "sent_at": AT, **more}
     return MessageReceived(THEIRS, ANA, text, **values)
 
@@ -93,16 +96,16 @@ def reaction(**more: Any) -> bytes:
 
 
 MESSAGES = (
-    _said(
+    said(
         "text",
-        _message("  Hola, ¿tienen stock? 👍\n", name="Ana Pérez"),
+        received("  Hola, ¿tienen stock? 👍\n", name="Ana Pérez"),
         body="  Hola, ¿tienen stock? 👍\n",
         _data={"notifyName": "Ana Pérez"},
     ),
     _row(
         "text among all messages",
         webhook("message.any", message(body="hola", _data={"Info": {"PushName": "Ana"}})),
-        _message("hola", name="Ana"),
+        received("hola", name="Ana"),
     ),
     _row(
         "no more than is promised",
@@ -143,30 +146,30 @@ MESSAGES = (
             aliases=(Address("lid", "204930491203"),),
         ),
     ),
-    _said(
+    said(
         "voice message",
-        _message("", Attachment(kind="audio", url=FILE, content_type="audio/ogg; codecs=opus")),
+        received("", Attachment(kind="audio", url=FILE, content_type="audio/ogg; codecs=opus")),
         hasMedia=True,
         media={"url": FILE, "mimetype": "audio/ogg; codecs=opus", "filename": None},
         _data={"type": "ptt"},
     ),
-    _said(
+    said(
         "picture with a caption",
-        _message("así llegó", Attachment(kind="image", url=FILE, content_type="image/jpeg")),
+        received("así llegó", Attachment(kind="image", url=FILE, content_type="image/jpeg")),
         body="así llegó",
         hasMedia=True,
         media={"url": FILE, "mimetype": "image/jpeg"},
     ),
-    _said(
+    said(
         "sticker, told by the part that is there",
-        _message("", Attachment(kind="sticker", url=FILE, content_type="image/webp")),
+        received("", Attachment(kind="sticker", url=FILE, content_type="image/webp")),
         hasMedia=True,
         media={"url": FILE, "mimetype": "image/webp"},
         _data={"message": {"messageContextInfo": {}, "stickerMessage": {}}},
     ),
-    _said(
+    said(
         "document with its name",
-        _message(
+        received(
             "",
             Attachment(
                 kind="document", url=FILE, content_type="application/pdf", name="factura.pdf"
@@ -175,21 +178,21 @@ MESSAGES = (
         hasMedia=True,
         media={"url": FILE, "mimetype": "application/pdf", "filename": "factura.pdf"},
     ),
-    _said(
+    said(
         "file that WAHA did not fetch",
-        _message("", Attachment(kind="document")),
+        received("", Attachment(kind="document")),
         hasMedia=True,
     ),
-    _said(
+    said(
         "file that WAHA could not fetch",
-        _message("", Attachment(kind="video")),
+        received("", Attachment(kind="video")),
         hasMedia=True,
         media={"url": None, "error": {"message": "x"}},
         _data={"Message": {"videoMessage": {}}},
     ),
-    _said(
+    said(
         "location",
-        _message(
+        received(
             "",
             Attachment(kind="location", name="Depósito", latitude=-34.603722, longitude=-58.381592),
         ),
@@ -199,44 +202,46 @@ MESSAGES = (
             "description": "Depósito",
         },
     ),
-    _said(
+    said(
         "location that is nowhere",
-        _message("", Attachment(kind="location")),
+        received("", Attachment(kind="location")),
         location={"latitude": "cerca", "longitude": True},
     ),
-    _said(
+    said(
         "contact cards",
-        _message("", Attachment(kind="contact", name="Luis Gómez"), Attachment(kind="contact")),
+        received(
+            "Luis Gómez", Attachment(kind="contact", name="Luis Gómez"), Attachment(kind="contact")
+        ),
         vCards=["BEGIN:VCARD\nVERSION:3.0\nFN;CHARSET=UTF-8:Luis Gómez\nEND:VCARD", "x"],
     ),
-    _said(
+    said(
         "reply to one of our messages",
-        _message("este", in_reply_to="3EB0B2"),
+        received("este", in_reply_to="3EB0B2"),
         body="este",
         replyTo={"id": OURS, "body": "¿Cuál?"},
     ),
-    _said(
+    said(
         "group",
         body="hola a todos",
         **{"from": "120363025246125486@g.us", "id": "false_120363025246125486@g.us_A_5@c.us"},
     ),
-    _said("channel", body="x", **{"from": "120363@newsletter", "id": "false_120363@newsletter_A"}),
-    _said("status update", body="x", **{"from": "status@broadcast"}),
+    said("channel", body="x", **{"from": "120363@newsletter", "id": "false_120363@newsletter_A"}),
+    said("status update", body="x", **{"from": "status@broadcast"}),
     _row("reaction", reaction()),
     _row("another session", webhook("message", message(body="x"), session="another")),
     _row("an event of another sort", webhook("presence.update", {"id": CHAT})),
-    _wrote(
+    wrote(
         "a person writes on the telephone",
         MessageEchoed("3EB0B2", ANA, "Ya le averiguo.", sent_at=AT),
         body="Ya le averiguo.",
     ),
-    _wrote(
+    wrote(
         "a person writes, and the engine names the telephone as the sender",
         MessageEchoed("3EB0B2", ANA, "Ya le averiguo.", sent_at=AT),
         body="Ya le averiguo.",
         **{"from": "5491155559999@c.us"},
     ),
-    _wrote(
+    wrote(
         "a person sends a picture to somebody who hides their number",
         MessageEchoed(
             "3EB0B2",
@@ -249,19 +254,19 @@ MESSAGES = (
         hasMedia=True,
         media={"url": FILE, "mimetype": "image/jpeg"},
     ),
-    _wrote(
+    wrote(
         "the router's own message, which comes back under the customer's privacy id",
         id="true_204930491203@lid_3EB0B2",
         body="hola",
         source="api",
     ),
-    _wrote(
+    wrote(
         "the router's own message, which comes back",
         MessageEchoed("3EB0B2", ANA, "hola", sent_at=AT),
         body="hola",
         source="api",
     ),
-    _wrote("a person writes in a group", body="x", id="true_12036@g.us_A", to="12036@g.us"),
+    wrote("a person writes in a group", body="x", id="true_12036@g.us_A", to="12036@g.us"),
     _acked("sent", DeliveryReported("3EB0B2", ANA, "sent"), ack=1, ackName="SERVER"),
     _acked("delivered", DeliveryReported("3EB0B2", ANA, "delivered"), ack=2, ackName="DEVICE"),
     _acked("read, by its number alone", DeliveryReported("3EB0B2", ANA, "read"), ack=3),
@@ -300,7 +305,7 @@ CHOSEN = (
     _row(
         "reaction",
         reaction(),
-        _message("👍", in_reply_to="3EB0B2", metadata={"reaction": "👍"}),
+        received("👍", in_reply_to="3EB0B2", metadata={"reaction": "👍"}),
     ),
     _row("reaction taken back", reaction(reaction={"text": "", "messageId": OURS})),
     _row("a person's own reaction", reaction(fromMe=True)),

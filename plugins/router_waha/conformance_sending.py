@@ -153,7 +153,23 @@ SENDS = (
         raises=Unavailable(code="422", retry_after=30.0),
     ),
     _answered("wrong key", 401, {"message": "Unauthorized"}, raises=Refused(code="401")),
-    _answered("no such session", 404, {"message": "Session not found"}, raises=Refused(code="404")),
+    _answered(
+        "the session is stopped, or not started yet",
+        404,
+        {
+            "statusCode": 404,
+            "message": "We didn't find a session with name 'default'.\n"
+            "Please start it first by using POST /api/sessions/default/start request",
+            "error": "Not Found",
+        },
+        raises=Unavailable(code="404", retry_after=30.0),
+    ),
+    _answered(
+        "no such method",
+        404,
+        {"statusCode": 404, "message": "Cannot POST /api/sendText", "error": "Not Found"},
+        raises=Refused(code="404"),
+    ),
     _answered("anything else", 400, {"message": ["a", "b"]}, raises=Refused(code="400")),
     _answered("without words", 400, {}, raises=Refused(code="400")),
     _answered("broke after taking it", 500, {"message": "x"}, raises=OutcomeUnknown(code="500")),

@@ -7,7 +7,8 @@ from typing import Any
 from router import plugin
 from router_waha.addresses import address_of, chat_in, is_crowd, key_of
 from router_waha.config import WahaConfig
-from router_waha.content import attachments_of
+from router_waha.content import attachments_of, text_of
+from router_waha.notices import is_notice
 from router_waha.payload import Message, Webhook
 
 #: WhatsApp's words for how far a message got, and the router's. Any other passes as it is.
@@ -72,6 +73,8 @@ def _events(event: str, message: Message, config: WahaConfig) -> Iterator[plugin
                 yield _message(
                     message, reaction.text, reaction.message_id, {"reaction": reaction.text}
                 )
+        case _ if is_notice(message):
+            return
         case _ if ours:
             recipient = address_of(_chat(message))
             if message.source == "api" and recipient.scheme == "lid":
@@ -79,16 +82,20 @@ def _events(event: str, message: Message, config: WahaConfig) -> Iterator[plugin
                 # that may not be known as the same customer yet: it would take over what nobody
                 # has taken over.
                 return
+            text, attachments = text_of(message), attachments_of(message)
+            if not text and not attachments:
+                # The telephone's own doing, or a person's; only words take a conversation over.
+                return
             yield plugin.MessageEchoed(
                 key_of(message.id),
                 recipient,
-                message.body,
-                attachments=attachments_of(message),
+                text,
+                attachments=attachments,
                 sent_at=_moment(message.timestamp),
             )
         case _:
             replied = message.reply_to.id if message.reply_to else ""
-            yield _message(message, message.body, replied, {})
+            yield _message(message, text_of(message), replied, {})
 
 
 def _message(

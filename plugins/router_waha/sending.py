@@ -143,15 +143,17 @@ def _refused(
             "WAHA does not accept api_key. Compare it with WAHA_API_KEY of the gateway",
             code=error.code,
         )
-    if error.code == "404":
-        return plugin.Refused(
-            f"WAHA has no session {config.session!r}. Correct session, or start it in WAHA",
-            code=error.code,
-        )
     said = document.get("message") or document.get("error")
     said = " ".join(map(str, said)) if isinstance(said, list) else said
     if not isinstance(said, str) or not said.strip():
         return error
+    if error.code == "404" and "session" in said.lower():
+        # That is what WAHA says of one that is stopped or not started yet, too: nothing was sent.
+        return plugin.Unavailable(
+            f"WAHA has no session {config.session!r}. Correct session, or start it in WAHA",
+            code=error.code,
+            retry_after=_SESSION_WAIT,
+        )
     for secret in config.secrets:
         said = said.replace(secret, "***")
     said = " ".join(said.split())[:_LONGEST_WORDS].rstrip(".")

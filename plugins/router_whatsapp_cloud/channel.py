@@ -92,7 +92,7 @@ class WhatsAppCloud(plugin.Channel[WhatsAppCloudConfig]):
         """Read everything that a webhook has for this number."""
         from router_whatsapp_cloud.inbound import events_in
 
-        return events_in(request, self.config)
+        return events_in(request, self.config, self.context.log)
 
     def acknowledge(self, request: plugin.WebhookRequest) -> plugin.WebhookAnswer | None:
         """Answer a challenge with its own words, and a webhook with an empty 200."""

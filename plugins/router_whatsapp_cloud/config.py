@@ -1,7 +1,7 @@
 """What a ``[channels.*]`` table of this kind holds."""
 
 import re
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
@@ -90,6 +90,9 @@ class WhatsAppCloudConfig(plugin.PluginConfig):
     )
     template_language: Annotated[str, AfterValidator(_language)] = Field(
         "es", description="The language of templates that name none."
+    )
+    edits: Literal["ignore", "message"] = Field(
+        "ignore", description="What a message is that the customer changed: nothing, or a new one."
     )
     quote: bool = Field(default=False, description="Show the customer's message above each answer.")
     reactions: bool = Field(

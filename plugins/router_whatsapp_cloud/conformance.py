@@ -12,11 +12,14 @@ from router.plugin import WebhookRequest
 from router.plugin.testing import ChannelSuite, Fetch, ListTemplates, Receive, Send
 from router_whatsapp_cloud.channel import WhatsAppCloud
 from router_whatsapp_cloud.config import WhatsAppCloudConfig
+from router_whatsapp_cloud.conformance_changes import CHANGES, CHOSEN_CHANGES
+from router_whatsapp_cloud.conformance_content import CONTENT
 from router_whatsapp_cloud.conformance_files import FETCHES, STORE
 from router_whatsapp_cloud.conformance_messages import MESSAGES, NUMBER_ID
 from router_whatsapp_cloud.conformance_reports import CHOSEN, REPORTS
 from router_whatsapp_cloud.conformance_sending import QUOTED, SENDS
 from router_whatsapp_cloud.conformance_templates import ACCOUNT, LISTS
+from router_whatsapp_cloud.conformance_unread import UNREAD
 
 APP_SECRET = "meta_app_secret_fictional"  # noqa: S105 - it is nobody's
 VERIFY_TOKEN = "verify-token-of-nobody"  # noqa: S105 - it is nobody's
@@ -33,7 +36,13 @@ class WhatsAppCloudConformance(ChannelSuite):
         verify_token=SecretStr(VERIFY_TOKEN),
         business_account_id=ACCOUNT,
     )
-    receives: ClassVar[Sequence[Receive]] = (*MESSAGES, *REPORTS)
+    receives: ClassVar[Sequence[Receive]] = (
+        *MESSAGES,
+        *CONTENT,
+        *CHANGES,
+        *REPORTS,
+        *UNREAD,
+    )
     sends: ClassVar[Sequence[Send]] = SENDS
     fetches: ClassVar[Sequence[Fetch]] = FETCHES
     lists: ClassVar[Sequence[ListTemplates]] = LISTS
@@ -56,10 +65,11 @@ class ChosenConformance(WhatsAppCloudConformance):
         access_token=SecretStr("token-of-nobody"),
         app_secret=SecretStr(APP_SECRET),
         verify_token=SecretStr(VERIFY_TOKEN),
+        edits="message",
         quote=True,
         reactions=True,
         marketing_stop_is_opt_out=True,
     )
-    receives = CHOSEN
+    receives = (*CHOSEN, *CHOSEN_CHANGES)
     sends = QUOTED
     lists = ()

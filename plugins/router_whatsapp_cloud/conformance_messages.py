@@ -136,7 +136,7 @@ MESSAGES = (
     said(
         "contact card",
         received(
-            "",
+            "Luis Gómez, +54 11 5555-0101, +54 11 5555-0102",
             Attachment(kind="contact", name="Luis Gómez"),
             type="contacts",
             metadata={"contact_phones": "+54 11 5555-0101, +54 11 5555-0102"},
@@ -184,7 +184,7 @@ MESSAGES = (
     said(
         "form",
         received(
-            "Sent",
+            "day: mon",
             type="interactive",
             metadata={"form_name": "flow", "form_answers": '{"day": "mon"}'},
         ),
@@ -193,12 +193,6 @@ MESSAGES = (
             "type": "nfm_reply",
             "nfm_reply": {"name": "flow", "body": "Sent", "response_json": '{"day": "mon"}'},
         },
-    ),
-    said(
-        "order",
-        received("¿llega hoy?", type="order", metadata={"order_catalog": "77"}),
-        "order",
-        order={"catalog_id": "77", "text": "¿llega hoy?", "product_items": [{}]},
     ),
     said(
         "reply, forwarded often",

@@ -1,12 +1,22 @@
 """The shape of Meta's webhooks, as far as the channel reads them.
 
 https://developers.facebook.com/docs/whatsapp/cloud-api/webhooks/payload-examples. Whatever else is
-in them is left alone, and a text that is none counts as missing: Meta adds fields without notice.
+in them is left alone, and a text or a part that is none counts as missing: Meta adds fields without
+notice, and what one message holds must not cost its words, or another message.
 """
 
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
+from pydantic_core import PydanticUseDefault
 
 
 def _text(value: Any) -> str:
@@ -25,16 +35,38 @@ def _degrees(value: Any) -> float | None:
         return None
 
 
+def _amount(value: Any) -> str:
+    return f"{value:.15g}" if isinstance(value, float) else _text(value)
+
+
+def _objects(value: Any) -> list[Any]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
 Text: TypeAlias = Annotated[str, BeforeValidator(_text)]
 Name: TypeAlias = Annotated[str, BeforeValidator(_text), Field(min_length=1)]
 Flag: TypeAlias = Annotated[bool, BeforeValidator(lambda value: value is True)]
 Degrees: TypeAlias = Annotated[float | None, BeforeValidator(_degrees)]
+Amount: TypeAlias = Annotated[str, BeforeValidator(_amount)]
+Objects = BeforeValidator(_objects)
 
 
-class Part(BaseModel):
-    """Something of Meta's, of which there may be more than is known."""
+class Frame(BaseModel):
+    """What Meta wraps things in, of which there may be more than is known."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Part(Frame):
+    """A thing in it. What is not of its shape counts as missing, if it may be missing."""
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _or_missing(cls, value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return read(value)
+        except ValidationError:
+            raise PydanticUseDefault from None
 
 
 class Profile(Part):
@@ -94,7 +126,14 @@ class Card(Part):
     """A card out of somebody's address book."""
 
     name: CardName = CardName()
-    phones: tuple[Telephone, ...] = ()
+    phones: Annotated[tuple[Telephone, ...], Objects] = ()
+
+    @property
+    def line(self) -> str:
+        """The card in words: a name, and the numbers."""
+        return ", ".join(
+            filter(None, (self.name.formatted_name, *(it.phone for it in self.phones)))
+        )
 
 
 class Button(Part):
@@ -134,17 +173,29 @@ class Reaction(Part):
     emoji: Text = ""
 
 
+class Product(Part):
+    """Something out of a catalogue, and how much of it is ordered."""
+
+    catalog_id: Text = ""
+    product_retailer_id: Text = ""
+    quantity: Amount = ""
+    item_price: Amount = ""
+    currency: Text = ""
+
+
 class Order(Part):
     """Goods out of a catalogue."""
 
     catalog_id: Text = ""
     text: Text = ""
+    product_items: Annotated[tuple[Product, ...], Objects] = ()
 
 
 class Context(Part):
-    """What a message answers, or that it was forwarded."""
+    """What a message answers, or asks about, or that it was forwarded."""
 
     id: Text = ""
+    referred_product: Product | None = None
     forwarded: Flag = False
     frequently_forwarded: Flag = False
 
@@ -183,6 +234,12 @@ class Problem(Part):
         return self.error_data.details or self.message or self.title
 
 
+class Edit(Part):
+    """What a message says since its sender changed it: the same without who, when and where."""
+
+    message: dict[str, Any] = {}
+
+
 class Message(Part):
     """What somebody wrote: a customer, or in an echo the business."""
 
@@ -204,14 +261,15 @@ class Message(Part):
     document: File | None = None
     sticker: File | None = None
     location: Place | None = None
-    contacts: tuple[Card, ...] = ()
+    contacts: Annotated[tuple[Card, ...], Objects] = ()
     button: Button | None = None
     interactive: Interactive | None = None
     reaction: Reaction | None = None
     order: Order | None = None
+    edit: Edit | None = None
     context: Context | None = None
     referral: Referral | None = None
-    errors: tuple[Problem, ...] = ()
+    errors: Annotated[tuple[Problem, ...], Objects] = ()
 
 
 class Status(Part):
@@ -221,10 +279,11 @@ class Status(Part):
     status: Name
     timestamp: Text = ""
     recipient_id: Text = ""
+    recipient_type: Text = ""
     recipient_user_id: Text = ""
     recipient_parent_user_id: Text = ""
     biz_opaque_callback_data: Text = ""
-    errors: tuple[Problem, ...] = ()
+    errors: Annotated[tuple[Problem, ...], Objects] = ()
 
 
 class Preference(Part):
@@ -243,31 +302,31 @@ class Metadata(Part):
     phone_number_id: Text = ""
 
 
-class Value(Part):
-    """What a change says."""
+class Value(Frame):
+    """What a change says. Each thing in it is read by itself."""
 
     metadata: Metadata = Metadata()
-    contacts: tuple[Contact, ...] = ()
-    messages: tuple[Message, ...] = ()
-    statuses: tuple[Status, ...] = ()
-    message_echoes: tuple[Message, ...] = ()
-    user_preferences: tuple[Preference, ...] = ()
+    contacts: Annotated[tuple[Contact, ...], Objects] = ()
+    messages: tuple[Any, ...] = ()
+    message_echoes: tuple[Any, ...] = ()
+    statuses: tuple[Any, ...] = ()
+    user_preferences: tuple[Any, ...] = ()
 
 
-class Change(Part):
+class Change(Frame):
     """One thing that happened."""
 
     field: Text = ""
     value: Any = None
 
 
-class Entry(Part):
+class Entry(Frame):
     """What happened to one account."""
 
     changes: tuple[Change, ...] = ()
 
 
-class Webhook(Part):
+class Webhook(Frame):
     """The whole body."""
 
     object: Text = ""

@@ -74,6 +74,7 @@ def test_what_is_needed_is_enough(model: type[plugin.PluginConfig]) -> None:
         ),
         (WhatsAppCloudConfig, {"app_secret": EMPTY}, "app_secret", "it is empty"),
         (WhatsAppCloudConfig, {"verify_token": EMPTY}, "verify_token", "it is empty"),
+        (WhatsAppCloudConfig, {"edits": "drop"}, "edits", "Input should be 'ignore' or 'message'"),
         (WhatsAppCloudConfig, {"api_version": "25"}, "api_version", "write the version as Meta"),
         (
             WhatsAppCloudConfig,
