@@ -26,6 +26,10 @@ Read = TypeVar("Read", bound=BaseModel)
 PAGE = 100
 #: The status of what was deleted.
 GONE = "404"
+#: The status of a key that opens nothing.
+_NO_KEY = "401"
+#: What a question ends with that may be answered later.
+LATER = (plugin.Unavailable, plugin.OutcomeUnknown)
 
 
 class _Model(BaseModel):
@@ -126,16 +130,21 @@ async def readable(
     """Give a conversation with all that was said; ``None`` for one that is gone, or unreadable.
 
     Such a one must not hide those behind it.
+
+    :raises Unavailable: it may be readable later.
+    :raises OutcomeUnknown: so may this one.
+    :raises Refused: nothing is readable, because the key is not accepted.
     """
     try:
         values = await ask(context.http, config, f"conversations/{name}")
         return Conversation.model_validate(values)
-    except plugin.Refused as error:
-        if error.code != GONE:
-            raise
-        reason = "it is gone"
     except ValidationError as error:
         reason = type(error).__name__
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is about this one
+        meaning = plugin.classify(error)
+        if isinstance(meaning, LATER) or meaning.code == _NO_KEY:
+            raise meaning from None
+        reason = "it is gone" if meaning.code == GONE else meaning.reason
     context.log.warning("call not read", call=name, reason=reason)
     return None
 

@@ -56,7 +56,8 @@ class BatchesPoller(plugin.Poller):
                 if looked == LOOKED_UP:
                     return plugin.Polled(events=events, cursor=state.text(), again=True)
                 looked += 1
-                await self._look(call, recipient.updated_at_unix, known, events)
+                if not await self._look(call, recipient.updated_at_unix, known, events):
+                    return plugin.Polled(events=events, cursor=state.text())
             if batch.status in _OVER and not known["wait"]:
                 state.close(name, batch.last_updated_at_unix)
         state.forget()
@@ -91,13 +92,21 @@ class BatchesPoller(plugin.Poller):
         updated_at: int,
         known: dict[str, Any],
         events: list[plugin.InboundEvent],
-    ) -> None:
-        found = await api.readable(self._context, self._config, name)
+    ) -> bool:
+        """Read a call; say whether the provider gave an answer that counts."""
+        found, answered = None, True
+        try:
+            found = await api.readable(self._context, self._config, name)
+        except api.LATER as error:
+            answered = False
+            self._context.log.warning(
+                "call not read, and left to the safety net", call=name, reason=error.reason
+            )
         if found is not None and found.status is not None and found.status not in ENDED:
             # It is over, and what was said is still being summed up.
             if name not in known["wait"]:
                 known["wait"].append(name)
-            return
+            return True
         if name in known["wait"]:
             known["wait"].remove(name)
         known["at"] = max(known["at"], updated_at)
@@ -106,6 +115,7 @@ class BatchesPoller(plugin.Poller):
         event = None if found is None else call_of(found, self._config)
         if event is not None:
             events.append(event)
+        return answered
 
 
 class _State:

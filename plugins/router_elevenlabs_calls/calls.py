@@ -12,6 +12,10 @@ from router_elevenlabs_calls.conversations import ENDED, call_of
 
 #: Calls that one poll looks up; each costs a question.
 LOOKED_UP = 20
+#: How often a call is asked for that cannot be read now: for an hour, as the table usually is.
+TRIES = 30
+#: Calls that are asked for again, at most; the cursor holds them.
+UNREAD = 100
 #: Calls that are remembered as looked up, in all; those of the last hours. Forgetting one costs
 #: a question and changes nothing, because the router knows the call.
 _REMEMBERED = 3000
@@ -23,6 +27,9 @@ class CallsPoller(plugin.Poller):
 
     A call is listed from its beginning on, and is told once it is over, however long it took: each
     listing begins ``overlap`` before the newest call that the last complete one saw.
+
+    A call that cannot be read now is asked for again after all others, and ends the poll, so that
+    a provider in trouble is left alone for a while.
 
     A call that begins in the future, as far as our clock tells, counts as one of now. Where the
     last listing ended in the future, our clock was ahead, and nobody knows what it left out.
@@ -60,17 +67,33 @@ class CallsPoller(plugin.Poller):
                     # The same page once more: what was looked up of it is remembered.
                     return plugin.Polled(events=events, cursor=state.text(listing=True), again=True)
                 looked += 1
-                found = await api.readable(self._context, config, listed.conversation_id)
-                state.remember(listed.conversation_id)
-                event = None if found is None else call_of(found, config)
-                if event is not None:
-                    events.append(event)
+                if not await self._look(listed.conversation_id, state, events):
+                    return plugin.Polled(events=events, cursor=state.text(listing=True))
             if page.has_more and page.next_cursor:
                 state.pages[agent] = page.next_cursor
                 return plugin.Polled(events=events, cursor=state.text(listing=True), again=True)
             state.pages.pop(agent, None)
             state.listed.append(agent)
+        for name in tuple(state.unread)[: LOOKED_UP - looked]:
+            if not await self._look(name, state, events):
+                break
         return plugin.Polled(events=events, cursor=state.text(listing=False))
+
+    async def _look(self, name: str, state: "_State", events: list[plugin.InboundEvent]) -> bool:
+        """Read a call; say whether the provider gave an answer that counts."""
+        try:
+            found = await api.readable(self._context, self._config, name)
+        except api.LATER as error:
+            log = self._context.log
+            log.warning("call not read, and asked for again", call=name, reason=error.reason)
+            for lost in state.failed(name):
+                log.error("call given up: it could not be read", call=lost)
+            return False
+        state.remember(name)
+        event = None if found is None else call_of(found, self._config)
+        if event is not None:
+            events.append(event)
+        return True
 
 
 class _State:
@@ -86,14 +109,26 @@ class _State:
         self.pages: dict[str, str] = values.get("pages", {})
         self.listed: list[str] = values.get("listed", [])
         self.listing = bool(self.pages or self.listed or values.get("begun"))
+        #: Calls that could not be read, and how often they were asked for; the latest comes last.
+        self.unread: dict[str, int] = values.get("unread", {})
         marks = values.get("known", "")
         self._known = [marks[at : at + _MARK] for at in range(0, len(marks), _MARK)]
         self._set = set(self._known)
 
     def knows(self, name: str) -> bool:
-        return _mark(name) in self._set
+        """Say whether a listing has nothing to do with a call any more."""
+        return name in self.unread or _mark(name) in self._set
+
+    def failed(self, name: str) -> list[str]:
+        """Note that a call could not be read; give the calls that are given up."""
+        self.unread[name] = self.unread.pop(name, 0) + 1
+        lost = [name] if self.unread[name] >= TRIES else [*self.unread][:-UNREAD]
+        for each in lost:
+            self.remember(each)
+        return lost
 
     def remember(self, name: str) -> None:
+        self.unread.pop(name, None)
         self._known.append(_mark(name))
         self._set.add(_mark(name))
 
@@ -106,6 +141,8 @@ class _State:
         :param listing: the listing is not complete: the next poll goes on with it.
         """
         values: dict[str, Any] = {"v": 1, "known": "".join(self._known[-_REMEMBERED:])}
+        if self.unread:
+            values["unread"] = self.unread
         if listing:
             values |= {"newest": self.newest, "after": self.after, "top": self.top, "begun": 1}
             values |= {"pages": self.pages, "listed": self.listed}

@@ -58,7 +58,7 @@ class ElevenLabsCalls(plugin.Channel[ElevenLabsCallsConfig]):
         self, request: plugin.WebhookRequest, people: plugin.People
     ) -> plugin.WebhookAnswer:
         """Say who calls, and what was said before."""
-        caller, agent = caller_in(request.body)
+        caller, agent = caller_in(request.body, self.config)
         card = None
         if caller is not None and agent in self.config.agents:
             card = await people.lookup(caller)

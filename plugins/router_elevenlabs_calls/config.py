@@ -109,6 +109,9 @@ class ElevenLabsCallsConfig(ApiConfig):
     recordings: bool = Field(
         False, description="Recordings are fetched, and kept as `[media]` keeps files."
     )
+    international_numbers: bool = Field(
+        False, description="Numbers without a plus begin with their country, as some trunks write."
+    )
     name_variables: tuple[str, ...] = Field(
         ("client_name", "contact_name", "customer_name"),
         description="Dynamic variables of a call that hold the customer's name, the surest first.",

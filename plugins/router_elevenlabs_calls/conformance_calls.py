@@ -177,7 +177,7 @@ CALLS = (
         [CallEnded(id="conv_0003", party=ANA, direction="outbound", agent=AGENT)],
     ),
     Receive(
-        "a call of a batch, through a SIP trunk, without a transcript",
+        "a call of a batch, through a SIP trunk that names no country, without a transcript",
         _transcription(
             metadata__phone_call={
                 "type": "sip_trunking",
@@ -194,7 +194,7 @@ CALLS = (
         [
             CallEnded(
                 id="conv_0001",
-                party=ANA,
+                party=Address("phone", "5491155550100"),
                 direction="outbound",
                 outcome="success",
                 started_at=CALL.started_at,

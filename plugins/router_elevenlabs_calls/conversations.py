@@ -18,7 +18,8 @@ from router_elevenlabs_calls.config import ElevenLabsCallsConfig
 ENDED = frozenset({"done", "failed"})
 
 _OUTCOMES = frozenset({"success", "failure", "unknown"})
-_NUMBER = re.compile(r"\+?[0-9]{6,15}")
+_WHOLE = re.compile(r"\+[1-9][0-9]{5,14}")
+_DIGITS = re.compile(r"[0-9]{6,15}")
 _ROLES = {"user": "customer", "agent": "agent"}
 #: Later than any call, and a date on every machine.
 _LATEST = 32_503_680_000
@@ -103,7 +104,7 @@ def call_of(conversation: Conversation, config: ElevenLabsCallsConfig) -> plugin
     # A webhook is sent when the conversation is over, and need not say so.
     if conversation.status is not None and conversation.status not in ENDED:
         return None
-    party = party_of(data)
+    party = party_of(data, config)
     if party is None:
         return None
     analysis = conversation.analysis or _Analysis()
@@ -134,22 +135,33 @@ def call_of(conversation: Conversation, config: ElevenLabsCallsConfig) -> plugin
     )
 
 
-def address_of(number: str | None) -> plugin.Address | None:
-    """Give the address of somebody's number; ``None`` if it is none."""
+def address_of(number: str | None, *, international: bool = False) -> plugin.Address | None:
+    """Give the address of somebody's number; ``None`` if it is none.
+
+    Without a plus it may be of any country, or an extension. A plus that is put before it makes it
+    somebody else's, so it is an address of its own, which is nobody's elsewhere.
+
+    :param international: numbers without a plus have their country, too; those at WhatsApp have.
+    """
+    at_whatsapp = (number or "").startswith("whatsapp:")
     plain = re.sub(r"[ ()-]", "", (number or "").removeprefix("whatsapp:"))
-    if not _NUMBER.fullmatch(plain):
+    for written in (plain, f"+{plain}" if international or at_whatsapp else ""):
+        if _WHOLE.fullmatch(written):
+            return plugin.Address("tel", written)
+    if at_whatsapp or not _DIGITS.fullmatch(plain):
         return None
-    return plugin.Address("tel", plain if plain.startswith("+") else f"+{plain}")
+    return plugin.Address("phone", plain)
 
 
-def party_of(data: _Metadata) -> plugin.Address | None:
+def party_of(data: _Metadata, config: ElevenLabsCallsConfig) -> plugin.Address | None:
     """Give whom the call was with; somebody at WhatsApp need not have a number."""
     if data.phone_call is not None:
-        return address_of(data.phone_call.external_number)
+        number = data.phone_call.external_number
+        return address_of(number, international=config.international_numbers)
     user = data.whatsapp.whatsapp_user_id if data.whatsapp is not None else None
     if not user:
         return None
-    return address_of(user) or plugin.Address("bsuid", user)
+    return address_of(f"whatsapp:{user}") or plugin.Address("bsuid", user)
 
 
 def recording_of(

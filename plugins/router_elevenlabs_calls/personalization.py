@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from router import plugin
+from router_elevenlabs_calls.config import ElevenLabsCallsConfig
 from router_elevenlabs_calls.conversations import address_of
 
 #: The endpoint that answers.
@@ -22,7 +23,9 @@ _LONGEST = 300
 _ROLES = {"customer": "Cliente", "bot": "Bot", "rule": "Bot", "person": "Agente"}
 
 
-def caller_in(body: bytes) -> tuple[plugin.Address | None, str | None]:
+def caller_in(
+    body: bytes, config: ElevenLabsCallsConfig
+) -> tuple[plugin.Address | None, str | None]:
     """Give who calls, and the agent that is called, as far as the request tells."""
     try:
         values = json.loads(body)
@@ -31,7 +34,8 @@ def caller_in(body: bytes) -> tuple[plugin.Address | None, str | None]:
     if not isinstance(values, dict):
         return None, None
     caller, agent = values.get("caller_id"), values.get("agent_id")
-    address = address_of(caller if isinstance(caller, str) else None)
+    number = caller if isinstance(caller, str) else None
+    address = address_of(number, international=config.international_numbers)
     return address, agent if isinstance(agent, str) else None
 
 

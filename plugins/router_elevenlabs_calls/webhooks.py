@@ -80,7 +80,8 @@ def _failed(failure: _Failure, config: ElevenLabsCallsConfig) -> Sequence[plugin
     details = failure.metadata or _FailureDetails()
     fields = details.body or {}
     called = (fields.get(name) for name in _CALLED)
-    party = next((it for it in map(_address, called) if it is not None), None)
+    addresses = (_address(it, config) for it in called)
+    party = next((it for it in addresses if it is not None), None)
     if party is None:
         raise ValueError("a call that could not be made names nobody who was called")
     return (
@@ -95,7 +96,8 @@ def _failed(failure: _Failure, config: ElevenLabsCallsConfig) -> Sequence[plugin
     )
 
 
-def _address(value: object) -> plugin.Address | None:
+def _address(value: object, config: ElevenLabsCallsConfig) -> plugin.Address | None:
     # A SIP address has the number before its host.
     text = value if isinstance(value, str) else ""
-    return address_of(text.removeprefix("sip:").partition("@")[0])
+    number = text.removeprefix("sip:").partition("@")[0]
+    return address_of(number, international=config.international_numbers)

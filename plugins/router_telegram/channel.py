@@ -44,7 +44,7 @@ class Telegram(plugin.Channel[TelegramConfig]):
     """A bot of Telegram's, for conversations with one person each."""
 
     capabilities = plugin.Capabilities(
-        max_text=MAX_TEXT, media=True, media_types=MEDIA_TYPES, fetch=True
+        max_text=MAX_TEXT, text_unit="utf16", media=True, media_types=MEDIA_TYPES, fetch=True
     )
 
     def __init__(self, config: TelegramConfig, context: plugin.PluginContext) -> None:

@@ -38,6 +38,7 @@ class TwilioWhatsApp(plugin.Channel[TwilioConfig]):
 
     capabilities = plugin.Capabilities(
         max_text=MAX_TEXT,
+        text_unit="bytes",
         media=True,
         media_types=MEDIA_TYPES,
         receipts=True,

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from router.plugin import (
     Address,
     Attachment,
+    ContactOptedOut,
     InvalidSignature,
     MessageReceived,
     WebhookAnswer,
@@ -87,6 +88,25 @@ MESSAGES = (
         body_of({"MessageSid": SID, "From": "whatsapp:+5491155550100", "To": SENDER}),
         [MessageReceived(SID, ANA)],
         answer=NOTHING,
+    ),
+    Receive(
+        "word by which Twilio's opt-out takes a customer off",
+        body_of(_MESSAGE, Body="Baja", OptOutType="STOP"),
+        [
+            MessageReceived(SID, ANA, "Baja", metadata={"opt_out_type": "STOP"}),
+            ContactOptedOut(SID, ANA, "said so to Twilio's opt-out"),
+        ],
+        headers=FORM,
+        answer=NOTHING,
+    ),
+    *(
+        _received(
+            f"word for {word} of Twilio's opt-out",
+            MessageReceived(SID, ANA, "hola", metadata={"opt_out_type": word}),
+            Body="hola",
+            OptOutType=word,
+        )
+        for word in ("START", "HELP")
     ),
     _received("fields that nobody knows", MessageReceived(SID, ANA, "x"), Body="x", New="1", A=""),
     _received(

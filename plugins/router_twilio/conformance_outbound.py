@@ -166,7 +166,7 @@ SENDS = (
 )
 
 
-def _listed(body: str = "¡Hola! 👍", sid: str = SID, **more: object) -> dict[str, Any]:
+def _listed(body: str | None = "¡Hola! 👍", sid: str = SID, **more: object) -> dict[str, Any]:
     return {
         "sid": sid,
         "to": "whatsapp:+5491155550100",
@@ -200,6 +200,9 @@ def _not_found(label: str, listed: object) -> Find:
     return Find(label, HELLO, SINCE, _listing(listed), expect=[])
 
 
+A_PHOTO = OutboundMessage(id="01k7a", recipient=ANA, media=(PHOTO,))
+CAPTIONED = replace(HELLO, media=(PHOTO,))
+EMPTY_BEFORE = _listed("", date_created="Fri, 20 Nov 2026 17:00:00 +0000")
 HOUR_BEFORE = _listed(date_created="Fri, 20 Nov 2026 17:00:00 +0000")
 FIRST_PAGE = f"{URL}?To=whatsapp%3A%2B5491155550100&PageSize=1000&From=whatsapp%3A%2B14155550199"
 NEXT_PAGE = f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json?PageSize=1000&Page=1&PageToken=PA1"
@@ -249,6 +252,23 @@ FINDS = (
     _not_found("another text", _listed("¡Hola!")),
     _not_found("another customer", _listed(to="whatsapp:+5491155550101")),
     _not_found("an hour before", HOUR_BEFORE),
+    _not_found("an hour before, without its text", EMPTY_BEFORE),
+    Find(
+        "beside one whose text was taken out",
+        HELLO,
+        SINCE,
+        _listing(_listed("", sid="SM2"), _listed()),
+        expect=[FOUND],
+    ),
+    Find(
+        "a page after one whose text was taken out",
+        HELLO,
+        SINCE,
+        _listing(_listed("", sid="SM2"), following=NEXT_PAGE),
+        _listing(_listed()),
+        expect=[FOUND],
+    ),
+    Find("a text, and not our picture", A_PHOTO, SINCE, _listing(_listed()), expect=[]),
     _not_found("what came in", _listed(direction="inbound")),
     _not_found("with a picture", _listed(num_media="1")),
     _not_found("nonsense", 7),
@@ -256,6 +276,11 @@ FINDS = (
         Find(label, message, SINCE, reply, raises=OutcomeUnknown)
         for label, message, reply in (
             ("template that reads otherwise", replace(HELLO, template=CONFIRM), _listing()),
+            ("one whose text was taken out", HELLO, _listing(_listed(""))),
+            ("one whose text is kept back", HELLO, _listing(_listed(body=None))),
+            ("one without its picture yet", A_PHOTO, _listing(_listed(""))),
+            ("one without its text and picture", CAPTIONED, _listing(_listed(""))),
+            ("older such one, and no time", HELLO, _listing(EMPTY_BEFORE, date=None)),
             ("no date", HELLO, _listing(_listed(date_created=None, date_sent="soon"))),
             ("older one, and no time", HELLO, _listing(HOUR_BEFORE, date=None)),
             ("older one, and no such time", HELLO, _listing(HOUR_BEFORE, date="soon")),

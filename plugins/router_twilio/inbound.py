@@ -37,6 +37,7 @@ METADATA = {
     "ReferralNumMedia": "referral_num_media",
     "ReferralCtwaClid": "referral_ctwa_clid",
     "ChannelMetadata": "channel_metadata",
+    "OptOutType": "opt_out_type",
 }
 
 #: Twilio's words for how far a message got, and the router's. Any other word passes as it is.
@@ -63,7 +64,7 @@ _DEGREES = re.compile(r"[+-]?[0-9]{1,3}(?:\.[0-9]{1,30})?")
 def events_in(
     request: plugin.WebhookRequest, alias_fields: Collection[str]
 ) -> tuple[plugin.InboundEvent, ...]:
-    """Read the one event of a webhook.
+    """Read the event of a webhook; a word that opts out is two.
 
     What it is about is told by its fields, not by its endpoint, so that a callback whose address
     somebody set at Twilio by hand is understood, too.
@@ -79,7 +80,12 @@ def events_in(
     reported = request.endpoint == STATUS_ENDPOINT or "MessageStatus" in fields
     if status not in _INCOMING and reported:
         return (_report(request, fields, status),)
-    return (_message(fields, alias_fields),)
+    message = _message(fields, alias_fields)
+    if fields.get("OptOutType") != "STOP":
+        return (message,)
+    # Twilio has told the customer so by itself, and sends them nothing of ours any more.
+    reason = "said so to Twilio's opt-out"
+    return message, plugin.ContactOptedOut(message.id, message.sender, reason)
 
 
 def _message(fields: Mapping[str, str], alias_fields: Collection[str]) -> plugin.MessageReceived:

@@ -36,6 +36,8 @@ async def find(
 
     Twilio's times are compared with ours as far back as our clock is ahead of the one that it
     answers by. If it does not tell, an older message that could be this one leaves the matter open.
+    So does one that lacks its text or a file: what an account redacts is empty here, and whether
+    files are counted before a message has left is written nowhere.
 
     :raises ProviderError: if Twilio cannot be asked, or its answer does not tell.
     """
@@ -45,7 +47,7 @@ async def find(
         query["From"] = config.sender
     url, parameters = config.messages_url, query
     found: list[plugin.SentMessage] = []
-    too_old = False
+    too_old = bare = False
     theirs: datetime | None = None
     for _ in range(_MOST_PAGES):
         # No parameters at all on further pages: even empty ones would replace the address's own.
@@ -57,10 +59,12 @@ async def find(
         theirs = theirs or _date(response.headers, "Date")
         leeway = _SKEW if theirs is None else _SKEW + max(now - theirs, timedelta())
         for created, sent in _matching(page["messages"], message, recipient):
-            if since - created <= leeway:
-                found.append(sent)
-            else:
+            if since - created > leeway:
                 too_old = True
+            elif sent is None:
+                bare = True
+            else:
+                found.append(sent)
         following = page.get("next_page_uri")
         if not following:
             break
@@ -72,6 +76,10 @@ async def find(
     if message.template is not None and not found:
         # The listing has the template's text as Twilio filled it in, and no ContentSid.
         raise plugin.OutcomeUnknown("Twilio's listing does not tell templates apart")
+    if bare and not found:
+        raise plugin.OutcomeUnknown(
+            "Twilio lists a message to this customer without its text or a file, which may be it"
+        )
     if too_old and theirs is None and not found:
         raise plugin.OutcomeUnknown(
             "Twilio lists an older message of this text, and does not tell by which clock"
@@ -91,8 +99,11 @@ def _page(response: "httpx.Response") -> dict[str, Any]:
 
 def _matching(
     listed: list[Any], message: plugin.OutboundMessage, recipient: str
-) -> Iterator[tuple[datetime, plugin.SentMessage]]:
-    """Give what could be this message, whenever it was, and when Twilio took it."""
+) -> Iterator[tuple[datetime, plugin.SentMessage | None]]:
+    """Give what could be this message, whenever it was, and when Twilio took it.
+
+    ``None`` stands for one that lacks a text or a file, and could be any message that has them.
+    """
     text = _folded(body_of(message))
     files = sum(one.kind != "location" for one in message.media)
     for one in listed:
@@ -100,15 +111,17 @@ def _matching(
             continue
         if not str(one.get("direction", "outbound")).startswith("outbound"):
             continue
-        if _folded(str(one.get("body") or "")) != text:
-            continue
-        if message.template is None and _count(one.get("num_media")) != files:
+        said = _folded(str(one.get("body") or ""))
+        lacks = files - _count(one.get("num_media")) if message.template is None else 0
+        if said not in ("", text) or lacks < 0:
             continue
         created = _date(one, "date_created") or _date(one, "date_sent")
         sid = one.get("sid")
         if created is None or not isinstance(sid, str) or not sid:
             raise plugin.OutcomeUnknown("Twilio lists such a message without its date or SID")
-        yield created, plugin.SentMessage(sid, _date(one, "date_sent") or created)
+        whole = said == text and not lacks
+        sent = plugin.SentMessage(sid, _date(one, "date_sent") or created)
+        yield created, sent if whole else None
 
 
 def _folded(text: str) -> str:

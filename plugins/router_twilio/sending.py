@@ -16,8 +16,9 @@ from router_twilio.errors import failure, refusal, words_for
 if TYPE_CHECKING:
     import httpx
 
-#: Twilio takes 1,600 characters of one text and does not say what it counts as one; the rest is
-#: for those that count twice.
+#: In bytes. Twilio takes "1,600 characters" of one text, of which what GSM-7 does not have uses
+#: more than one; bytes of UTF-8 are no fewer. The rest is for brackets and the like, which count
+#: twice in GSM-7.
 MAX_TEXT = 1500
 
 _OFFICE = "application/vnd.openxmlformats-officedocument."

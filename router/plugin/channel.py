@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
 from router.domain.event import InboundEvent
@@ -83,11 +83,18 @@ class WebhookAnswer:
     content_type: str | None = None
 
 
+#: What the length of a text is counted in: what Python calls characters, units of UTF-16 (an emoji
+#: is two or more), or bytes of UTF-8.
+TextUnit: TypeAlias = Literal["characters", "utf16", "bytes"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
     """What a channel can do. The conformance suite tests exactly what is claimed here.
 
-    :param max_text: the longest text of one message, in characters; the host splits longer ones.
+    :param max_text: the longest text of one message; the host splits longer ones.
+    :param text_unit: what ``max_text`` counts: ``characters``, units of ``utf16``, or ``bytes``
+        of UTF-8; since 1.1.
     :param media: attachments may be sent, at least one a message, by their public addresses. The
         host sends one a message, and no text with it.
     :param media_types: the content types that may be sent, such as ``image/jpeg``; ``None``: any.
@@ -116,6 +123,7 @@ class Capabilities:
     """
 
     max_text: int = 4096
+    text_unit: TextUnit = "characters"
     media: bool = False
     media_types: frozenset[str] | None = None
     own_echoes: bool = False

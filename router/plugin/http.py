@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _DAY = 86_400.0
 
-_TOO_MANY_REQUESTS = 429
-_SERVICE_UNAVAILABLE = 503
+#: What says that a request was not processed, and may be made again: it did not come in time, it
+#: came too early, there are too many, nobody is there.
+_NOT_PROCESSED = frozenset({408, 425, 429, 503})
 _SERVER_ERRORS = 500
 _CLIENT_ERRORS = 400
 _REDIRECTS = 300
@@ -87,13 +88,13 @@ def verify_hmac_sha256(
 def raise_for_status(response: "httpx.Response") -> None:
     """Raise what a provider's HTTP status means; do nothing for 2xx.
 
-    429 and 503 were certainly not taken. Any other 5xx may have been. A redirect is refused like
-    any other 4xx, because following one could send a message twice.
+    408, 425, 429 and 503 were certainly not taken. Any other 5xx may have been. A redirect is
+    refused like any other 4xx, because following one could send a message twice.
 
     The text has the host and the status only: bodies and paths may carry secrets.
 
-    :raises Unavailable: 429 and 503, with the seconds of ``Retry-After`` (a number or an HTTP
-        date; at most a day).
+    :raises Unavailable: 408, 425, 429 and 503, with the seconds of ``Retry-After`` (a number or an
+        HTTP date; at most a day).
     :raises OutcomeUnknown: any other 5xx, and 1xx.
     :raises Refused: any other 4xx, and 3xx; the status is its ``code``.
 
@@ -158,7 +159,7 @@ def _from_response(response: "httpx.Response") -> ProviderError:
         who = "the provider"
     reason = f"{who} answered {status} {response.reason_phrase}".rstrip()
     code = str(status)
-    if status in (_TOO_MANY_REQUESTS, _SERVICE_UNAVAILABLE):
+    if status in _NOT_PROCESSED:
         return Unavailable(reason, code=code, retry_after=seconds_to_wait(response.headers))
     if status >= _SERVER_ERRORS or status < _REDIRECTS:
         return OutcomeUnknown(reason, code=code)

@@ -257,7 +257,19 @@ class _Pass:
         setting = self.setting
         silent = setting.owned and not self.policy.drafts_while_owned
         stopped = self.no_ai or self.floor or self.opt_out
-        return not (stopped or silent or setting.opted_out)
+        return not (stopped or silent or setting.opted_out or self._wordless())
+
+    def _wordless(self) -> bool:
+        """Say whether the customer sent neither words nor files, and nothing before that is open.
+
+        Channels bring what they cannot read so. A model would only guess what it was.
+        """
+        said = [self.facts.get(path) for path in ("turn.text", "text")]
+        return (
+            all(isinstance(text, str) and not text.strip() for text in said)
+            and self.facts.get("attachments") == 0
+            and self.facts.get("turn.messages") in (MISSING, 1)
+        )
 
     def _may_classify(self) -> bool:
         return self.facts.get("ai.category") is MISSING and self._may_ask()
@@ -349,12 +361,22 @@ class _Pass:
         if self.no_ai is None:
             # The last steps say why nothing is sent: opted out, or a person owns it.
             plan.because = "no model was asked"
+            if self._wordless():
+                self._unsaid(plan)
             return
         guardrail, verdict = self.no_ai
         before, plan.outcome, plan.rule = plan.outcome, Outcome.TICKET, guardrail.id
         plan.note_raise(guardrail.id, before)
         plan.because = f'the guardrail "{guardrail.id}" lets no model answer'
         self.setting.ticket(plan, OpenTicket(say=verdict.say))
+
+    def _unsaid(self, plan: Plan) -> None:
+        """Let a person see once that something came which says nothing; nothing is answered."""
+        plan.because = "the customer sent neither words nor files"
+        plan.outcome = Outcome.IGNORE
+        if not (self.setting.owned or self.facts.get("conversation.open_ticket") is True):
+            plan.outcome = Outcome.TICKET
+            self.setting.ticket(plan, OpenTicket())
 
     def _stopped(
         self, guardrail: Guardrail, verdict: OpenTicket | CallPerson, stopped: Plan

@@ -33,8 +33,3 @@ class Configuration:
         """Give what a channel can do; ``None`` where it is not configured."""
         live = self.instances.channels.get((tenant, channel))
         return None if live is None else live.capabilities
-
-    def max_text(self, tenant: str, channel: str) -> int:
-        """Give the longest text of one message, in characters."""
-        live = self.instances.channels.get((tenant, channel))
-        return 4096 if live is None else live.capabilities.max_text

@@ -77,6 +77,10 @@ REASONS: Final[Mapping[str, Mapping[str, str]]] = {
         "es": "no se consultó a ningún modelo",
         "pt": "nenhum modelo foi consultado",
     },
+    "the customer sent neither words nor files": {
+        "es": "el cliente no mandó ni texto ni archivos",
+        "pt": "o cliente não mandou nem texto nem arquivos",
+    },
     "the backend does not know": {
         "es": "el modelo no lo sabe",
         "pt": "o modelo não sabe",

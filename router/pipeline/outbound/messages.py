@@ -17,6 +17,7 @@ from router.domain.message import (
 from router.domain.outbox import ItemKind
 from router.ids import Ids, new_id
 from router.pipeline.outbound.splitting import split_text
+from router.plugin.channel import TextUnit
 from router.storage.codec import decode_attachments, dumps, encode_attachments
 from router.storage.store import NewItem, NewMessage
 
@@ -34,6 +35,7 @@ def message_items(
     recipient: Address,
     author: Author,
     max_text: int,
+    text_unit: TextUnit = "characters",
     template: Template | None = None,
     media: Sequence[Attachment] = (),
     in_reply_to: str | None = None,
@@ -47,11 +49,12 @@ def message_items(
 
     :param recipient: the address exactly as it came in.
     :param max_text: the channel's ``capabilities.max_text``.
+    :param text_unit: what that counts.
     :param template: sent instead of the text, which then only says what it reads like, and is
         never cut.
     :param not_before: when it may leave at the earliest.
     """
-    parts = (text,) if template is not None else split_text(text, max_text)
+    parts = (text,) if template is not None else split_text(text, max_text, text_unit)
     lane = message_lane(tenant, channel, recipient)
     pairs = []
     for number, part in enumerate(parts):

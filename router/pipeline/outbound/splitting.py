@@ -2,14 +2,18 @@
 
 from typing import Final
 
+from router.plugin.channel import TextUnit
+
 _SENTENCE_ENDS: Final = frozenset(".!?…。")
 # What may stand between the end of a sentence and the space after it.
 _CLOSERS: Final = frozenset("\"'”\N{RIGHT SINGLE QUOTATION MARK}»)]}*_~")
 _NO_BREAK: Final = frozenset("\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}")
 _JOINER: Final = "\N{ZERO WIDTH JOINER}"
+#: The most that one character can be.
+_WIDEST: Final = {"utf16": 2, "bytes": 4}
 
 
-def split_text(text: str, limit: int) -> tuple[str, ...]:
+def split_text(text: str, limit: int, unit: TextUnit = "characters") -> tuple[str, ...]:
     """Cut a text into parts that fit, in order; what fits already is left exactly as it is.
 
     A cut is made where a paragraph, a line or a sentence ends, as late as it can be; else between
@@ -17,23 +21,43 @@ def split_text(text: str, limit: int) -> tuple[str, ...]:
     one character, unless that alone is too long. White space at a cut, and around the whole of a
     text that is cut, is dropped; nothing else is.
 
-    :param limit: the most characters of a part, at least 1.
+    :param limit: the most that a part may hold, at least 1.
+    :param unit: what the limit counts. A character that alone is too long is a part of its own.
     :raises ValueError: if the limit is below 1.
     """
     if limit < 1:
-        message = f"a part must hold at least 1 character, not {limit}"
+        message = f"a part must hold at least 1, not {limit}"
         raise ValueError(message)
-    if len(text) <= limit:
+    fits = _fitting(text, limit, unit)
+    if fits == len(text):
         return (text,)
     rest = text.strip()
     if not rest:
-        return (text[:limit],)
+        return (text[:fits],)
     parts = []
-    while len(rest) > limit:
-        cut = _cut(rest, limit)
+    while (fits := _fitting(rest, limit, unit)) < len(rest):
+        cut = _cut(rest, fits)
         parts.append(rest[:cut].rstrip())
         rest = rest[cut:].lstrip()
     return (*parts, rest)
+
+
+def _fitting(text: str, limit: int, unit: TextUnit) -> int:
+    """Say how many of a text's characters fit, of a text that is not empty at least one."""
+    if unit == "characters" or len(text) * _WIDEST[unit] <= limit:
+        return min(len(text), limit)
+    held = 0
+    for place, character in enumerate(text):
+        held += _width(character, unit)
+        if held > limit:
+            return max(place, 1)
+    return len(text)
+
+
+def _width(character: str, unit: TextUnit) -> int:
+    if unit == "utf16":
+        return 1 if character < "\U00010000" else 2
+    return 1 + (character > "\x7f") + (character > "\u07ff") + (character > "\uffff")
 
 
 def _cut(text: str, limit: int) -> int:

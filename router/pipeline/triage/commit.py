@@ -25,6 +25,7 @@ from router.pipeline.triage.effects import (
     ticket_effect,
     variant_effect,
 )
+from router.plugin.channel import Capabilities
 from router.rules.recall import BOT as ANSWERED
 from router.rules.trace import packed
 from router.storage.store import Commit, NewItem, NewMessage, NewTimer, Work
@@ -118,7 +119,7 @@ class Committer:
         not_before: datetime | None,
     ) -> list[Effect]:
         effects: list[Effect] = []
-        max_text = self._configuration.max_text(work.tenant, conversation.channel)
+        can = self._configuration.capabilities(work.tenant, conversation.channel) or Capabilities()
         for reply in decision.replies:
             parts = message_items(
                 reply.text,
@@ -127,7 +128,8 @@ class Committer:
                 recipient=conversation.address,
                 template=reply.template,
                 author=reply.author,
-                max_text=max_text,
+                max_text=can.max_text,
+                text_unit=can.text_unit,
                 ids=self._ids,
                 in_reply_to=None if decision.channel else conversation.last_provider_id,
                 not_before=not_before,

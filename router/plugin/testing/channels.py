@@ -37,6 +37,8 @@ from router.plugin.testing.rows import (
 )
 
 _TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+")
+#: The most that one character can be, in each unit.
+_WIDEST: dict[str, int] = {"characters": 1, "utf16": 2, "bytes": 4}
 _GARBAGE = ("", "=", "zz", "sha256=", "t=,v1=", "é", "0" * 64, "A" * 10_000)
 
 
@@ -258,7 +260,7 @@ class ChannelSuite(OutgoingSuite):
         expect(not claims.find_sent or self.finds, "find_sent is claimed; give rows in `finds`")
         if "sends" in self.exempt:
             return
-        self.check_longest_text(sent, claims.max_text)
+        self.check_longest_text(sent, claims)
         if claims.idempotent_send:
             self.check_idempotent_send(sent)
 
@@ -286,14 +288,26 @@ class ChannelSuite(OutgoingSuite):
             "sends is False: send() has to be Refused, and to ask nobody",
         )
 
-    def check_longest_text(self, sent: Sequence[Send], limit: int) -> None:
+    def check_longest_text(self, sent: Sequence[Send], claims: Capabilities) -> None:
         row = next((row for row in sent if row.message.text), None)
         if row is None:
             message = "max_text cannot be tested; give a row that sends a text"
             raise CheckFailedError(message)
-        longest = Send(row.label, replace(row.message, text="x" * limit), *row.replies)
-        outcome = self.outgoing(longest)
-        expect(outcome.raw is None, f"a text of max_text ({limit}) characters: {outcome.raw!r}")
+        limit, unit = claims.max_text, claims.text_unit
+        widest = _WIDEST.get(unit)
+        if widest is None:
+            message = f"text_unit is characters, utf16 or bytes, not {unit!r}"
+            raise CheckFailedError(message)
+        for character, times in (("x", limit), ("\N{GRINNING FACE}", limit // widest)):
+            if not times:
+                continue
+            text = character * times
+            outcome = self.outgoing(Send(row.label, replace(row.message, text=text), *row.replies))
+            expect(
+                outcome.raw is None,
+                f"a text of max_text ({limit} {unit}), of {times} times {character}: "
+                f"{outcome.raw!r}",
+            )
 
     def check_idempotent_send(self, sent: Sequence[Send]) -> None:
         row = sent[0]

@@ -45,7 +45,7 @@ _ELSEWHERE = (
 )
 _REDIRECTS = (301, 302, 303, 307, 308)
 #: Statuses that may mean "not yet" as well as "never": what was just sent is not there at once.
-_NOT_YET = frozenset({404, 408, 409, 410, 425})
+_NOT_YET = frozenset({404, 409, 410})
 
 _CHUNK = 16 * 1024
 #: Bytes beyond the limit that may be asked for until it is noticed, and those that there are.

@@ -18,8 +18,8 @@ RETRY_AFTER = 7
 _PAGE = b"<html><title>Sorry</title></html>"  # what a proxy in between says is never JSON
 
 _STATUSES: dict[type[ProviderError], Sequence[int]] = {
-    Refused: (301, 302, 307, 400, 401, 403, 404, 405, 408, 409, 410, 413, 415, 422),
-    Unavailable: (429, 503),
+    Refused: (301, 302, 307, 400, 401, 403, 404, 405, 409, 410, 413, 415, 422),
+    Unavailable: (408, 425, 429, 503),
     OutcomeUnknown: (500, 501, 502, 504),
 }
 

@@ -14,7 +14,7 @@ from router.domain.host_event import Unparsed
 from router.domain.outbox import ItemState
 from router.errors import ActRefused
 from router.pipeline.people.acts import perform
-from router.plugin.channel import Capabilities
+from router.plugin.channel import Capabilities, TextUnit
 from router.storage.drafts import open_draft
 from router.storage.store import Commit, NewEvent, Tx
 from router.storage.tickets import open_escalation, open_ticket
@@ -26,13 +26,16 @@ class Channels:
 
     def __init__(self) -> None:
         self.longest = 1000
+        self.unit: TextUnit = "characters"
         self.window: timedelta | None = None
         self.there = True
         self.media = False
         self.events: Sequence[InboundEvent] | None = None
 
     def capabilities(self, tenant: str, channel: str) -> Capabilities | None:
-        can = Capabilities(max_text=self.longest, window=self.window, media=self.media)
+        can = Capabilities(
+            max_text=self.longest, text_unit=self.unit, window=self.window, media=self.media
+        )
         return can if self.there else None
 
     def dialers(self) -> Mapping[str, type[BaseModel]]:

@@ -63,6 +63,18 @@ async def test_a_long_word_of_a_person_becomes_several_messages(
     assert " ".join(await engine.states()) == "Buenas tardes, soy Ana."
 
 
+async def test_a_persons_word_is_measured_as_the_channel_counts(
+    engine: Engine, desk: Desk, channels: Channels
+) -> None:
+    await engine.answer()
+    channels.longest, channels.unit = 8, "bytes"
+
+    result = await desk.do("conversations.send", str(ANA), text="Mañana sí.")
+
+    assert len(result["items"]) == 2
+    assert " ".join(await engine.states()) == "Mañana sí."
+
+
 async def test_a_persons_files_leave_after_their_text(
     engine: Engine, desk: Desk, channels: Channels
 ) -> None:

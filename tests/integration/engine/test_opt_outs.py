@@ -66,6 +66,21 @@ async def test_a_question_that_is_out_is_not_answered_any_more(pipeline: Pipelin
     assert None not in await pipeline.engine.outcomes()
 
 
+async def test_a_word_that_opts_out_at_the_provider_is_not_answered_by_a_model(
+    pipeline: Pipeline,
+) -> None:
+    # One webhook brings both.
+    said = pipeline.engine.said("¿paro?")
+    wish = pipeline.engine.event(plugin.ContactOptedOut("b1", ANA, "said so"))
+    await pipeline.engine.accept(said, wish)
+
+    await pipeline.pass_time(60)
+
+    assert pipeline.texts() == []
+    assert pipeline.provider.asked == []
+    assert None not in await pipeline.engine.outcomes()
+
+
 async def test_a_draft_for_them_is_thrown_away(pipeline: Pipeline) -> None:
     await say(pipeline, "¿cuánto?")
     await pipeline.pass_time(60)

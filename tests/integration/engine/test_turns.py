@@ -49,6 +49,32 @@ async def _outcomes(pipeline: Pipeline) -> list[str]:
 # --- waiting and asking
 
 
+async def test_an_answer_is_measured_as_the_channel_counts(hasty: Pipeline) -> None:
+    hasty.can("phone", max_text=8, text_unit="utf16")
+    hasty.provider.answer = replace(hasty.provider.answer, text="😀😀😀😀 😀")
+    await _say(hasty, "¿Cuánto cuesta?")
+    await hasty.settle()
+
+    assert hasty.texts() == ["😀😀😀😀", "😀"]
+
+
+async def test_who_says_nothing_is_a_ticket_and_hears_nothing(pipeline: Pipeline) -> None:
+    await _say(pipeline, "", "")
+    await pipeline.pass_time(60)
+
+    assert await _outcomes(pipeline) == ["message: ticket", "message: ignore"]
+    assert len(await pipeline.engine.rows(ticket)) == 1
+    assert pipeline.texts() == []
+    assert pipeline.provider.asked == []
+
+
+async def test_who_says_something_after_nothing_is_answered(pipeline: Pipeline) -> None:
+    await _say(pipeline, "", "¿Cuánto cuesta?")
+    await pipeline.pass_time(60)
+
+    assert pipeline.texts() == ["Cuesta 5."]
+
+
 async def test_a_rule_answers_at_once(pipeline: Pipeline) -> None:
     await _say(pipeline, "¿Cuál es el horario?")
     await pipeline.settle()

@@ -18,11 +18,11 @@ from router_elevenlabs_calls import (
     api,
 )
 from router_elevenlabs_calls.batches import BatchesPoller
-from router_elevenlabs_calls.calls import CallsPoller
+from router_elevenlabs_calls.calls import TRIES, UNREAD, CallsPoller
 from router_elevenlabs_calls.conformance_calls import AGENT, CALL, CONVERSATION, changed
-from router_elevenlabs_calls.conversations import address_of
+from router_elevenlabs_calls.conversations import Conversation, address_of, call_of
 from router_elevenlabs_calls.dialling import BatchParams
-from router_elevenlabs_calls.personalization import answer_for
+from router_elevenlabs_calls.personalization import answer_for, caller_in
 
 KEY = "xi-key-of-nobody"
 AT = 1_763_600_000
@@ -41,6 +41,8 @@ class World:
         self.batches: dict[str, dict[str, Any]] = {}
         self.asked: list[str] = []
         self.page = 100
+        #: What is answered in place of a conversation.
+        self.broken: dict[str, int | Exception] = {}
         #: What listings have besides.
         self.entries: list[Any] = []
 
@@ -55,6 +57,11 @@ class World:
             found += self.entries
             return httpx.Response(200, json={"batch_calls": found, "has_more": False})
         kind, _, name = path.partition("/")
+        match self.broken.get(name):
+            case int(status):
+                return httpx.Response(status, json={"detail": {"message": "cannot read this one"}})
+            case Exception() as error:
+                raise error
         there = {"conversations": self.conversations, "batch-calling": self.batches}[kind]
         if name in there:
             return httpx.Response(200, json=there[name])
@@ -202,6 +209,130 @@ async def test_a_call_that_cannot_be_read_hides_no_other_and_is_said() -> None:
 
     assert found == ["conv_0002", "conv_0000"]
     assert [entry.event for entry in context.log.entries] == ["call not read"]
+
+
+REFUSED = [400, 403, 405, 422]
+FAILED = [408, 429, 500, 503, httpx.ReadTimeout("slow"), httpx.ConnectError("away")]
+
+
+@pytest.mark.parametrize("status", REFUSED)
+async def test_a_call_that_is_refused_hides_no_other_and_is_said(status: int) -> None:
+    world = World({f"conv_{it:04}": spoken(it, AT + it) for it in range(3)})
+    world.broken["conv_0001"] = status
+    context = Context(world)
+    poller = CallsPoller(config(), context)
+
+    found, cursor, _ = await everything(poller, json.dumps({"v": 1, "newest": AT}))
+
+    assert found == ["conv_0002", "conv_0000"]
+    (entry,) = context.log.entries
+    assert entry.event == "call not read"
+    assert "cannot read this one" in entry.values["reason"]
+    world.asked.clear()
+    assert (await everything(poller, cursor))[0] == []
+    assert world.asked == ["conversations"]
+
+
+@pytest.mark.parametrize("failure", FAILED, ids=str)
+async def test_a_call_that_fails_holds_up_no_other_and_is_asked_for_again(
+    failure: int | Exception,
+) -> None:
+    world = World({f"conv_{it:04}": spoken(it, AT + it) for it in range(3)})
+    world.broken["conv_0001"] = failure
+    context = Context(world)
+    poller = CallsPoller(config(), context)
+
+    first, cursor, count = await everything(poller, json.dumps({"v": 1, "newest": AT}))
+    second, cursor, _ = await everything(poller, cursor)
+    world.conversations["conv_0003"] = spoken(3, AT + 8000)
+    third, cursor, _ = await everything(poller, cursor)
+    world.broken.clear()
+    fourth, cursor, _ = await everything(poller, cursor)
+
+    assert (first, second, third, fourth) == (
+        ["conv_0002"],
+        ["conv_0000"],
+        ["conv_0003"],
+        ["conv_0001"],
+    )
+    # The provider is left alone after a failure.
+    assert count == 1
+    assert {entry.event for entry in context.log.entries} == {"call not read, and asked for again"}
+    world.asked.clear()
+    assert (await everything(poller, cursor))[0] == []
+    assert world.asked == ["conversations"]
+
+
+async def test_a_call_that_goes_on_failing_is_given_up_and_said() -> None:
+    world = World({"conv_0001": spoken(1, AT + 1)})
+    world.broken["conv_0001"] = 500
+    context = Context(world)
+    poller = CallsPoller(config(), context)
+    cursor: str | None = json.dumps({"v": 1, "newest": AT})
+    for _ in range(TRIES + 5):
+        _, cursor, _ = await everything(poller, cursor)
+
+    assert world.asked.count("conversations/conv_0001") == TRIES
+    last = context.log.entries[-1]
+    assert (last.level, last.event) == ("error", "call given up: it could not be read")
+    assert last.values["call"] == "conv_0001"
+
+
+async def test_of_the_calls_that_fail_no_more_are_kept_than_fit() -> None:
+    world = World({f"conv_{it:04}": spoken(it, AT + it) for it in range(UNREAD + 20)})
+    world.broken = dict.fromkeys(world.conversations, 503)
+    context = Context(world)
+    poller = CallsPoller(config(), context)
+    cursor: str | None = json.dumps({"v": 1, "newest": AT})
+    for _ in world.conversations:
+        _, cursor, _ = await everything(poller, cursor)
+
+    given_up = [it.values["call"] for it in context.log.entries if it.level == "error"]
+    assert len(given_up) == 20
+    world.broken.clear()
+    found: list[str] = []
+    for _ in range(10):
+        more, cursor, _ = await everything(poller, cursor)
+        found += more
+    assert sorted([*found, *given_up]) == sorted(world.conversations)
+
+
+async def test_a_key_that_is_not_accepted_stops_the_listing() -> None:
+    world = World({"conv_0001": spoken(1, AT + 1)})
+    world.broken["conv_0001"] = 401
+
+    with pytest.raises(plugin.Refused):
+        await everything(CallsPoller(config(), Context(world)), json.dumps({"v": 1, "newest": AT}))
+
+
+@pytest.mark.parametrize("failure", [*REFUSED, *FAILED], ids=str)
+async def test_a_call_of_a_batch_that_cannot_be_read_holds_up_no_other(
+    failure: int | Exception,
+) -> None:
+    world = World({f"conv_{it:04}": spoken(it, AT + it) for it in range(3)})
+    recipients = [
+        {"status": "completed", "updated_at_unix": AT + it, "conversation_id": f"conv_{it:04}"}
+        for it in range(3)
+    ]
+    world.batches["b1"] = {
+        "id": "b1",
+        "agent_id": AGENT,
+        "status": "completed",
+        "last_updated_at_unix": AT,
+        "recipients": recipients,
+    }
+    world.broken["conv_0001"] = failure
+    context = Context(world)
+    poller = BatchesPoller(config(), context)
+
+    found, cursor, _ = await everything(poller, json.dumps({"v": 1, "at": AT - 10}))
+    more, cursor, _ = await everything(poller, cursor)
+
+    assert [*found, *more] == ["conv_0000", "conv_0002"]
+    assert world.asked.count("conversations/conv_0001") == 1
+    assert json.loads(cursor or "")["open"] == {}
+    (entry,) = context.log.entries
+    assert entry.event.startswith("call not read")
 
 
 @pytest.mark.parametrize(
@@ -418,22 +549,74 @@ def test_an_address_may_name_the_version_or_not() -> None:
 
 
 @pytest.mark.parametrize(
-    "number, value",
+    "number, address",
     [
-        ("+5491155550100", "+5491155550100"),
-        ("5491155550100", "+5491155550100"),
-        ("+54 9 11 (5555)-0100", "+5491155550100"),
-        ("whatsapp:+5491155550100", "+5491155550100"),
+        ("+5491155550100", "tel:+5491155550100"),
+        ("+54 9 11 (5555)-0100", "tel:+5491155550100"),
+        ("whatsapp:+5491155550100", "tel:+5491155550100"),
+        ("whatsapp:5491155550100", "tel:+5491155550100"),
+        # Of no country that anybody knows, or of none at all: nobody else's.
+        ("3001234567", "phone:3001234567"),
+        ("11 5555-0100", "phone:1155550100"),
+        ("03001234567", "phone:03001234567"),
+        ("00573001234567", "phone:00573001234567"),
+        ("5491155550100", "phone:5491155550100"),
+        ("100200", "phone:100200"),
+        ("+03001234567", None),
         ("anonymous", None),
+        ("whatsapp:anonymous", None),
         ("", None),
         (None, None),
         ("+12", None),
     ],
 )
-def test_a_number_is_read_as_it_may_be_written(number: str | None, value: str | None) -> None:
-    wanted = None if value is None else plugin.Address("tel", value)
+def test_a_number_is_believed_only_behind_its_country(
+    number: str | None, address: str | None
+) -> None:
+    wanted = None if address is None else plugin.Address.from_text(address)
 
     assert address_of(number) == wanted
+
+
+@pytest.mark.parametrize(
+    "number, address",
+    [
+        ("5491155550100", "tel:+5491155550100"),
+        ("+5491155550100", "tel:+5491155550100"),
+        ("03001234567", "phone:03001234567"),
+        ("anonymous", "None"),
+    ],
+)
+def test_a_deployer_may_know_that_numbers_have_their_country(number: str, address: str) -> None:
+    made = config(international_numbers=True)
+    called = {**CONVERSATION["metadata"], "phone_call": {"external_number": number}}
+    found = call_of(Conversation.model_validate({**CONVERSATION, "metadata": called}), made)
+    calling, _ = caller_in(json.dumps({"caller_id": number}).encode(), made)
+
+    assert str(found and found.party) == str(calling) == address
+
+
+@pytest.mark.parametrize(
+    "user, address",
+    [
+        ("5491155550100", "tel:+5491155550100"),
+        ("+5491155550100", "tel:+5491155550100"),
+        ("US.13491208655", "bsuid:US.13491208655"),
+    ],
+)
+def test_a_number_at_whatsapp_is_always_behind_its_country(user: str, address: str) -> None:
+    called = {
+        **CONVERSATION["metadata"],
+        "phone_call": None,
+        "whatsapp": {"whatsapp_user_id": user},
+    }
+    call = call_of(
+        Conversation.model_validate({**CONVERSATION, "metadata": called}),
+        config(),
+    )
+
+    assert call is not None
+    assert str(call.party) == address
 
 
 def test_a_card_is_summed_up_oldest_first_and_never_long() -> None:

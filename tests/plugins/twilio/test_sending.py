@@ -9,8 +9,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from router.pipeline.outbound.splitting import split_text
 from router.plugin import Address, OutboundMessage, Template
 from router.plugin.testing import Expected
+from router_twilio import TwilioWhatsApp
 from router_twilio.conformance_outbound import FINDS, HELLO, PHOTO, PLACE, SENDS, SERVICE_SENDS
 from router_twilio.sending import body_of
 
@@ -111,3 +113,14 @@ def test_the_text_that_is_sent_is_the_text_that_is_looked_for(
     message: OutboundMessage, text: str
 ) -> None:
     assert body_of(message) == text
+
+
+def test_no_part_of_an_ordinary_answer_is_longer_than_twilio_takes() -> None:
+    line = "• Manutenção e instalação: às terças, às 9h, é só avisar 👍\n"
+    can = TwilioWhatsApp.capabilities
+
+    parts = split_text(line * 40, can.max_text, can.text_unit)
+
+    assert len(parts) > 1
+    # However Twilio counts: no reading of its limit counts more than the bytes.
+    assert all(len(part.encode()) <= 1600 for part in parts)

@@ -111,6 +111,8 @@ EXPECTED: dict[int, type[ProviderError] | None] = {
     **dict.fromkeys(range(200, 300)),
     **dict.fromkeys(range(300, 500), Refused),
     **dict.fromkeys(range(500, 600), OutcomeUnknown),
+    408: Unavailable,
+    425: Unavailable,
     429: Unavailable,
     503: Unavailable,
 }
@@ -176,7 +178,7 @@ def date(seconds: float) -> str:
         ({"Retry-After": date(90), "Date": "Mon, 02 Mar 99999999999999999999 09:00:00 GMT"}, 0.0),
     ],
 )
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("status", [408, 425, 429, 503])
 def test_retry_after_is_read_as_seconds_or_as_a_date(
     status: int, headers: dict[str, str], seconds: float | None
 ) -> None:

@@ -525,6 +525,76 @@ def test_a_model_is_asked_for_a_draft_while_a_person_owns_the_conversation_where
     assert (reading.ask is not None) == asked
 
 
+ASKING = ('default.answer = "assistant"', 'default.classify = "assistant"')
+
+
+@pytest.mark.parametrize("default", ASKING)
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_who_says_nothing_is_for_a_person_and_hears_nothing(
+    rules_of: Rules, default: str, text: str
+) -> None:
+    rules = rules_of("", default="\n".join(dict.fromkeys((ASKING[0], default))))
+    said = facts(text, turn__messages=1, attachments=0)
+
+    found = decided(read(rules, Policy(), said))
+
+    assert found["outcome"] == "ticket"
+    assert found["because"] == "the customer sent neither words nor files"
+    assert "say" not in found
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"conversation.open_ticket": True},
+        {"conversation.owner": "person"},
+        {"conversation.owner": "nobody"},
+        {"conversation.snoozed": True},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("while_owned", ["draft", "notify"])
+def test_nothing_that_is_said_to_somebody_who_is_there_opens_no_ticket(
+    rules_of: Rules, known: dict[str, object], while_owned: Any
+) -> None:
+    policy = Policy(while_owned=while_owned)
+
+    found = decided(read(rules_of(""), policy, facts("", attachments=0, **known)))
+
+    assert found["outcome"] == "ignore"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"attachments": 1},
+        {"turn.text": "hola", "turn.messages": 2, "attachments": 0},
+        {"turn.messages": 2, "attachments": 0},
+        {"turn.text": "?", "attachments": 0},
+    ],
+    ids=str,
+)
+def test_a_model_is_asked_about_whatever_there_is(rules_of: Rules, said: dict[str, object]) -> None:
+    assert (
+        read(
+            rules_of(""), Policy(), facts("", **{k.replace(".", "__"): v for k, v in said.items()})
+        ).ask
+        is not None
+    )
+
+
+def test_a_rule_may_answer_who_says_nothing(rules_of: Rules) -> None:
+    rules = rules_of("""
+[[rule]]
+id = "welcome"
+when.event.metadata.message_type = "request_welcome"
+then.reply = { text = "¡Hola!" }
+""")
+    said = {"event.metadata": {"message_type": "request_welcome"}, "attachments": 0}
+
+    assert decided(read(rules, Policy(), facts("", **said)))["outcome"] == "reply"
+
+
 def test_who_opted_out_and_writes_again_is_answered(rules_of: Rules) -> None:
     reading = read(rules_of(GREETING), ASSISTED, facts("hola", contact__opted_out=True))
 

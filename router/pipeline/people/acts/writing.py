@@ -60,6 +60,7 @@ def written(
         recipient=recipient,
         author=Author.PERSON,
         max_text=can.max_text,
+        text_unit=can.text_unit,
         in_reply_to=thread.last_provider_id,
     )
     files = file_items(

@@ -52,6 +52,20 @@ def test_a_long_text_becomes_several_items_each_with_its_line() -> None:
     assert (line.direction, line.status, line.attachments) == ("out", "queued", (PHOTO,))
 
 
+def test_a_long_text_is_cut_by_what_the_channel_counts() -> None:
+    pairs = message_items(
+        "Año nuevo. Año viejo.",
+        tenant="main",
+        channel="whatsapp",
+        recipient=ANA,
+        author=Author.PERSON,
+        max_text=21,
+        text_unit="bytes",
+    )
+
+    assert [line.text for _, line in pairs] == ["Año nuevo.", "Año viejo."]
+
+
 def test_each_file_is_a_message_of_its_own_without_a_text() -> None:
     brochure = Attachment(kind="document", url="https://example.org/b.pdf", name="b.pdf")
     numbers = count(1)

@@ -1,10 +1,13 @@
 """Cutting texts: nothing is lost, and nobody reads half a word."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from router.pipeline.outbound.splitting import split_text
+from router.plugin.channel import TextUnit
 
 FAMILY = "👨‍👩‍👧‍👦"
 WALES = "🏴󠁧󠁢󠁷󠁬󠁳󠁿"
@@ -51,30 +54,63 @@ def test_a_text_is_cut_where_a_reader_would_pause(
     assert split_text(text, limit) == parts
 
 
+@pytest.mark.parametrize(
+    "text, limit, unit, parts",
+    [
+        pytest.param("mañana", 6, "characters", ("mañana",), id="characters"),
+        pytest.param("mañana", 7, "bytes", ("mañana",), id="bytes that fit"),
+        pytest.param("mañana sí", 9, "bytes", ("mañana", "sí"), id="bytes that do not"),
+        pytest.param("• uno\n• dos", 8, "bytes", ("• uno", "• dos"), id="a list, in bytes"),
+        pytest.param("aé", 2, "bytes", ("a", "é"), id="never half a character"),
+        pytest.param("😀", 3, "bytes", ("😀",), id="one that alone is too long"),
+        pytest.param("😀😀", 1, "bytes", ("😀", "😀"), id="several that alone are too long"),
+        pytest.param("  😀", 1, "bytes", ("😀",), id="and spaces before one"),
+        pytest.param("\ud83da", 3, "bytes", ("\ud83d", "a"), id="half a character has its bytes"),
+        pytest.param("ñ😀", 3, "utf16", ("ñ😀",), id="units of UTF-16 that fit"),
+        pytest.param("😀😀", 3, "utf16", ("😀", "😀"), id="units of UTF-16 that do not"),
+        pytest.param("🇨🇴🇲🇽", 7, "utf16", ("🇨🇴", "🇲🇽"), id="flags stay whole in units"),
+        pytest.param("a" + FAMILY, 11, "utf16", ("a", FAMILY), id="a family stays together"),
+    ],
+)
+def test_a_text_is_measured_in_what_the_provider_counts(
+    text: str, limit: int, unit: TextUnit, parts: tuple[str, ...]
+) -> None:
+    assert split_text(text, limit, unit) == parts
+
+
 def test_a_limit_below_one_is_refused() -> None:
     with pytest.raises(ValueError) as caught:
         split_text("hola", 0)
 
-    assert str(caught.value) == "a part must hold at least 1 character, not 0"
+    assert str(caught.value) == "a part must hold at least 1, not 0"
 
 
 texts = st.text(alphabet=st.one_of(st.sampled_from(" .\n,aé👍🏽‍🇨🇴\u0301"), st.characters()))
 
 
-@given(texts, st.integers(1, 40))
-def test_nothing_but_white_space_is_lost_and_every_part_fits(text: str, limit: int) -> None:
-    parts = split_text(text, limit)
+SIZES: dict[TextUnit, Callable[[str], int]] = {
+    "characters": len,
+    "utf16": lambda text: len(text.encode("utf-16-le", "surrogatepass")) // 2,
+    "bytes": lambda text: len(text.encode("utf-8", "surrogatepass")),
+}
 
-    assert all(len(part) <= limit for part in parts)
+
+@given(texts, st.integers(1, 40), st.sampled_from(sorted(SIZES)))
+def test_nothing_but_white_space_is_lost_and_every_part_fits(
+    text: str, limit: int, unit: TextUnit
+) -> None:
+    parts = split_text(text, limit, unit)
+
+    assert all(SIZES[unit](part) <= limit or len(part) == 1 for part in parts)
     assert "".join("".join(parts).split()) == "".join(text.split())
     if len(parts) > 1:
         assert all(part and part == part.strip() for part in parts)
 
 
-@given(texts, st.integers(1, 40))
-def test_parts_are_pieces_of_the_text_in_its_order(text: str, limit: int) -> None:
+@given(texts, st.integers(1, 40), st.sampled_from(sorted(SIZES)))
+def test_parts_are_pieces_of_the_text_in_its_order(text: str, limit: int, unit: TextUnit) -> None:
     place = 0
-    for part in split_text(text, limit):
+    for part in split_text(text, limit, unit):
         found = text.find(part, place)
         assert found >= 0
         assert not text[place:found].strip()

@@ -743,6 +743,47 @@ def test_max_text_needs_a_row_with_a_text() -> None:
     assert failed(suite_of(Good, sends=(row,))) == {"capabilities"}
 
 
+class CountsBytes(Good):
+    """Claims a limit in characters, and goes by bytes."""
+
+    capabilities = plugin.Capabilities(max_text=100)
+
+    async def send(self, message: plugin.OutboundMessage) -> plugin.SendReceipt:
+        if len(message.text.encode()) > 100:
+            raise plugin.Refused("too long")
+        return await super().send(message)
+
+
+class CountsInWords(Good):
+    capabilities = plugin.Capabilities(text_unit="words")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "channel, reason",
+    [
+        (
+            CountsBytes,
+            "a text of max_text (100 characters), of 100 times 😀: Refused('too long')",
+        ),
+        (CountsInWords, "text_unit is characters, utf16 or bytes, not 'words'"),
+    ],
+)
+def test_a_longest_text_that_is_counted_otherwise_than_claimed_is_found(
+    channel: type[plugin.Channel[Any]], reason: str
+) -> None:
+    results = list(run_suite(suite_of(channel)))
+
+    assert [result.reason for result in results if result.outcome == "failed"] == [reason]
+
+
+class CountsBytesAndSaysSo(CountsBytes):
+    capabilities = plugin.Capabilities(max_text=100, text_unit="bytes")
+
+
+def test_a_channel_may_count_bytes() -> None:
+    assert failed(suite_of(CountsBytesAndSaysSo)) == set()
+
+
 @pytest.mark.parametrize(
     "body", [b'{"a": [1, {"b": "c"}]}', b"A=1&B=2", b"", b"\xff\xfe", b'"text"']
 )
