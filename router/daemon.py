@@ -121,12 +121,17 @@ class Router:
             ids=ids,
             approvals=self._approvals,
         )
-        self._timers = Timers(store, log)
-        self._wall_clock = WallClock(store, self.clock, log)
         self._silence = SilenceAlarm(store, lambda: self.settings, self.clock, log)
         self._sweeper = Sweeper(store, lambda: self.settings, shelf, log)
         self.surroundings = Configured(lambda: self.configuration, self._sweeper.wake)
-        self._retention = Retention(store, lambda: self.settings, log)
+        self._duties = (
+            Timers(store, log),
+            WallClock(store, self.clock, log),
+            self._silence,
+            self._sweeper,
+            Retention(store, lambda: self.settings, log),
+            self._listings,
+        )
         self.reloader = Reloader(
             load,
             current=lambda: self.configuration,
@@ -167,6 +172,7 @@ class Router:
             "trouble": [
                 *self.readiness(),
                 *(f"{name} fails: circuit breaker open" for name in self.held_back()),
+                *(trouble for each in self._duties for trouble in each.duty.trouble()),
                 *self._pollers.trouble(),
                 *self._silence.trouble(),
                 *self._deliverer.trouble(),
@@ -232,12 +238,8 @@ class Router:
                 work.start_soon(self._deliverer.run, OUT)
                 work.start_soon(self._deliverer.run, JOB)
                 work.start_soon(self._deliverer.call_off)
-                work.start_soon(self._timers.run)
-                work.start_soon(self._wall_clock.run)
-                work.start_soon(self._silence.run)
-                work.start_soon(self._sweeper.run)
-                work.start_soon(self._retention.run)
-                work.start_soon(self._listings.run)
+                for each in self._duties:
+                    work.start_soon(each.run)
                 yield
                 await self.drain()
                 work.cancel_scope.cancel()

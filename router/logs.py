@@ -1,11 +1,14 @@
-"""Structured logs: JSON lines for machines, readable lines on a terminal, no secret in either."""
+"""Structured logs: JSON lines for machines, readable lines on a terminal, no secret in either.
+
+No call of a log ends what it tells of, whatever it is given.
+"""
 
 import json
 import logging
 import sys
 from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 from urllib.parse import quote, quote_plus, unquote
 
 
@@ -29,6 +32,8 @@ with _without("rich"):
 
 #: What stands where a secret stood.
 REDACTED = "[secret]"
+#: The names that every line has of its own: no value is told by them.
+OWN: Final = frozenset({"event", "level", "timestamp"})
 #: Shorter values are too likely to be part of an innocent word.
 _SHORTEST_SECRET = 4
 
@@ -91,6 +96,41 @@ def _spellings(secret: str) -> Iterator[str]:
         yield from (text for text in spelled if len(text) >= _SHORTEST_SECRET)
 
 
+class _Lines(structlog.BoundLoggerBase):
+    """Writes a line for each call; a value by a name that the line has already as ``name_``.
+
+    structlog's own loggers would raise, or put the value in the place of what the line has.
+    """
+
+    def debug(self, event: str, /, **values: Any) -> None:
+        self._write("debug", event, values)
+
+    def info(self, event: str, /, **values: Any) -> None:
+        self._write("info", event, values)
+
+    def warning(self, event: str, /, **values: Any) -> None:
+        self._write("warning", event, values)
+
+    def error(self, event: str, /, **values: Any) -> None:
+        self._write("error", event, values)
+
+    def _write(self, level: str, event: str, values: dict[str, Any]) -> None:
+        taken = OWN | self._context.keys()
+        values = {f"{name}_" if name in taken else name: it for name, it in values.items()}
+        try:
+            line, _ = self._process_event(level, event, values)
+        except Exception as error:  # noqa: BLE001 - a plugin's value need not be printable
+            line, _ = self._process_event(level, event, {"unwritten": type(error).__name__})
+        self._logger.msg(*line)
+
+
+class _Brief(_Lines):
+    """Keeps what is for developers to itself."""
+
+    def debug(self, event: str, /, **values: Any) -> None:
+        pass
+
+
 class _Forward(logging.Handler):
     """Hands what libraries log to our own log."""
 
@@ -129,9 +169,7 @@ def configure(redaction: Redaction, *, stream: TextIO | None = None, debug: bool
             redaction,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.DEBUG if debug else logging.INFO
-        ),
+        wrapper_class=_Lines if debug else _Brief,
         context_class=dict,
     )
     root = logging.getLogger()

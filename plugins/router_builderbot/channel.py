@@ -115,7 +115,7 @@ class Builderbot(plugin.Channel[BuilderbotConfig]):
         meaning = self.config.meaning(name)
         if meaning is None:
             self.context.log.warning(
-                "an event of an unknown name; say in event_names what it means", event=name[:80]
+                "an event of an unknown name; say in event_names what it means", name=name[:80]
             )
             return
         trouble = _STATES.get(meaning)
@@ -124,9 +124,9 @@ class Builderbot(plugin.Channel[BuilderbotConfig]):
         self._trouble = trouble
         reason = text_at(data, "reason")[:100]
         if trouble:
-            self.context.log.error(trouble, event=name, reason=reason)
+            self.context.log.error(trouble, name=name, reason=reason)
         else:
-            self.context.log.info("the bot is connected", event=name)
+            self.context.log.info("the bot is connected", name=name)
 
 
 def _compare(given: str | None, keys: Sequence[str], what: str) -> None:

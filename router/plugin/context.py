@@ -18,7 +18,8 @@ _T = TypeVar("_T")
 class Log(Protocol):
     """A structured logger, bound to the instance. Values of secrets are blanked out by the host.
 
-    Call it with an event in words and values by name: ``log.info("sent", to=address)``.
+    Call it with an event in words and values by name: ``log.info("sent", to=address)``. A line has
+    an ``event``, a ``level`` and a ``timestamp`` of its own: no value has one of these names.
     """
 
     def debug(self, event: str, /, **values: Any) -> Any: ...

@@ -27,6 +27,7 @@ from router.pipeline.outbound.approvals import (
 from router.plugin.context import Log
 from router.plugin.polling import LISTING, Polled
 from router.plugin.templates import TemplateInfo, check_templates
+from router.schedule.duty import Duty
 from router.schedule.scheduled import ScheduledPoller
 from router.storage.store import Store, Tx
 
@@ -134,6 +135,7 @@ class Listings:
         log: Log,
     ) -> None:
         self.approvals = approvals
+        self.duty = Duty("the look at templates", log)
         self._store = store
         self._configuration = configuration
         self._clock = clock
@@ -204,10 +206,13 @@ class Listings:
         """Keep up with other nodes, until cancelled."""
         while True:
             await anyio.sleep(_PAUSE)
-            try:
-                await self.load()
-            except StorageUnavailable as error:
-                self._log.warning("templates not read", error=str(error))
+            await self.duty.turn(self._look)
+
+    async def _look(self) -> None:
+        try:
+            await self.load()
+        except StorageUnavailable as error:
+            self._log.warning("templates not read", error=str(error))
 
     async def _load(self, tenant: str, names: set[str]) -> None:
         from router.storage.templates import listed_at, listings  # here: they bring SQLAlchemy

@@ -10,6 +10,7 @@ import anyio
 
 from router.errors import StorageUnavailable
 from router.plugin.context import Log
+from router.schedule.duty import Duty
 from router.settings.model import Settings
 from router.storage.store import Store
 
@@ -47,6 +48,7 @@ class Retention:
         *,
         every: float = _EVERY,
     ) -> None:
+        self.duty = Duty("retention", log)
         self._store = store
         self._settings = settings
         self._log = log
@@ -55,7 +57,7 @@ class Retention:
     async def run(self) -> None:
         while True:
             await anyio.sleep(self._every)
-            await self.sweep()
+            await self.duty.turn(self.sweep)
 
     async def sweep(self) -> Counter[str]:
         """Sweep once, unless another node is just at it; give how many rows of each table went."""

@@ -10,6 +10,7 @@ from router.clock import Clock
 from router.domain.waits import Waits
 from router.errors import StorageUnavailable
 from router.plugin.context import Log
+from router.schedule.duty import Duty
 from router.settings.model import Settings
 from router.storage.store import Store
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 #: Seconds between two looks.
-_PAUSE = 30.0
+_EVERY: Final = 30.0
 
 #: So many are named; of the others, how many they are.
 _NAMED: Final = 20
@@ -28,16 +29,25 @@ _LISTED: Final = "router events list --open; router events list --outcome waitin
 class SilenceAlarm:
     """Looks for dead air, until cancelled.
 
+    :param every: seconds between two looks.
     :ivar silent: what is silent now, by name, the oldest first.
     """
 
     def __init__(
-        self, store: Store, settings: Callable[[], Settings], clock: Clock, log: Log
+        self,
+        store: Store,
+        settings: Callable[[], Settings],
+        clock: Clock,
+        log: Log,
+        *,
+        every: float = _EVERY,
     ) -> None:
+        self.duty = Duty("the silence alarm", log)
         self._store = store
         self._settings = settings
         self._clock = clock
         self._log = log
+        self._every = every
         self.silent: tuple[str, ...] = ()
         self._told: frozenset[str] = frozenset()
         self._waits = Waits()
@@ -50,8 +60,8 @@ class SilenceAlarm:
 
     async def run(self) -> None:
         while True:
-            await anyio.sleep(_PAUSE)
-            await self.look()
+            await anyio.sleep(self._every)
+            await self.duty.turn(self.look)
 
     async def look(self) -> None:
         """Look once, unless another node is just looking; say of each silent event once that it is.
@@ -87,7 +97,7 @@ class SilenceAlarm:
     def _tell(self) -> None:
         news = [name for name in self.silent if name not in self._told]
         for name in news[:_NAMED]:
-            self._log.error("no outcome for too long", event=name)
+            self._log.error("no outcome for too long", ref=name)
         if more := len(news[_NAMED:]):
             self._log.error("no outcome for too long", more=more, list=_LISTED)
         self._told = frozenset(self.silent)

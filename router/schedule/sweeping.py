@@ -13,6 +13,7 @@ import anyio
 from router.errors import StorageUnavailable
 from router.pipeline.media.shelf import Shelf
 from router.plugin.context import Log
+from router.schedule.duty import Duty
 from router.settings.model import Settings
 from router.storage.objects import Objects
 from router.storage.store import Store
@@ -35,6 +36,7 @@ class Sweeper:
         shelf: Shelf,
         log: Log,
     ) -> None:
+        self.duty = Duty("the sweeping of files", log)
         self._store = store
         self._settings = settings
         self._shelf = shelf
@@ -52,16 +54,20 @@ class Sweeper:
                 await self._woken.wait()
             if self._woken.is_set():
                 self._woken = anyio.Event()
-                # Beside another node that is just at it, too: it may have looked before.
-                # A file that is not here may be in another node's folder: left to the hourly sweep.
-                self._tell(
-                    await remove_unused(
-                        self._store, self._shelf.objects, None, self._log, anywhere=False
-                    )
-                )
+                await self.duty.turn(self._remove_let_go)
             if anyio.current_time() >= due:
-                await self.sweep()
+                await self.duty.turn(self.sweep)
                 due = anyio.current_time() + _PAUSE
+
+    async def _remove_let_go(self) -> None:
+        """Remove the files that were let go.
+
+        Beside another node that is just at it, too: it may have looked before. A file that is not
+        here may be in another node's folder: left to the hourly sweep.
+        """
+        self._tell(
+            await remove_unused(self._store, self._shelf.objects, None, self._log, anywhere=False)
+        )
 
     async def sweep(self) -> int:
         """Sweep once, unless another node is just at it; give how many files were removed."""

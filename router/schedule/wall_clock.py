@@ -13,6 +13,7 @@ from router.clock import EPOCH, Clock
 from router.domain.limits import CLOCKS_APART
 from router.errors import StorageUnavailable
 from router.plugin.context import Log
+from router.schedule.duty import Duty
 from router.storage.store import Store
 
 #: Seconds between two looks.
@@ -26,6 +27,7 @@ class WallClock:
     """
 
     def __init__(self, store: Store, clock: Clock, log: Log) -> None:
+        self.duty = Duty("the look at the clock", log)
         self._store = store
         self._clock = clock
         self._log = log
@@ -35,7 +37,7 @@ class WallClock:
     async def run(self) -> None:
         while True:
             await anyio.sleep(_PAUSE)
-            await self.look()
+            await self.duty.turn(self.look)
 
     async def look(self) -> None:
         """Look once; while the database is away, it is noticed the next time."""

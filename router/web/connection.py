@@ -18,6 +18,7 @@ from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol import ProtocolWrapper
+from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.typing import ConnectionState
 
 from router.web.plain import PlainProtocol
@@ -96,6 +97,8 @@ class Connection(asyncio.Protocol):
         self._reading: asyncio.Future[None] | None = None
         self._writing: deque[asyncio.Future[None]] = deque()
         self._paused = False
+        #: How many bytes were written.
+        self.written = 0
         self._tasks: set[asyncio.Task[Any]] = set()
         #: Since when no request has been under way; ``None`` while one is.
         self._idle_since: float | None = None
@@ -179,6 +182,12 @@ class Connection(asyncio.Protocol):
             await self._protocol.handle(Closed())
             if self._tasks:  # who has sent all of a request may still wait for its answer
                 await asyncio.wait(tuple(self._tasks))
+        except Exception:
+            # Of HTTP/2 there is some that hypercorn breaks at: an address in another script, a
+            # tunnel, what still comes of a request that was answered. Whoever sends it is hung
+            # up on.
+            if not isinstance(self._protocol.protocol, H2Protocol):
+                raise
         finally:
             self._all.open.discard(self)
             if self._timer is not None:
@@ -205,6 +214,7 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if not transport.is_closing():
             transport.write(data)
+            self.written += len(data)
             while self._paused:
                 future = self._loop.create_future()
                 self._writing.append(future)

@@ -62,9 +62,13 @@ def build_pages(host: WebHost, local_only: LocalOnly) -> asgi.ASGIApp:
         },
     )
 
+    # It would send a link that lacks nothing but a slash over the wire once more, without TLS.
+    pages.router.redirect_slashes = False
+
     async def guarded(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         path: str = scope["path"]
-        if path == "/simulator" or path.startswith("/simulator/"):
+        # Whatever begins so: a route may answer more spellings of its path than the one it names.
+        if path.startswith("/simulator"):
             refusal = local_only.refusal(scope)
             if refusal is not None:
                 await asgi.sentence(send, 403, refusal)

@@ -100,7 +100,8 @@ async def _uvicorn(
 
     try:
         import uvicorn
-        from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+        from router.web.heads import BoundedProtocol
     except ImportError as error:
         message = (
             '[server] engine = "uvicorn" needs the extra: pip install "channel-router[uvicorn]"'
@@ -118,7 +119,7 @@ async def _uvicorn(
         # Who the client is, is judged by [router] trusted_proxies, and by nobody before it.
         proxy_headers=False,
         ws="none",
-        http=doors.behind(AutoHTTPProtocol),  # type: ignore[arg-type]
+        http=doors.behind(BoundedProtocol),  # type: ignore[arg-type]
     )
 
     class Server(uvicorn.Server):

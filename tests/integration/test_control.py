@@ -22,6 +22,8 @@ async def perform(name: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
     match name:
         case "echo":
             return arguments
+        case "not_json":
+            return {"value": {1, 2}}
         case "missing":
             raise NotFound('there is no draft "x"')
         case "refused":
@@ -82,8 +84,16 @@ async def test_what_goes_wrong_there_is_said_here(
 
 @pytest.mark.parametrize(
     "line",
-    [b"\n", b"nonsense\n", b"[]\n", b'{"do": "echo"}\n', b"x" * (LIMIT + 100_000)],
-    ids=["empty", "no JSON", "no object", "no arguments", "too long"],
+    [
+        b"\n",
+        b"nonsense\n",
+        b"[]\n",
+        b'{"do": "echo"}\n',
+        b"\xff\n",
+        b"[" * 100_000 + b"\n",
+        b"x" * (LIMIT + 100_000),
+    ],
+    ids=["empty", "no JSON", "no object", "no arguments", "no text", "too deep", "too long"],
 )
 async def test_a_line_that_is_no_request_is_refused_and_harms_nobody(
     tmp_path: Path, line: bytes
@@ -103,6 +113,24 @@ async def test_a_line_that_is_no_request_is_refused_and_harms_nobody(
 
     if answer:
         assert json.loads(answer)["failed"].startswith("the request cannot be read: ")
+
+
+@pytest.mark.parametrize("name", ["\ud800", "echo", "not_json", ["a", "list"]])
+async def test_half_characters_and_what_is_no_json_break_one_answer_at_most(
+    tmp_path: Path, name: Any
+) -> None:
+    path = tmp_path / "s"
+    async with serve(path, perform, RecordingLog()):
+        try:
+            answer = await asked(path, name, text="\ud800")
+        except RouterError as error:
+            answer = {"said": str(error)}
+        assert await asked(path, "echo", still="here") == {"still": "here"}
+
+    if name == "echo":
+        assert answer == {"text": "\ud800"}
+    else:
+        assert "broke inside the daemon: " in answer["said"]
 
 
 async def test_who_hangs_up_without_a_word_harms_nobody(tmp_path: Path) -> None:

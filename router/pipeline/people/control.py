@@ -26,6 +26,15 @@ from router.storage.store import Store
 LIMIT: Final = 4 << 20
 #: A path may be so long in a socket's address, on every system.
 _LONGEST: Final = 103
+#: What reading a line may end with.
+_UNREADABLE: Final = (
+    ValueError,
+    LookupError,
+    TypeError,
+    RecursionError,
+    TimeoutError,
+    anyio.EndOfStream,
+)
 
 
 #: Does what is asked by name, and gives values for JSON. Raises ``RouterError`` in words.
@@ -112,12 +121,12 @@ async def _answer(
         with anyio.fail_after(patience):
             request = json.loads(await _line(stream))
         name, arguments = request["do"], request["with"]
-    except (ValueError, LookupError, TypeError, TimeoutError, anyio.EndOfStream) as error:
+    except _UNREADABLE as error:
         return _as_line({"failed": f"the request cannot be read: {error!r}"})
     try:
-        answer: dict[str, Any] = {"ok": await perform(name, arguments)}
+        return _as_line({"ok": await perform(name, arguments)})
     except NotFound as error:
-        answer = {"missing": str(error)}
+        answer: dict[str, Any] = {"missing": str(error)}
     except ActRefused as error:
         answer = {"refused": str(error)}
     except RouterError as error:
@@ -128,8 +137,9 @@ async def _answer(
     return _as_line(answer)
 
 
-def _as_line(answer: Mapping[str, Any]) -> bytes:
-    return json.dumps(answer, ensure_ascii=False).encode() + b"\n"
+def _as_line(message: Mapping[str, Any]) -> bytes:
+    # Half a character, which UTF-8 has no bytes for, as JSON may write it.
+    return json.dumps(message, ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
 
 
 async def _line(stream: anyio.abc.SocketStream) -> bytes:
@@ -152,12 +162,12 @@ def ask(
     :raises ActRefused: in the daemon's words.
     :raises RouterError: what else went wrong there, in its words.
     """
-    request = json.dumps({"do": name, "with": dict(arguments)}, ensure_ascii=False).encode()
+    request = _as_line({"do": name, "with": dict(arguments)})
     try:
         with socket.socket(socket.AF_UNIX) as connection, _short(path) as short:
             connection.settimeout(timeout)
             connection.connect(short)
-            connection.sendall(request + b"\n")
+            connection.sendall(request)
             data = b""
             while not data.endswith(b"\n") and (part := connection.recv(65536)):
                 data += part

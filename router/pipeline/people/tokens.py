@@ -103,7 +103,10 @@ def bearer_of(connection: "Connection", text: str, now: datetime) -> Bearer:
         raise unknown
     try:
         kid = jwt.get_unverified_header(text).get("kid")
-        key = find_key(connection, kid) if isinstance(kid, str) and "\0" not in kid else None
+        # Not every text is one that a database can be asked for; names of keys are plain.
+        if not isinstance(kid, str) or not kid.isascii() or "\0" in kid:
+            raise unknown
+        key = find_key(connection, kid)
         if key is None:
             raise unknown
         claims = jwt.decode(

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from router.domain.identity import MAIN_TENANT
+from router.logs import OWN
 from router.plugin.host import webhook_url
 from router.plugin.sockets import Socket
 from router.plugin.testing.clock import FakeClock
@@ -43,22 +44,31 @@ class LogEntry:
 
 
 class RecordingLog:
-    """A :class:`router.plugin.Log` that keeps what it is told in :attr:`entries`."""
+    """A :class:`router.plugin.Log` that keeps what it is told in :attr:`entries`.
+
+    It raises ``TypeError`` for a value by a name that a line has of its own.
+    """
 
     def __init__(self) -> None:
         self.entries: list[LogEntry] = []
 
     def debug(self, event: str, /, **values: Any) -> None:
-        self.entries.append(LogEntry("debug", event, values))
+        self._keep("debug", event, values)
 
     def info(self, event: str, /, **values: Any) -> None:
-        self.entries.append(LogEntry("info", event, values))
+        self._keep("info", event, values)
 
     def warning(self, event: str, /, **values: Any) -> None:
-        self.entries.append(LogEntry("warning", event, values))
+        self._keep("warning", event, values)
 
     def error(self, event: str, /, **values: Any) -> None:
-        self.entries.append(LogEntry("error", event, values))
+        self._keep("error", event, values)
+
+    def _keep(self, level: str, event: str, values: dict[str, Any]) -> None:
+        if own := sorted(OWN & values.keys()):
+            message = f"a line of the log has of its own: {', '.join(own)}"
+            raise TypeError(message)
+        self.entries.append(LogEntry(level, event, values))
 
 
 class FakeContext:

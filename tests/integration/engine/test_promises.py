@@ -367,7 +367,7 @@ async def test_the_oldest_of_many_in_dead_air_are_named_and_the_others_counted(
 
     assert list(alarm.silent) == names
     told = [entry.values for entry in log.entries]
-    assert [it["event"] for it in told[:-1]] == names[:20]
+    assert [it["ref"] for it in told[:-1]] == names[:20]
     assert told[-1]["more"] == 25
     assert told[-1]["list"].startswith("router events list --open")
     assert alarm.trouble()[:-1] == [f"silent: {name}" for name in names[:20]]
@@ -378,7 +378,7 @@ async def test_the_oldest_of_many_in_dead_air_are_named_and_the_others_counted(
     await alarm.look()
 
     # What is new is named, however many were silent before.
-    assert [it.values for it in log.entries[len(told) :]] == [{"event": "main/tel:+573000000099#1"}]
+    assert [it.values for it in log.entries[len(told) :]] == [{"ref": "main/tel:+573000000099#1"}]
     await pipeline.settle()
     await alarm.look()
     assert (alarm.silent, alarm.trouble()) == ((), [])

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import AsyncIterator
 
 import anyio
+import h2.config
 import h2.connection
 import h2.events
 import pytest
@@ -300,3 +301,37 @@ async def test_a_body_that_comes_faster_than_it_is_read_arrives_whole() -> None:
         writer.close()
 
     assert told.decode() == hashlib.sha256(body).hexdigest()
+
+
+GOOD = {b":method": b"GET", b":path": b"/", b":authority": b"x", b":scheme": b"http"}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param({b":path": b"/\xff"}, id="another script in the path"),
+        pytest.param({b":method": b"\xff"}, id="another script in the method"),
+        pytest.param({b":method": b"CONNECT", b":path": None, b":scheme": None}, id="a tunnel"),
+    ],
+)
+async def test_http2_that_no_application_is_asked_for_ends_the_connection_without_a_word(
+    changed: dict[bytes, bytes | None],
+) -> None:
+    async with serving(echo) as server:
+        reader, writer = await server.connect()
+        client = h2.connection.H2Connection(
+            h2.config.H2Configuration(validate_outbound_headers=False)
+        )
+        client.initiate_connection()
+        writer.write(client.data_to_send())
+        await reader.read(65536)
+        (connection,) = [it.task for it in server.connections.open]
+        names = {name: it for name, it in {**GOOD, **changed}.items() if it is not None}
+        client.send_headers(1, list(names.items()), end_stream=True)
+        writer.write(client.data_to_send())
+        while await reader.read(65536):
+            pass
+        writer.close()
+        await asyncio.wait([connection])
+
+    assert connection.exception() is None

@@ -109,7 +109,7 @@ async def test_a_status_event_is_logged_once_in_words_and_shown_until_the_bot_is
         ("error", str(unlinked)),
         ("info", "the bot is connected"),
     ]
-    assert context.log.entries[0].values == {"event": "status.disconnect", "reason": "logged out"}
+    assert context.log.entries[0].values == {"name": "status.disconnect", "reason": "logged out"}
 
 
 async def test_a_name_that_nobody_knows_is_told_to_the_operator() -> None:
@@ -120,7 +120,7 @@ async def test_a_name_that_nobody_knows_is_told_to_the_operator() -> None:
 
     (entry,) = context.log.entries
     assert entry.event == "an event of an unknown name; say in event_names what it means"
-    assert entry.values == {"event": "message.received"}
+    assert entry.values == {"name": "message.received"}
 
 
 async def test_a_body_that_is_no_event_is_acknowledged_all_the_same() -> None:

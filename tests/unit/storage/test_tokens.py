@@ -1,5 +1,6 @@
 """Tokens and their keys, and answers that are kept, on SQLite and PostgreSQL."""
 
+import base64
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -96,6 +97,11 @@ def test_a_token_ends_at_its_moment(database: Database) -> None:
         database.do(bearer_of, text, NOW + HOUR)
 
 
+def _headed(head: bytes) -> str:
+    """Give what looks like a token, with a head that no library writes."""
+    return f"{base64.urlsafe_b64encode(head).decode().rstrip('=')}.e30.AAAA"
+
+
 def forged(database: Database, view: tokens.TokenView, text: str) -> Mapping[str, str]:
     """Give tokens that are almost right."""
     (key,) = [row for row in database.rows(api_key) if row.tenant == "main"]
@@ -120,6 +126,9 @@ def forged(database: Database, view: tokens.TokenView, text: str) -> Mapping[str
         "no such token": signed({"jti": "x"}),
         "no such key": signed({}, kid="x"),
         "a key with a NUL": signed({}, kid="x\0"),
+        "a key with half a character": _headed(b'{"alg":"HS256","kid":"\\ud800"}'),
+        "a key in other letters": signed({}, kid="ñ"),
+        "a head that is too deep": _headed(b"[" * 2900),
         "another issuer": signed({"iss": "me"}),
         "another algorithm": signed({}, algorithm="HS512"),
         "no signature": jwt.encode(claims, "", algorithm="none", headers=header),
@@ -143,6 +152,9 @@ FORGERIES = (
     "no such token",
     "no such key",
     "a key with a NUL",
+    "a key with half a character",
+    "a key in other letters",
+    "a head that is too deep",
     "another issuer",
     "another algorithm",
     "no signature",

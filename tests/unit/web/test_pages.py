@@ -3,6 +3,7 @@ from typing import ClassVar, cast
 import pytest
 
 from router.errors import StorageUnavailable
+from router.plugin.channel import Capabilities
 from router.web import asgi
 from router.web.live import event
 from router.web.simulator.view import read_address
@@ -97,6 +98,44 @@ class AwayStore:
 
     async def read(self, function: object) -> None:
         raise StorageUnavailable
+
+
+@pytest.mark.parametrize(
+    "ending", ["", "/", "%0A", "%0D%0A", "/%0A", "%0A/", "%00", "//", ";a", "x"]
+)
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/simulator",
+        "/simulator/messages",
+        "/simulator/live",
+        "/simulator/trace",
+        "/metrics",
+        "/api/v1/stats",
+        "/hooks/phone/test",
+    ],
+)
+async def test_what_is_for_this_machine_is_kept_from_strangers_however_they_write_its_address(
+    path: str, ending: str
+) -> None:
+    phone = FakeChannel("phone", kind="simulator", capabilities=Capabilities(local_only=True))
+    query = "?channel=phone&address=%2B573001234567&event=a%231"
+    async with FakeHost(channels=(phone,), store=AwayStore()).client() as client:
+        answers = [await client.request(it, path + ending + query) for it in ("GET", "POST")]
+
+    assert {it.status_code for it in answers} <= {401, 403, 404, 405}
+    if path.startswith("/simulator"):
+        assert {it.status_code for it in answers} == {403}
+
+
+@pytest.mark.parametrize("path", ["/c/0123456789abcdefghijklmnopqrstuv/", "/simulator/", "/static"])
+async def test_nobody_is_sent_on_to_another_spelling_of_an_address(path: str) -> None:
+    host = FakeHost(channels=(FakeChannel("phone", kind="simulator"),))
+    async with host.client("127.0.0.1", "http://127.0.0.1:8000") as client:
+        response = await client.get(path)
+
+    assert response.status_code == 404
+    assert "location" not in response.headers
 
 
 @pytest.mark.parametrize(
