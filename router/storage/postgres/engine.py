@@ -262,10 +262,19 @@ async def in_transaction(
             result = await connection.run_sync(_guarded, function, raw)
             await raw.execute("COMMIT")
         except BaseException:
-            if not raw.is_closed():
-                await raw.execute("ROLLBACK")
+            await roll_back(raw)
             raise
         return result
+
+
+async def roll_back(raw: "Raw[Any]") -> None:
+    """End a transaction that broke; the error that broke it stays the one that is told.
+
+    A cancellation above all: whoever waits for its end would wait for ever.
+    """
+    if not raw.is_closed():
+        with suppress(Exception):
+            await raw.execute("ROLLBACK")
 
 
 def _guarded(

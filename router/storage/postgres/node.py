@@ -28,7 +28,14 @@ from router import __version__
 from router.clock import Clock, FollowingClock
 from router.errors import StorageUnavailable
 from router.failpoints import reach
-from router.storage.postgres.engine import begin, in_words, is_away, make_engine, raw_of
+from router.storage.postgres.engine import (
+    begin,
+    in_words,
+    is_away,
+    make_engine,
+    raw_of,
+    roll_back,
+)
 from router.storage.postgres.statements.locks import NODE_LOCK
 from router.storage.postgres.statements.nodes import (
     BURY,
@@ -132,6 +139,7 @@ class Node:
         self._holds = False
         #: There are dead nodes of whose leases others hold some.
         self._unburied = False
+        self._leaving = False
         self._beating: asyncio.Task[None] | None = None
         self._telling: asyncio.Task[None] | None = None
         # A driver's connection does one thing at a time.
@@ -154,6 +162,8 @@ class Node:
 
     async def close(self) -> None:
         """Leave; what is still leased is freed by the survivors, or at the next start."""
+        # A driver that is busy giving a statement up may answer a cancellation with another error.
+        self._leaving = True
         for task in (self._beating, self._telling):
             if task is not None:
                 task.cancel()
@@ -194,7 +204,7 @@ class Node:
         self._changed()
 
     async def _run(self) -> None:
-        while True:
+        while not self._leaving:
             held = self._holds or self._pooled or self._raw is None
             rests = held and not self._unburied
             with suppress(TimeoutError):
@@ -285,8 +295,7 @@ class Node:
         try:
             yield
         except BaseException:
-            if not raw.is_closed():
-                await raw.execute("ROLLBACK")
+            await roll_back(raw)
             raise
         await raw.execute("COMMIT")
 

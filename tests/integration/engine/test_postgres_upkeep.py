@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import asyncpg
 import pytest
@@ -162,3 +163,25 @@ async def test_a_row_that_a_frozen_process_holds_costs_nobody_else_an_answer(
 
         await offered
         assert not first.store.trouble
+
+
+class _Confused:
+    """A driver's connection that a cancelled statement has left busy."""
+
+    def is_closed(self) -> bool:
+        return False
+
+    async def execute(self, statement: str) -> None:
+        if statement == "ROLLBACK":
+            message = "cannot perform operation: another operation is in progress"
+            raise asyncpg.InterfaceError(message)
+
+
+async def test_a_node_that_is_to_leave_is_not_kept_by_what_its_driver_says(
+    place: PostgresDatabase,
+) -> None:
+    async with node_of(place) as first:
+        heart = store_of(first)._node
+        with pytest.raises(asyncio.CancelledError):
+            async with heart._transaction(cast("Any", _Confused())):
+                raise asyncio.CancelledError
