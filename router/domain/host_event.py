@@ -8,6 +8,8 @@ from router.domain.answer import Completion
 
 #: In the payload of a timer: it was restored from a backup, and may have been fired since.
 RESTORED: Final = "restored"
+#: In the payload of the timer of a quiet conversation: a draft waits in it for a person's word.
+DRAFTED: Final = "drafted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

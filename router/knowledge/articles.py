@@ -1,6 +1,7 @@
 """An article: a Markdown file with a few words about itself above it, split at its headings."""
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,10 +16,13 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
 
 #: Part of every digest: raise it when the same file would give other passages or terms.
-_FORM = "1"
+_FORM = "2"
 
 #: A section longer than this, in characters, is split between its paragraphs.
 _LONGEST = 1_500
+#: A paragraph, list or table stays whole up to so many characters. The databases' indexes take no
+#: passage of any length, and neither does a model.
+_LARGEST = 6_000
 
 _KEYS = ("title", "category", "language")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
@@ -101,6 +105,11 @@ def read_folders(folders: Sequence[Path], *, language: str | None = None) -> Art
             )
         for file in files or ():
             path = file.relative_to(folder).as_posix()
+            if not _is_text(path):
+                shown = os.fsencode(file).decode(errors="backslashreplace")
+                message, remedy = "its name is not UTF-8 text", "Give it another name."
+                problems.append(Problem(path=shown, message=message, remedy=remedy))
+                continue
             if path in good or path in bad:
                 message = f'another folder has an article "{path}"'
                 problems.append(
@@ -136,6 +145,15 @@ def _files(folder: Path) -> list[Path] | None:
     ]
 
 
+def _is_text(name: str) -> bool:
+    """Say whether a file's name can be stored and shown: a file system takes any bytes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def read(file: Path, path: str, language: str | None, problems: list[Problem]) -> ArticleFile:
     """Read an article; mistakes are added to ``problems``, and the article is then not to be used.
 
@@ -156,6 +174,7 @@ def read(file: Path, path: str, language: str | None, problems: list[Problem]) -
         problems.append(Problem(path=file, message=message, remedy="Save it as UTF-8."))
         content, text = b"", ""
     lines = text.splitlines()
+    _no_nul(file, text, problems)
     about, start = _about(file, lines, problems)
     lines = lines[start:]
     title = about.get("title")
@@ -172,6 +191,23 @@ def read(file: Path, path: str, language: str | None, problems: list[Problem]) -
     )
 
 
+def _no_nul(file: Path, text: str, problems: list[Problem]) -> None:
+    """Tell of the first NUL of a text: PostgreSQL takes none, and none is written on purpose."""
+    before, nul, _ = text.partition("\0")
+    if not nul:
+        return
+    above, line = before.count("\n"), before.rpartition("\n")[2]
+    problems.append(
+        Problem(
+            path=file,
+            line=above + 1,
+            column=len(line) + 1,
+            message="there is a NUL character, which no text has",
+            remedy="Save it as UTF-8.",
+        )
+    )
+
+
 def sections(body: str) -> list[Section]:
     """Split an article at its headings, and what is long between its paragraphs."""
     lines = body.splitlines()
@@ -183,7 +219,9 @@ def sections(body: str) -> list[Section]:
             continue
         end = len(lines) if token is None else token.map[0]
         found += [
-            Section(heading=heading, text=text) for text in _pieces(lines, start, end, blocks)
+            Section(heading=heading, text=text)
+            for piece in _pieces(lines, start, end, blocks)
+            for text in _cut(piece)
         ]
         if token is not None:
             heading, start, blocks = token.meta["heading"], token.map[1], []
@@ -203,6 +241,17 @@ def _pieces(lines: list[str], start: int, end: int, blocks: list[int]) -> Iterat
     rest = "\n".join(lines[at:end]).strip()
     if rest:
         yield rest
+
+
+def _cut(text: str) -> Iterator[str]:
+    """Cut what is too large by itself: at its lines, else between words, else anywhere."""
+    while len(text) > _LARGEST:
+        ends = (text.rfind(mark, 1, _LARGEST + 1) for mark in "\n ")
+        at = next((end for end in ends if end > 0), _LARGEST)
+        yield text[:at].rstrip()
+        text = text[at:].lstrip("\n ")
+    if text:
+        yield text
 
 
 def _blocks(body: str) -> Iterator[Any]:

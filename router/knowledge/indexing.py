@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from router.clock import Clock
-from router.errors import StorageUnavailable
+from router.errors import StorageUnavailable, place_of
 from router.plugin.context import Log
 from router.settings.model import Settings, TenantSettings
 from router.storage.store import Store
@@ -139,7 +139,10 @@ class Indexer:
             with ExitStack() as room:
                 room.callback(self._room.release)
                 impatient.start_soon(self._give_way, room)
-                await self._index(tenant, turn)
+                try:
+                    await self._index(tenant, turn)
+                except Exception as error:  # noqa: BLE001 - one tenant's turn fails alone
+                    self._failed(tenant.name, turn, error)
             impatient.cancel_scope.cancel()
 
     async def _wait_no_longer(self, name: str, turn: _Turn) -> None:
@@ -153,6 +156,18 @@ class Indexer:
         """Let others be read: this one may hang."""
         await anyio.sleep(self._patience)
         room.close()
+
+    def _failed(self, name: str, turn: _Turn, error: Exception) -> None:
+        """Tell of a mistake of ours; what the index has stays, and nobody waits for more."""
+        turn.mistaken = f"articles of {name} are not brought into the index: the log says why"
+        self._log.error(
+            "articles not read",
+            tenant=name,
+            error=f"{type(error).__name__}: {error}",
+            where=place_of(error),
+        )
+        if waited := self._missing.get(name):
+            waited.set()
 
     async def _index(self, tenant: TenantSettings, turn: _Turn) -> None:
         """Bring one tenant's articles into the index, and note what is doubtful about them."""

@@ -198,7 +198,9 @@ def speak_as(
         )
     if view.opted_out:
         raise ActRefused("the customer has asked for no more messages")
-    end_turn(connection, tenant, view.id, f"{tenant}/{view.key}", f"{by} wrote to the customer")
+    why = f"{by} wrote to the customer"
+    end_turn(connection, tenant, view.id, f"{tenant}/{view.key}", why)
+    discard_drafts(connection, tenant, view.id, because=why, now=now)
     given = _given_to(connection, view, by, now)
     connection.execute(
         sa.update(conversation)
@@ -312,6 +314,25 @@ def note_person(
         .where(conversation.c.id == conversation_id, conversation.c.tenant == tenant)
         .values(last_person_at=now)
     )
+
+
+def last_heard(connection: "Connection", view: ConversationView) -> ConversationView:
+    """Give the conversation in which the customer of one wrote last at the same address.
+
+    What was to be said in a closed one is said there: whether it may be depends on when they wrote.
+    """
+    row = connection.execute(
+        _select(view.tenant)
+        .where(
+            contact.c.key == view.key,
+            conversation.c.channel == view.channel,
+            conversation.c.address == view.address,
+            conversation.c.last_in_at.is_not(None),
+        )
+        .order_by(conversation.c.last_in_at.desc(), conversation.c.id.desc())
+        .limit(1)
+    ).first()
+    return view if row is None else _view(row)
 
 
 class Heard(NamedTuple):

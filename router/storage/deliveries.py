@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -19,10 +20,21 @@ _FAILED = ("failed", "undelivered")
 _KEPT = timedelta(days=1)
 
 
+class Moved(NamedTuple):
+    """What a report said of a message.
+
+    :param item: its id.
+    :param lost: it counts as failed from now on, and did not before.
+    """
+
+    item: str
+    lost: bool
+
+
 def apply_report(
     connection: sa.Connection, tenant: str, channel: str, event: DeliveryReported, now: datetime
-) -> str | None:
-    """Move a message forward; give its id, or ``None`` if it is not known yet.
+) -> Moved | None:
+    """Move a message forward; ``None`` if it is not known yet.
 
     A report of a message whose sending is not settled proves that the provider has it. One that
     comes before our own commit of the provider's id is kept and applied with that commit, which
@@ -45,13 +57,16 @@ def apply_report(
     proved = _may_have_left(item)
     if proved:
         prove(connection, tenant, found, item["lane"], event.provider_id, now)
+    lost = False
     if shown is not None:
+        # Our own word that it failed does not count against the proof that it did not.
+        status = advance(None if proved else shown.status, event.status)
+        lost = status == "failed" != shown.status
         connection.execute(
             sa.update(message)
             .where(message.c.id == found, message.c.tenant == tenant)
             .values(
-                # Our own word that it failed does not count against the proof that it did not.
-                status=advance(None if proved else shown.status, event.status),
+                status=status,
                 failure=failure or shown.failure,
                 provider_id=sa.func.coalesce(message.c.provider_id, event.provider_id),
             )
@@ -59,7 +74,7 @@ def apply_report(
     if event.why is not None and item["conversation"] is not None:
         sent_at = item["started_at"] or now
         take_up(connection, tenant, item["conversation"], event.why, sent_at, now)
-    return found
+    return Moved(found, lost)
 
 
 def _may_have_left(item: sa.RowMapping) -> bool:

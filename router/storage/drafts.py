@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -14,6 +14,9 @@ from router.storage.keyset import behind, in_order
 from router.storage.store import EventRef
 from router.storage.tables import contact, draft
 from router.storage.tables import conversation as conversation_table
+
+#: Between why a text is a draft and why it was rejected.
+_REJECTED: Final = ". Rejected: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +57,8 @@ def open_draft(
     request: DraftRequest,
     now: datetime,
 ) -> None:
-    """Keep a text until a person says what becomes of it."""
+    """Keep a text until a person says what becomes of it; one that waits there is overtaken."""
+    discard_drafts(connection, tenant, conversation, because="a newer draft came", now=now)
     connection.execute(
         sa.insert(draft).values(
             id=id,
@@ -133,7 +137,9 @@ def resolve_draft(
     )
     view = show_draft(connection, tenant, id)
     if view.state != DraftState.PENDING:
-        raise ActRefused(f'draft "{id}" is {view.state} already, by {view.resolved_by}')
+        said = f'draft "{id}" is {view.state} already, by {view.resolved_by}'
+        _, rejected, why = view.because.rpartition(_REJECTED)
+        raise ActRefused(f"{said}: {why}" if rejected else said)
     values: dict[str, Any] = {
         "state": state,
         "resolved_at": now,
@@ -141,7 +147,7 @@ def resolve_draft(
         "sent_text": sent_text,
     }
     if because:
-        values["because"] = f"{view.because}. Rejected: {because}"
+        values["because"] = f"{view.because}{_REJECTED}{because}"
     connection.execute(
         sa.update(draft).where(draft.c.id == id, draft.c.tenant == tenant).values(**values)
     )
@@ -183,14 +189,32 @@ def discard_drafts(
     connection: sa.Connection, tenant: str, conversation: str, *, because: str, now: datetime
 ) -> None:
     """Throw away what waits for a person's word in a conversation."""
+    _discard(connection, tenant, draft.c.conversation == conversation, because, now)
+
+
+def discard_theirs(
+    connection: sa.Connection, tenant: str, contact_id: str, *, because: str, now: datetime
+) -> None:
+    """Throw away what waits for a person's word in any conversation of a customer."""
+    table = conversation_table
+    theirs = sa.select(table.c.id).where(table.c.tenant == tenant, table.c.contact == contact_id)
+    _discard(connection, tenant, draft.c.conversation.in_(theirs), because, now)
+
+
+def _discard(
+    connection: sa.Connection,
+    tenant: str,
+    which: sa.ColumnElement[bool],
+    because: str,
+    now: datetime,
+) -> None:
     connection.execute(
         sa.update(draft)
-        .where(draft.c.tenant == tenant, draft.c.conversation == conversation)
-        .where(draft.c.state == DraftState.PENDING)
+        .where(draft.c.tenant == tenant, which, draft.c.state == DraftState.PENDING)
         .values(
             state=DraftState.DISCARDED,
             resolved_at=now,
             resolved_by="router",
-            because=draft.c.because + f". Rejected: {because}",
+            because=draft.c.because + f"{_REJECTED}{because}",
         )
     )

@@ -10,12 +10,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from router.domain.conversation import SOMEBODY
+from router.domain.conversation import SOMEBODY, ConversationStatus
 from router.domain.event import MessageEchoed
 from router.domain.host_event import OwnEcho
 from router.domain.outbox import ItemKind, ItemState
 from router.ids import new_id
 from router.storage.conflicts import insert_missing
+from router.storage.drafts import discard_drafts
 from router.storage.echoes import likeness
 from router.storage.store import OUT
 from router.storage.tables import contact, conversation, lane, message, outbox
@@ -46,6 +47,8 @@ def accept_echo(
     _open(connection, tenant, key, channel, event, now)
     row = connection.execute(_open_conversation(tenant, key)).one()
     raise_epoch(connection, tenant, row.id, SOMEBODY, now)
+    why = "a person wrote to the customer"
+    discard_drafts(connection, tenant, row.id, because=why, now=now)
     return event
 
 
@@ -56,15 +59,46 @@ def raise_epoch(
 
     :return: the new epoch.
     """
-    epoch: int = connection.execute(
+    row = connection.execute(
         sa.update(conversation)
         .where(conversation.c.id == conversation_id, conversation.c.tenant == tenant)
         .values(owner=owner, owner_since=now, last_person_at=now, epoch=conversation.c.epoch + 1)
-        .returning(conversation.c.epoch)
-    ).scalar_one()
+        .returning(conversation.c.epoch, conversation.c.contact)
+    ).one()
     why = f"{owner} took the conversation over before it was sent"
-    withdraw(connection, tenant, conversation_id, epoch, why, now)
+    withdraw(connection, tenant, conversation_id, row.epoch, why, now)
+    withdraw_closed(connection, tenant, row.contact, why, now)
+    epoch: int = row.epoch
     return epoch
+
+
+def withdraw_closed(
+    connection: sa.Connection, tenant: str, contact_id: str, why: str, now: datetime
+) -> None:
+    """Withdraw what waits in conversations of a customer that were closed before it left.
+
+    Whoever reads a message does not see that it belongs to another conversation than the last.
+    """
+    waits = sa.exists().where(
+        outbox.c.conversation == conversation.c.id,
+        outbox.c.tenant == tenant,
+        outbox.c.kind == ItemKind.MESSAGE,
+        outbox.c.state == ItemState.WAITING,
+        outbox.c.author != "person",
+    )
+    rows = connection.execute(
+        sa.update(conversation)
+        .where(
+            conversation.c.contact == contact_id,
+            conversation.c.tenant == tenant,
+            conversation.c.status == ConversationStatus.CLOSED,
+            waits,
+        )
+        .values(epoch=conversation.c.epoch + 1)
+        .returning(conversation.c.id, conversation.c.epoch)
+    ).all()
+    for row in rows:
+        withdraw(connection, tenant, row.id, row.epoch, why, now)
 
 
 def withdraw(

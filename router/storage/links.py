@@ -1,8 +1,9 @@
 """Links that let whoever was told of a conversation read it, for a while."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -14,6 +15,9 @@ LIFE: Final = timedelta(hours=72)
 
 #: How long it still opens once the call was acknowledged or the ticket closed; never past LIFE.
 GRACE: Final = timedelta(hours=24)
+
+#: How the address of the page ends that a link opens.
+_OPENS: Final = re.compile(r"/c/[0-9a-z]{32}\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,3 +101,11 @@ def find_link(connection: sa.Connection, secret: str, now: datetime) -> Link | N
         ticket=row.ticket,
         expires_at=expires_at,
     )
+
+
+def without_links(body: Any) -> Any:
+    """Give what an item holds without the link of a notice, which is for the business alone."""
+    params = body.get("params") if isinstance(body, dict) else None
+    if not isinstance(params, dict) or not _OPENS.search(str(params.get("url"))):
+        return body
+    return {**body, "params": {key: it for key, it in params.items() if key != "url"}}

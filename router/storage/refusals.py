@@ -4,11 +4,12 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from router.domain.conversation import ConversationStatus
 from router.errors import Refusal
 from router.ids import new_id
 from router.storage.conflicts import insert_missing
-from router.storage.drafts import discard_drafts
-from router.storage.fence import withdraw
+from router.storage.drafts import discard_theirs
+from router.storage.fence import withdraw, withdraw_closed
 from router.storage.tables import contact, conversation
 
 
@@ -28,7 +29,10 @@ def take_up(
     if why is Refusal.WINDOW_CLOSED:
         _shut_window(connection, tenant, conversation_id, sent_at)
     elif why is Refusal.OPTED_OUT:
-        _opt_out(connection, tenant, conversation_id, now)
+        here = sa.and_(conversation.c.id == conversation_id, conversation.c.tenant == tenant)
+        person = connection.execute(sa.select(conversation.c.contact).where(here)).scalar()
+        if person is not None:
+            _opt_out(connection, tenant, person, now)
 
 
 def accept_opt_out(connection: sa.Connection, tenant: str, key: str, now: datetime) -> None:
@@ -46,13 +50,8 @@ def accept_opt_out(connection: sa.Connection, tenant: str, key: str, now: dateti
     while not connection.execute(refuse).rowcount:
         if insert_missing(connection, contact, {**values, **empty}, key=("tenant", "key")):
             return
-    threads = (
-        sa.select(conversation.c.id)
-        .join(contact, contact.c.id == conversation.c.contact)
-        .where(who, conversation.c.tenant == tenant, conversation.c.status != "closed")
-    )
-    for thread in connection.execute(threads).scalars().all():
-        _opt_out(connection, tenant, thread, now)
+    person: str = connection.execute(sa.select(contact.c.id).where(who)).scalar_one()
+    _opt_out(connection, tenant, person, now)
 
 
 def _shut_window(
@@ -65,25 +64,29 @@ def _shut_window(
     )
 
 
-def _opt_out(connection: sa.Connection, tenant: str, conversation_id: str, now: datetime) -> None:
+def _opt_out(connection: sa.Connection, tenant: str, contact_id: str, now: datetime) -> None:
     """Note that a customer wants no messages; withdraw what waits, and throw drafts away.
 
     As when they say so to us: the epoch rises, so that nothing decided before leaves after it.
     """
-    of_this = sa.and_(conversation.c.id == conversation_id, conversation.c.tenant == tenant)
     row = connection.execute(
         sa.update(conversation)
-        .where(of_this)
+        .where(
+            conversation.c.contact == contact_id,
+            conversation.c.tenant == tenant,
+            conversation.c.status != ConversationStatus.CLOSED,
+        )
         .values(epoch=conversation.c.epoch + 1)
-        .returning(conversation.c.contact, conversation.c.epoch)
+        .returning(conversation.c.id, conversation.c.epoch)
     ).first()
-    if row is None:
-        return
     connection.execute(
         sa.update(contact)
-        .where(contact.c.id == row.contact, contact.c.tenant == tenant)
+        .where(contact.c.id == contact_id, contact.c.tenant == tenant)
         .values(opted_out=True)
     )
     why = "the customer opted out at the provider"
-    withdraw(connection, tenant, conversation_id, row.epoch, f"{why} before it was sent", now)
-    discard_drafts(connection, tenant, conversation_id, because=why, now=now)
+    sent = f"{why} before it was sent"
+    if row is not None:
+        withdraw(connection, tenant, row.id, row.epoch, sent, now)
+    withdraw_closed(connection, tenant, contact_id, sent, now)
+    discard_theirs(connection, tenant, contact_id, because=why, now=now)

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from router.clock import Clock
 from router.domain.answer import Completion, Prompt, Usage
@@ -46,7 +46,10 @@ ATTEMPTS = 3
 #: Times a process may die while a question is under way. Many are at once, so that most of them
 #: are bystanders; but one that kills it must not be put for ever.
 INTERRUPTIONS = 10
-PATIENCE = Patience(attempts=ATTEMPTS, repeat_unknown=ATTEMPTS)
+#: How old a question is at its last try. A backend without quota says to come back in hours; its
+#: customer gets the apology now, and no answer to what they asked yesterday.
+_AGE: Final = timedelta(minutes=5)
+PATIENCE = Patience(attempts=ATTEMPTS, age=_AGE, repeat_unknown=ATTEMPTS)
 
 #: How long a question waits for a backend whose circuit breaker is open, or for articles that
 #: cannot be read. A customer waits, too.

@@ -127,12 +127,13 @@ def contact_effects(work: Work, conversation: Conversation, decision: Decision) 
 
         update_contact(tx.connection, work.tenant, contact.id, values)
         if decision.opted_out:
-            from router.storage.drafts import discard_drafts
-            from router.storage.fence import withdraw
+            from router.storage.drafts import discard_theirs
+            from router.storage.fence import withdraw, withdraw_closed
 
             why, thread = "the customer opted out", conversation.id
             withdraw(tx.connection, work.tenant, thread, conversation.epoch, why, tx.now)
-            discard_drafts(tx.connection, work.tenant, thread, because=why, now=tx.now)
+            withdraw_closed(tx.connection, work.tenant, contact.id, why, tx.now)
+            discard_theirs(tx.connection, work.tenant, contact.id, because=why, now=tx.now)
 
     return [update]
 

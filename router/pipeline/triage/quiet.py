@@ -5,7 +5,7 @@ from typing import Final
 
 from router.domain.conversation import NOBODY, ConversationStatus
 from router.domain.decision import Decision, Outcome
-from router.domain.host_event import RESTORED, TimerFired
+from router.domain.host_event import DRAFTED, RESTORED, TimerFired
 from router.pipeline.triage import facts as facting
 from router.pipeline.triage.case import IDLE_TIMER, Case, Cases, idle_timer
 from router.rules.engine import read
@@ -34,11 +34,13 @@ class Quiet:
         conversation, quiet = case.conversation, case.policy.idle_close
         heard = (conversation.last_in_at, conversation.last_person_at, conversation.owner_since)
         last = max((moment for moment in heard if moment is not None), default=case.aged - quiet)
-        waits = conversation.turn.messages or conversation.owner == NOBODY
+        drafted = event.payload.get(DRAFTED, False)
+        waits = conversation.turn.messages or conversation.owner == NOBODY or drafted
         again = case.aged + quiet if waits else last + quiet
         if waits or again > case.aged:
             # That it was restored counts no more once somebody has written since.
-            payload = event.payload if waits else None
+            payload = {key: it for key, it in event.payload.items() if key != DRAFTED}
+            payload = payload if waits else {}
             case.timers = (idle_timer(case, again, event.generation + 1, payload),)
             outcome = "recorded"
         else:

@@ -91,9 +91,11 @@ def _report(
 ) -> None:
     from router.storage.deliveries import apply_report
 
-    item = event.item
+    item, failed = event.item, True
     # What the host itself reports of a refusal is noted with its attempt.
     if item is None or event.provider_id != item:
-        item = apply_report(tx.connection, tenant, channel, event, tx.now)
-    if lost is not None and item is not None and event.why is Refusal.WINDOW_CLOSED:
+        moved = apply_report(tx.connection, tenant, channel, event, tx.now)
+        item, failed = (None, False) if moved is None else moved
+    # Whoever wants no messages misses none.
+    if lost is not None and item is not None and failed and event.why is not Refusal.OPTED_OUT:
         lost(tx, tenant, item, event)

@@ -138,8 +138,8 @@ class InboxWork:
         """Turn timers that are due into events of their lanes; say how many there were."""
         now, aged = self._clock.now(), self._writing.ages.now()
         keys = [row[0] for row in tx.rows(LANES_DUE, now, aged, limit)]
-        rows = sorted(tx.rows(DUE, now, aged, limit, keys), key=lambda row: row[6])
-        self.put(tx, [fired(*row[:6], now=now) for row in rows])
+        rows = sorted(tx.rows(DUE, now, aged, limit, keys), key=lambda row: row[7])
+        self.put(tx, [fired(*row[:6], drafted=row[6], now=now) for row in rows])
         due = tx.rows(NEXT_DUE, now, aged)[0][0]
         tx.published.append(partial(self._dispatch.alarm.set, due))
         return len(rows)

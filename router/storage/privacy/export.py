@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from router.rules.trace import unpacked
+from router.storage.links import without_links
 from router.storage.privacy.erasing import files_in
 from router.storage.privacy.mentions import Loose, is_theirs, loose_rows, recipients_of
 from router.storage.privacy.subjects import Subject, find_subject
@@ -109,7 +110,7 @@ def _values(row: Any) -> dict[str, Any]:
         values["trace"] = _trace(values["trace"])
     for key in ("payload", "body"):
         if isinstance(values.get(key), str):
-            values[key] = json.loads(values[key])
+            values[key] = without_links(json.loads(values[key]))
     found: dict[str, Any] = as_values(values)
     return found
 
@@ -129,7 +130,7 @@ def _named(loose: Loose, subject: Subject) -> list[dict[str, Any]]:
     """Give what names the person beside others: only what is about them."""
     found: list[dict[str, Any]] = []
     for row in loose.items:
-        body = json.loads(row.body)
+        body = without_links(json.loads(row.body))
         people = recipients_of(body)
         if people is None:
             mine = [body.get("params") or {}]

@@ -24,7 +24,8 @@ _DUE = f"""
 DELETE FROM timer WHERE (tenant, kind, key) IN (
   SELECT tenant, kind, key FROM timer WHERE due_at <= :now AND {_FREE}
   ORDER BY due_at LIMIT :limit)
-RETURNING tenant, kind, key, lane, generation, payload
+RETURNING tenant, kind, key, lane, generation, payload, kind = 'idle' AND EXISTS (
+  SELECT 1 FROM draft WHERE draft.conversation = timer.key AND draft.state = 'pending')
 """
 
 _NEXT_DUE = f"SELECT min(due_at) FROM timer WHERE {_FREE}"
@@ -126,7 +127,7 @@ class InboxWork:
         now, aged = self._clock.now(), self._writing.ages.now()
         moments = {"now": to_micros(now), "aged": to_micros(aged)}
         rows = tx.raw.execute(_DUE, {**moments, "limit": limit}).fetchall()
-        self._writing.put_events(tx, [fired(*row, now=now) for row in rows])
+        self._writing.put_events(tx, [fired(*row[:6], drafted=row[6], now=now) for row in rows])
         micros: int | None = tx.raw.execute(_NEXT_DUE, moments).fetchone()[0]
         due = None if micros is None else from_micros(micros)
         tx.published.append(partial(self._dispatch.alarm.set, due))

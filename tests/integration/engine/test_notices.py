@@ -1,5 +1,6 @@
 """What whoever is told of a decision reads: the tenant's language, and a link that opens."""
 
+import json
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
@@ -11,8 +12,9 @@ from router import plugin
 from router.pipeline.people import acts
 from router.pipeline.people.surroundings import Configured
 from router.storage.links import find_link
+from router.storage.privacy.export import export
 from router.storage.tables import conversation
-from tests.integration.engine.harness import DATABASES
+from tests.integration.engine.harness import ANA, DATABASES
 from tests.integration.engine.pipeline import Pipeline, running
 
 TABLES = """
@@ -100,3 +102,18 @@ async def test_every_notice_has_a_link_that_opens(opened: Opened) -> None:
 
             assert link is not None
             assert link.conversation == row.id
+
+
+async def test_an_export_of_the_customer_has_no_link_to_the_page_of_the_people(
+    opened: Opened,
+) -> None:
+    async with opened(language="es") as pipeline:
+        notice = await told(pipeline, "una queja")
+        now = pipeline.engine.clock.now()
+        document = await pipeline.engine.store.read(
+            lambda it: export(it, "main", str(ANA), now=now)
+        )
+
+    (item,) = [it for it in document["outbox"] if it["kind"] == "action"]
+    assert item["body"]["params"]["title"] == notice.params.model_dump()["title"]
+    assert str(notice.params.model_dump()["url"]).rpartition("/")[2] not in json.dumps(document)

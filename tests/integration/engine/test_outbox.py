@@ -7,7 +7,7 @@ import pytest
 
 from router.domain.message import Author
 from router.domain.outbox import ItemState
-from router.storage.deliveries import apply_report
+from router.storage.deliveries import Moved, apply_report
 from router.storage.outbox import ItemView, Verdict, resolve_item, retry_item
 from router.storage.reconciliation import send_again, unknown_item
 from router.storage.store import AttemptResult, Tx
@@ -20,10 +20,10 @@ OUT_LANE = f"main/phone/{ANA}"
 
 async def _reported(
     engine: Engine, provider_id: str, status: str, item: str | None = None, code: str | None = None
-) -> str | None:
+) -> Moved | None:
     event = engine.reported(provider_id, status, item=item, code=code)
 
-    def report(tx: Tx) -> str | None:
+    def report(tx: Tx) -> Moved | None:
         return apply_report(tx.connection, "main", "phone", event.event, tx.now)  # type: ignore[arg-type]
 
     return await engine.store.write(report)

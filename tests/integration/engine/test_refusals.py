@@ -274,3 +274,76 @@ async def test_a_key_that_a_provider_quotes_is_kept_nowhere(
     assert any("GET /[secret]: 404" in row for row in kept)
     assert not [row for row in kept if "sesame" in row]
     assert "sesame" not in str(pipeline.log.__dict__)
+
+
+# What is refused afterwards ────────────────────────────────────────────────────────────────────
+
+
+async def failed_later(pipeline: Pipeline, *reports: plugin.DeliveryReported) -> list[str]:
+    """Let a provider take an answer and report of it; give the titles of the tickets."""
+    for report in reports:
+        await pipeline.engine.accept(pipeline.engine.event(report))
+        await pipeline.think()
+    return [row.title for row in await pipeline.engine.rows(ticket)]
+
+
+@pytest.fixture
+async def taken(pipeline: Pipeline) -> str:
+    """Give what a provider calls a message that it took."""
+    pipeline.reload("[queues.legal]", '[queues.default]\nnotify = ["pager"]\n\n[queues.legal]')
+    await say(pipeline, "horario")
+    await pipeline.settle()
+    (row,) = await pipeline.engine.rows(outbox, kind="message")
+    return str(row.provider_ref)
+
+
+@pytest.mark.parametrize("words", [("failed",), ("failed", "undelivered"), ("sent", "failed")])
+async def test_what_fails_at_the_provider_is_told_once(
+    pipeline: Pipeline, taken: str, words: tuple[str, ...]
+) -> None:
+    reports = [
+        plugin.DeliveryReported(taken, ANA, word, code="63024", reason="no such recipient")
+        for word in words
+    ]
+
+    assert await failed_later(pipeline, *reports, *reports) == [
+        "El proveedor lo rechazó: De 8 a 18."
+    ]
+
+    await pipeline.settle()
+    (notice,) = pipeline.provider.done
+    params = notice.params.model_dump()
+    assert params["title"] == "El proveedor lo rechazó: De 8 a 18."
+    assert params["text"].startswith("no such recipient (router outbox show ")
+
+
+async def test_what_an_opt_out_makes_fail_is_told_to_nobody(pipeline: Pipeline, taken: str) -> None:
+    why = plugin.Refusal.OPTED_OUT
+    report = plugin.DeliveryReported(taken, ANA, "failed", code="21610", why=why)
+
+    assert await failed_later(pipeline, report) == []
+    await pipeline.settle()
+    assert pipeline.provider.done == []
+
+
+async def test_what_fails_after_it_arrived_is_no_loss(pipeline: Pipeline, taken: str) -> None:
+    words = ("delivered", "failed")
+
+    assert (
+        await failed_later(pipeline, *(plugin.DeliveryReported(taken, ANA, word) for word in words))
+        == []
+    )
+
+
+async def test_a_failure_that_is_told_before_our_own_result_is_told_once(
+    pipeline: Pipeline,
+) -> None:
+    await say(pipeline, "horario")
+    item = await pipeline.engine.claim_item()
+    assert await pipeline.engine.store.start_attempt(item)
+    report = plugin.DeliveryReported("SM1", ANA, "failed", item=item.id, reason="no recipient")
+
+    assert await failed_later(pipeline, report) == ["El proveedor lo rechazó: De 8 a 18."]
+    await pipeline.crash()
+    await pipeline.settle()
+    assert await failed_later(pipeline, report) == ["El proveedor lo rechazó: De 8 a 18."]

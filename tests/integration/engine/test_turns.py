@@ -401,6 +401,21 @@ async def test_a_backend_that_refuses_is_not_asked_again(hasty: Pipeline) -> Non
     assert hasty.texts() == ["Lo sentimos."]
 
 
+@pytest.mark.parametrize("hours", [3, 20])
+async def test_a_backend_that_says_to_come_back_in_hours_is_not_waited_for(
+    hasty: Pipeline, hours: int
+) -> None:
+    hasty.provider.script = [Unavailable("no quota", code="429", retry_after=hours * 3600.0)]
+    await _say(hasty, "¿cuánto cuesta hoy?")
+    await hasty.settle()
+
+    assert hasty.texts() == ["Lo sentimos."]
+    assert len(await hasty.engine.rows(ticket)) == 1
+
+    await hasty.pass_time(hours * 3600)
+    assert len(hasty.provider.asked) == 1
+
+
 async def test_a_question_around_which_the_process_dies_each_time_ends(hasty: Pipeline) -> None:
     await _say(hasty, "¿cuánto cuesta?")
     for _ in range(INTERRUPTIONS):

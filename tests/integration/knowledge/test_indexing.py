@@ -129,6 +129,33 @@ async def test_articles_on_a_disk_that_fails_are_told_and_stay_known(
     }
 
 
+class Odd(PosixPath):
+    """A folder that nobody thought of."""
+
+    def is_dir(self) -> bool:
+        raise RuntimeError("odd")
+
+
+async def test_what_nobody_thought_of_in_one_tenant_s_articles_costs_no_other_theirs(
+    world: World, tmp_path: Path
+) -> None:
+    world.change(Odd(tmp_path / "odd"))
+    async with world.running(patience=3600) as indexer:
+        assert not await indexer.wait("main")
+        assert await indexer.wait("clinica")
+        told = ["articles of main are not brought into the index: the log says why"]
+        assert indexer.doubts == told
+        (entry,) = world.log.entries
+        assert (entry.values["tenant"], entry.values["error"]) == ("main", "RuntimeError: odd")
+
+        before = world.settings
+        world.change(tmp_path / "main")
+        indexer.swapped(before)
+
+        assert await indexer.wait("main")
+        assert indexer.doubts == []
+
+
 async def test_whoever_asks_waits_until_the_articles_are_read(world: World) -> None:
     async with world.running(patience=3600) as indexer:
         assert await indexer.wait("main")

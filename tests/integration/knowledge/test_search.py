@@ -323,3 +323,26 @@ def test_accents_case_and_inflection_do_not_matter(knowledge: Knowledge, folder:
         assert knowledge.find(question)[0].id == "a#1", question
     for question in ("promoção", "promocao", "promoções", "promocoes"):
         assert knowledge.find(question)[0].id == "b#1", question
+
+
+def test_a_paragraph_of_a_megabyte_is_brought_in_and_found(
+    knowledge: Knowledge, folder: Path
+) -> None:
+    references = " ".join(f"pieza{number:06}x" for number in range(110_000))
+    (folder / "catalogo.md").write_text(f"# Catálogo\n\n{references}")
+
+    knowledge.load(folder)
+
+    assert knowledge.find("pieza054321x")[0].title == "Catálogo"
+
+
+@pytest.mark.parametrize("name, text", [("pagos.md", "# A\n\n\0"), ("env\udced.md", "# A")])
+def test_what_no_database_takes_is_told_and_the_rest_is_brought_in(
+    knowledge: Knowledge, folder: Path, name: str, text: str
+) -> None:
+    (folder / name).write_text(text)
+    (folder / "horario.md").write_text("# Horario\n\nDe 8 a 18.")
+
+    assert len(knowledge.load(folder).problems) == 1
+
+    assert knowledge.find("horario")[0].id == "horario#1"

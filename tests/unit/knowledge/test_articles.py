@@ -1,5 +1,6 @@
 """Articles: what stands above them, and how they are split."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,21 @@ def test_an_article_says_what_it_is_about(
             "the words about the article have no end. Put a line of --- below the last of them.",
         ),
         (b"# Env\xedos", "", "it is not UTF-8 text. Save it as UTF-8."),
+        (
+            "# Pagos\n\nSolo \0efectivo.",
+            ":3:6",
+            "there is a NUL character, which no text has. Save it as UTF-8.",
+        ),
+        (
+            "---\ntitle: Pa\0gos\n---\n",
+            ":2:10",
+            "there is a NUL character, which no text has. Save it as UTF-8.",
+        ),
+        (
+            "# Pagos".encode("utf-16-le"),
+            ":1:2",
+            "there is a NUL character, which no text has. Save it as UTF-8.",
+        ),
     ],
 )
 def test_a_mistake_is_told_with_its_place(
@@ -175,3 +191,34 @@ def test_the_example_articles_have_no_mistake_and_each_has_a_category() -> None:
     assert {found.language for found in articles} == {"es", "pt", "en"}
     assert {found.category for found in articles} == {"INFO", "TRACKING", "BILLING"}
     assert all(sections(found.body) for found in articles)
+
+
+def test_a_name_that_is_no_text_is_told_and_the_other_articles_are_read(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / os.fsdecode(b"env\xedos.md")).write_text("# A")
+    (tmp_path / "one" / "good.md").write_text("# B")
+
+    found = plan([tmp_path / "one", tmp_path / "two"])
+
+    assert [str(problem) for problem in found.problems] == [
+        rf"{tmp_path}/{folder}/env\xedos.md: its name is not UTF-8 text. Give it another name."
+        for folder in ("one", "two")
+    ]
+    assert [it.path for it in found.good] == ["good.md"]
+
+
+@pytest.mark.parametrize(
+    "text, pieces",
+    [
+        ("| a | b |\n" * 1_000, 2),
+        ("palabra " * 1_000, 2),
+        ("a" * 14_000, 3),
+    ],
+)
+def test_what_is_too_large_by_itself_is_cut_where_it_hurts_least(text: str, pieces: int) -> None:
+    found = [section.text for section in sections(text)]
+
+    assert len(found) == pieces
+    assert all(len(piece) <= 6_000 for piece in found)
+    assert "".join(found).split() == text.split() or "\n".join(found).split() == text.split()

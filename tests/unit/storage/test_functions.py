@@ -527,7 +527,7 @@ def test_a_report_moves_a_message_forward_only(shop: Shop) -> None:
         found = shop.database.do(
             deliveries.apply_report, "main", "phone", report(word, code="30008"), shop.now
         )
-        assert found == item
+        assert found == (item, False)
 
     (row,) = shop.database.rows(message)
     assert (row.status, row.failure, row.provider_id) == ("delivered", "30008", "SM1")

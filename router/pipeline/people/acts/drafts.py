@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from router.domain.conversation import ConversationStatus
 from router.domain.draft import DraftState
 from router.pipeline.people.acts.arguments import Signed, SignedText
 from router.pipeline.people.acts.table import Act, Acts
@@ -30,6 +31,8 @@ def _send_draft(tx: Tx, given: Signed, around: Surroundings, changed: str | None
     tenant = given.tenant
     view = drafts.show_draft(tx.connection, tenant, given.id)
     thread = conversations.show_conversation(tx.connection, tenant, view.conversation)
+    if thread.status == ConversationStatus.CLOSED:
+        thread = conversations.last_heard(tx.connection, thread)
     text = view.text if changed is None else changed
     same = text == view.text.strip()
     state = DraftState.APPROVED if changed is None or same else DraftState.EDITED

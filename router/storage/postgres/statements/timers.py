@@ -35,7 +35,10 @@ WITH due AS (
   ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED)
 DELETE FROM timer t USING due
 WHERE t.tenant = due.tenant AND t.kind = due.kind AND t.key = due.key
-RETURNING t.tenant, t.kind, t.key, t.lane, t.generation, t.payload::text, t.due_at
+RETURNING t.tenant, t.kind, t.key, t.lane, t.generation, t.payload::text,
+  t.kind = 'idle' AND EXISTS (
+    SELECT 1 FROM draft d WHERE d.conversation = t.key AND d.state = 'pending'),
+  t.due_at
 """
 
 NEXT_DUE: Final = f"SELECT min(due_at) FROM timer WHERE {_FREE}"
