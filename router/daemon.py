@@ -61,6 +61,7 @@ class Router:
     :param offline: channels send nothing and actions do nothing.
     :param load: reads the configuration's files again, for a reload; ``None``: there is none.
     :param redaction: learns the secrets of what is reloaded.
+    :param metrics: what the process has counted so far.
     """
 
     def __init__(
@@ -73,12 +74,13 @@ class Router:
         offline: bool = False,
         load: Callable[[], Settings] | None = None,
         redaction: Redaction | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self.store = store
         # The store's, and no other: on PostgreSQL it follows the server's.
         self.clock = store.clock
         self.log = log
-        self.metrics = Metrics()
+        self.metrics = metrics or Metrics()
         self.draining = False
         self._drained = False
         self._since = self.clock.now()

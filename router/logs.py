@@ -6,7 +6,7 @@ No call of a log ends what it tells of, whatever it is given.
 import json
 import logging
 import sys
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any, Final, TextIO
 from urllib.parse import quote, quote_plus, unquote
@@ -96,7 +96,7 @@ def _spellings(secret: str) -> Iterator[str]:
         yield from (text for text in spelled if len(text) >= _SHORTEST_SECRET)
 
 
-class _Lines(structlog.BoundLoggerBase):
+class _Logger(structlog.BoundLoggerBase):
     """Writes a line for each call; a value by a name that the line has already as ``name_``.
 
     structlog's own loggers would raise, or put the value in the place of what the line has.
@@ -124,7 +124,7 @@ class _Lines(structlog.BoundLoggerBase):
         self._logger.msg(*line)
 
 
-class _Brief(_Lines):
+class _Brief(_Logger):
     """Keeps what is for developers to itself."""
 
     def debug(self, event: str, /, **values: Any) -> None:
@@ -150,8 +150,32 @@ class _Forward(logging.Handler):
             self.handleError(record)
 
 
-def configure(redaction: Redaction, *, stream: TextIO | None = None, debug: bool = False) -> Any:
-    """Set up logging for this process; give the logger."""
+class _Lines:
+    """Writes lines. One that cannot be written is lost: no work may fail for want of a log."""
+
+    def __init__(self, out: TextIO, lost: Callable[[], None]) -> None:
+        self._out = out
+        self._lost = lost
+
+    def msg(self, line: str) -> None:
+        try:
+            self._out.write(f"{line}\n")
+            self._out.flush()
+        except (OSError, ValueError):  # a full disk, a reader that is gone; a closed stream
+            self._lost()
+
+
+def configure(
+    redaction: Redaction,
+    *,
+    stream: TextIO | None = None,
+    debug: bool = False,
+    lost: Callable[[], None] = lambda: None,
+) -> Any:
+    """Set up logging for this process; give the logger.
+
+    :param lost: called for each line that cannot be written.
+    """
     out = sys.stderr if stream is None else stream
     renderer: Any
     if out.isatty():
@@ -161,7 +185,7 @@ def configure(redaction: Redaction, *, stream: TextIO | None = None, debug: bool
     else:
         renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
     log = structlog.wrap_logger(
-        structlog.WriteLogger(out),
+        _Lines(out, lost),
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
@@ -169,7 +193,7 @@ def configure(redaction: Redaction, *, stream: TextIO | None = None, debug: bool
             redaction,
             renderer,
         ],
-        wrapper_class=_Lines if debug else _Brief,
+        wrapper_class=_Logger if debug else _Brief,
         context_class=dict,
     )
     root = logging.getLogger()

@@ -54,7 +54,8 @@ class Counter(Family):
 
     def __init__(self, name: str, words: str, *labels: str) -> None:
         super().__init__(name, words, *labels)
-        self.values: dict[Labels, float] = {}
+        #: Without labels there is one number, and it begins at zero.
+        self.values: dict[Labels, float] = {} if labels else {(): 0}
 
     def count(self, *labels: str, by: float = 1) -> None:
         """Add to one combination of labels, all of them given, in order."""
@@ -230,6 +231,10 @@ class Metrics:
             "router_reloads",
             "Times that the files were read again, by what became of it: applied or refused.",
             "outcome",
+        )
+        self.log_lines_lost = Counter(
+            "router_log_lines_lost",
+            "Lines of the log that could not be written: its disk is full, or its reader is gone.",
         )
         #: When the turn began whose answer is about to be sent, by the event that decided it.
         self.turns = Since()

@@ -16,12 +16,14 @@ from router.daemon import SQLITE, Router, open_store
 from router.ending import GRACE, HASTE, Ending
 from router.errors import ActRefused, ConfigError, RouterError
 from router.logs import Redaction, configure
+from router.metrics import Metrics
 from router.notify import Notifier
 from router.pipeline.people.control import commands, serve, socket_path
 from router.pipeline.reloading.watching import Watcher
 from router.settings.inputs import SLOW, Files, still_reading
 from router.settings.loading import load_registry, load_settings, plugin_files
 from router.settings.model import Settings
+from router.streams import print_no_more
 
 if TYPE_CHECKING:
     from router.web.host import WebHost
@@ -63,7 +65,8 @@ def run(
     settings = load()
     tell.cancel()
     redaction = Redaction(settings.secrets)
-    log = configure(redaction)
+    metrics = Metrics()
+    log = configure(redaction, lost=metrics.log_lines_lost.count)
     for warning in settings.warnings:
         log.warning(str(warning))
     options: dict[str, Any] = {}
@@ -82,6 +85,7 @@ def run(
                 load,
                 redaction,
                 hung_up,
+                metrics=metrics,
                 host=host,
                 port=port,
                 migrate=migrate,
@@ -115,6 +119,7 @@ async def _serve(
     redaction: Redaction,
     hung_up: threading.Event,
     *,
+    metrics: Metrics,
     host: str | None,
     port: int | None,
     migrate: bool,
@@ -131,7 +136,9 @@ async def _serve(
     async with anyio.create_task_group() as hearing:
         async with (
             open_store(settings, migrate=migrate) as store,
-            Router(settings, store, log=log, load=load, redaction=redaction) as router,
+            Router(
+                settings, store, log=log, load=load, redaction=redaction, metrics=metrics
+            ) as router,
             _control(router, listener.getsockname()),
             anyio.create_task_group() as tasks,
         ):
@@ -278,6 +285,10 @@ def _announce(settings: Settings, address: tuple[Any, ...]) -> None:
     channels = [
         channel for tenant in settings.tenants.values() for channel in tenant.channels.values()
     ]
-    if any(channel.kind == "simulator" and channel.enabled for channel in channels):
-        print(f"Simulator: {base}/simulator")  # noqa: T201
-    print(f"Health:    {base}/health/ready", flush=True)  # noqa: T201
+    try:
+        if any(channel.kind == "simulator" and channel.enabled for channel in channels):
+            print(f"Simulator: {base}/simulator")  # noqa: T201
+        print(f"Health:    {base}/health/ready", flush=True)  # noqa: T201
+    except OSError:
+        # Nobody reads it, or its disk is full: that is no reason not to serve.
+        print_no_more()

@@ -136,22 +136,27 @@ def load(path: Path | str) -> Document:
 
     :raises ConfigError: with one :class:`Problem`, if it cannot be read or is not TOML.
     """
+    raw = b""
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
+        raw = Path(path).read_bytes()
+        text = raw.decode("utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(
             [Problem(path=path, message="there is no such file", remedy="Check the path.")]
         ) from None
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise ConfigError(
-            [Problem(path=path, message=f"the file cannot be read: {reason}")]
-        ) from None
-    except UnicodeDecodeError:
+        message = f"the file cannot be read: {error.strerror or error}"
+        may_not = isinstance(error, PermissionError)
+        remedy = "Let the user that runs the router read it." if may_not else ""
+        raise ConfigError([Problem(path=path, message=message, remedy=remedy)]) from None
+    except UnicodeDecodeError as error:
+        lines = raw[: error.start].decode("utf-8", "replace").split("\n")
         raise ConfigError(
             [
                 Problem(
                     path=path,
+                    line=len(lines),
+                    column=len(lines[-1]) + 1,
                     message="the file is not UTF-8",
                     remedy="Save it as UTF-8.",
                 )

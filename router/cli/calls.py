@@ -145,9 +145,9 @@ def recording(
     import anyio
 
     from router.errors import ActRefused
-    from router.private import private
     from router.storage.calls import show_call
     from router.storage.objects import Objects
+    from router.whole import PRIVATE, write_whole
 
     project = project_of(ctx)
     owner, view = project.find(tenant, lambda it, name: show_call(it, name, id))
@@ -159,8 +159,7 @@ def recording(
         raise ActRefused(f'the recording of "{id}" is not kept here: {why}')
     data = anyio.run(Objects(project.settings().media.store).get, owner, kept.digest)
     try:
-        with open(file, "xb", opener=private) as opened:
-            opened.write(data)
+        write_whole(file, [data], mode=PRIVATE, new=True)
     except OSError as error:
         raise ArgumentMistake(f"{file}: {error.strerror}") from None
     print(f"{file}: {len(data):,} bytes")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from router.cli.options import ArgumentMistake, AsJson, project_of
+from router.cli.options import ArgumentMistake, AsJson, is_text, project_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -79,7 +79,8 @@ def chat(
         from router.cli.saving import Saving
 
         talk.saving = Saving(save_test, settings, where.name)
-    return anyio.run(_chat, project, settings, talk, text, database)
+    status = anyio.run(_chat, project, settings, talk, text, database)
+    return 1 if status == 0 and talk.saving is not None and talk.saving.failed else status
 
 
 class _Talk:
@@ -125,6 +126,9 @@ async def _chat(
             print(f"You are {talk.address} on {where}. An empty line ends it.\n")
         while True:
             said = await anyio.to_thread.run_sync(_prompt, abandon_on_cancel=True)
+            if said is None:
+                print("the line is no text in UTF-8", file=sys.stderr)
+                return 2
             if not said:
                 return 0
             if not await _say(router, talk, said):
@@ -155,11 +159,15 @@ async def _router(settings: "Settings", database: Path | None) -> "AsyncIterator
             yield it
 
 
-def _prompt() -> str:
+def _prompt() -> str | None:
+    """Give the next line, empty at the end; ``None``: it is no text."""
     try:
-        return input("> " if sys.stdin.isatty() else "").strip()
+        said = input("> " if sys.stdin.isatty() else "").strip()
     except EOFError:
         return ""
+    except UnicodeDecodeError:
+        return None
+    return said if is_text(said) else None
 
 
 async def _say(router: "Router", talk: _Talk, text: str) -> bool:

@@ -38,10 +38,17 @@ def check(
         print(json.dumps(json_schema(project.registry), ensure_ascii=False, indent=2))
         return 0
     settings = project.settings(examples=True)
-    for warning in settings.warnings:
+    tenants = settings.tenants.values()
+    warnings = settings.warnings
+    if not any(tenant.channels for tenant in tenants):
+        from router.toml import Problem
+
+        message = "no channel is configured, and so nobody can write"
+        none = Problem(path=project.config, message=message, remedy="Add a table [channels.NAME].")
+        warnings = (*warnings, none)
+    for warning in warnings:
         print(f"warning: {warning.render()}", file=sys.stderr)
     articles = _articles(settings)
-    tenants = settings.tenants.values()
     places = [rule.place for it in tenants for rule in it.rules.rules]
     places += [guardrail.place for it in tenants for guardrail in it.rules.guardrails]
     rules = {(place.document.path, place.key_path) for place in places}

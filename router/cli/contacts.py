@@ -300,7 +300,7 @@ def _copy(project: "Project", document: "Mapping[str, Any]", folder: Path) -> No
     """Copy a person's files into a new folder, under the digests that the document names."""
     import anyio
 
-    from router.errors import NotFound
+    from router.errors import NotFound, RouterError
     from router.storage.objects import Objects
 
     objects = Objects(project.settings().media.store)
@@ -315,15 +315,16 @@ def _copy(project: "Project", document: "Mapping[str, Any]", folder: Path) -> No
             path.write_bytes(anyio.run(objects.get, document["tenant"], each["digest"]))
         except NotFound as error:
             each["problem"] = str(error)
+        except OSError as error:
+            raise RouterError(f"{path}: {error.strerror}") from None
         else:
             each["file"] = path.name
 
 
 def _write(file: Path, text: str) -> None:
-    from router.private import private
+    from router.whole import PRIVATE, write_whole
 
     try:
-        with open(file, "x", encoding="utf-8", opener=private) as opened:
-            opened.write(text + "\n")
+        write_whole(file, [f"{text}\n".encode()], mode=PRIVATE, new=True)
     except OSError as error:
         raise ArgumentMistake(f"{file}: {error.strerror}") from None

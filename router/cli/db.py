@@ -149,7 +149,9 @@ def move(
 @app.command(epilog="Example: router db backup backups/2026-11-21.db")
 def backup(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help="A new file.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(help="A new file, in a folder that is there.", show_default=False)
+    ],
 ) -> None:
     """Write everything into a new SQLite file.
 

@@ -4,9 +4,9 @@ Each command is a module that is imported when it is asked for, and imports what
 runs: ``router run`` pays for no table, and ``router drafts`` for no plugin.
 """
 
-import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -15,7 +15,8 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from router.cli.options import ArgumentMistake
+from router import streams
+from router.cli.options import ArgumentMistake, is_text
 from router.cli.project import Project
 from router.errors import ConfigError, PluginError, RouterError
 from router.toml import Problem, suggest
@@ -132,22 +133,28 @@ def root(
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run a command; give the exit status."""
+    streams.prepare()
     status = _FAILED
     try:
         status = _run(args)
         sys.stdout.flush()
     except* BrokenPipeError:
-        # Whoever read along has seen enough; without this, Python complains as it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read along has seen enough.
+        streams.print_no_more()
         status = _FAILED
+    except* OSError:
+        why = streams.why_unprintable()
+        if why is None:
+            raise
+        streams.print_no_more()
+        status = _complain(f"standard output cannot be written: {why}", _FAILED)
     return status
 
 
 def _run(args: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if args is None else args)
     for word in words:
-        # Bytes that are no UTF-8 arrive as surrogates, and nothing can print or store them.
-        if not _is_text(word):
+        if not is_text(word):
             return _complain(f"the argument {word!a} is no text in UTF-8", _MISTAKE)
     try:
         status = app(
@@ -166,14 +173,6 @@ def _run(args: Sequence[str] | None) -> int:
     except RouterError as error:
         return _complain(str(error), _FAILED)
     return status if isinstance(status, int) else _FINE
-
-
-def _is_text(word: str) -> bool:
-    try:
-        word.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def problems_text(error: ConfigError) -> str:
@@ -198,5 +197,6 @@ def _usage(error: typer.TyperException) -> str:
 
 
 def _complain(text: str, status: int) -> int:
-    print(text, file=sys.stderr)
+    with suppress(OSError):  # the status says it, too
+        print(text, file=sys.stderr)
     return status

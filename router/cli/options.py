@@ -44,3 +44,12 @@ def person(name: str | None) -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return "operator"
+
+
+def is_text(word: str) -> bool:
+    """Say whether what was typed can be stored: bytes that are no UTF-8 arrive as surrogates."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -15,6 +15,8 @@ from router.clock import SystemClock
 _STEPS: Final = ((60, 1, "s"), (3600, 60, "m"), (86400, 3600, "h"))
 _NEVER_CUT: Final = 10_000
 _NARROWEST: Final = 12
+#: Between two columns.
+_GAP: Final = 2
 
 
 def print_json(thing: Any) -> None:
@@ -73,8 +75,10 @@ def print_table(
         width = max(len(name), *(row[number].cell_len for row in cells))
         if number == len(columns) - 1:
             width = min(width, max(left, _NARROWEST))
-        left -= width + 2
+        left -= width + _GAP
         table.add_column(name, no_wrap=True, overflow="ellipsis", width=width)
+    # Where the terminal is too narrow, it breaks the lines: what is cut cannot be copied.
+    console.width = max(console.width, console.width - left - _GAP)
     for row in cells:
         table.add_row(*row)
     # In a file or a pipe nothing is cut.

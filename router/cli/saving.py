@@ -97,6 +97,8 @@ class Saving:
         if not file.parent.is_dir():
             raise ArgumentMistake(f"there is no folder {file.parent} to write {file.name} to")
         self._file = file
+        #: The file could not be written.
+        self.failed = False
         self._subjects = subjects_of(settings)
         self._subject = self._subjects.tenants[tenant]
         self._said: list[dict[str, str]] = []
@@ -127,6 +129,7 @@ class Saving:
             why = "; ".join(str(problem) for problem in error.problems)
         except OSError as error:
             why = f"it cannot be written: {error.strerror}"
+            self.failed = True
         except ArgumentMistake as mistake:
             why = mistake.message
         else:

@@ -170,6 +170,8 @@ class _Reading:
         table = table_of(self._sources, "router")
         host = self._found.validated(table, RouterTable)
         self._check_plugins(host.plugins, table)
+        if host.public_url:
+            self._check_public_url(host.public_url, table)
         return RouterSettings(
             public_url=host.public_url or default_public_url(server.host, server.port),
             database=self._database(host, table),
@@ -184,6 +186,19 @@ class _Reading:
             if host.reload_replay is None
             else ReloadReplay(**host.reload_replay.model_dump()),
         )
+
+    def _check_public_url(self, url: str, table: Table) -> None:
+        """Warn of an address that was copied from a provider's page, with a webhook's path."""
+        before, hooks, _ = f"{url}/".partition("/hooks/")
+        if hooks:
+            self._found.warnings.append(
+                (table.place / "public_url").problem(
+                    "public_url is the address of a webhook, and each webhook's path is put "
+                    "behind it",
+                    f'Write "{before}".',
+                    part="value",
+                )
+            )
 
     def _check_plugins(self, names: Iterable[str], table: Table) -> None:
         """Report the plugins that could not be loaded; one that nobody named is only a warning."""

@@ -44,6 +44,8 @@ class Secrets:
         self._folder = folder
         self._environ = environ
         self._dotenv: dict[str, str] | None = None
+        #: The lines of ``.env`` that are no assignment.
+        self._passed_over: list[int] = []
         #: Every value that was resolved.
         self.values: set[str] = set()
         #: Every file that such a value was looked for in.
@@ -84,7 +86,7 @@ class Secrets:
             path = self._folder / ".env"
             self.files.add(path)
             try:
-                self._dotenv = read_dotenv(path)
+                self._dotenv, self._passed_over = _dotenv(path)
             except OSError as error:
                 message = (
                     f"the environment variable {name} is not set, and {path} cannot be read: "
@@ -98,6 +100,10 @@ class Secrets:
                 raise Unset(message) from None
         if name not in self._dotenv:
             message = f"the environment variable {name} is not set"
+            if lines := self._passed_over:
+                words = "line {} of {} is" if len(lines) == 1 else "lines {} of {} are"
+                told = words.format(", ".join(map(str, lines)), self._folder / ".env")
+                message += f", and {told} not NAME=value"
             raise Unset(message)
         return self._dotenv[name]
 
@@ -147,16 +153,24 @@ def read_dotenv(path: Path) -> dict[str, str]:
     :raises OSError: if it cannot be read.
     :raises UnicodeDecodeError: if it is not UTF-8.
     """
+    return _dotenv(path)[0]
+
+
+def _dotenv(path: Path) -> tuple[dict[str, str], list[int]]:
+    """Give the values of a ``.env`` file, and the lines that are no assignment."""
+    values: dict[str, str] = {}
+    passed_over: list[int] = []
     if not path.is_file():
-        return {}
+        return values, passed_over
     from dotenv.parser import parse_stream
 
     with path.open(encoding="utf-8") as stream:
-        return {
-            binding.key: binding.value
-            for binding in parse_stream(stream)
-            if binding.key and binding.value is not None and not binding.error
-        }
+        for binding in parse_stream(stream):
+            if binding.key and binding.value is not None and not binding.error:
+                values[binding.key] = binding.value
+            elif binding.key or binding.error:
+                passed_over.append(binding.original.line)
+    return values, passed_over
 
 
 class References:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from router.data import data_path
+from router.whole import write_whole
 
 
 def starter_files() -> dict[str, Path]:
@@ -38,8 +39,7 @@ def write_starter(directory: Path) -> list[Path]:
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with path.open("xb") as file:
-                file.write(source.read_bytes())
+            write_whole(path, [source.read_bytes()], new=True)
         except FileExistsError:
             continue
         written.append(path)

@@ -39,6 +39,8 @@ def unmade(path: Path, error: OSError) -> StorageUnavailable:
     message = f"{path} cannot be made: {error.strerror or error}"
     if error.errno in _CLOSED:
         message += f". Let the user that runs the router write into {path.parent}"
+    else:
+        message += ". [router] database says where it is"
     return StorageUnavailable(message)
 
 

@@ -1,6 +1,7 @@
 """The HTTP server in our own process: hypercorn, or uvicorn where it was chosen."""
 
 import asyncio
+import errno
 import logging
 import socket
 from collections.abc import Awaitable, Callable
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from router.web.asgi import ASGIApp
 
 _BACKLOG = 1024
+#: What the system says of a port that is another's.
+_TAKEN = frozenset({errno.EADDRINUSE, errno.EACCES, errno.EPERM})
 #: Seconds that requests under way get to finish.
 _GRACE = 5.0
 #: Seconds that a connection may wait for its next request. Proxies wait for about a minute, and
@@ -35,13 +38,16 @@ def listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         listener.close()
-        message = (
-            f"cannot listen on {host} port {port}: {error.strerror}. "
+        why = getattr(error, "strerror", None) or "there is no such host"
+        remedy = (
             "Stop what uses it, or choose another with --port or [server] port"
+            if getattr(error, "errno", None) in _TAKEN
+            else "Name an address of this machine with --host or [server] host; 0.0.0.0 is every "
+            "one"
         )
-        raise ServerError(message) from error
+        raise ServerError(f"cannot listen on {host} port {port}: {why}. {remedy}") from error
     listener.listen(_BACKLOG)
     listener.setblocking(False)
     return listener

@@ -66,7 +66,12 @@ def test_a_folder_that_cannot_be_made_is_said_in_one_line(tmp_path: Path) -> Non
         daemon.spawn()
 
         assert daemon.wait() == 1
-        assert daemon.errors == [f"{daemon.database}.lock cannot be made: File exists\n"]
+        assert daemon.errors == [
+            (
+                f"{daemon.database}.lock cannot be made: File exists. "
+                "[router] database says where it is\n"
+            )
+        ]
 
 
 def test_a_bad_article_leaves_the_others_known(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 def test_what_is_backed_up_comes_back(url: str, target: str, tmp_path: Path) -> None:
     file = tmp_path / "backups" / "one.db"
+    file.parent.mkdir()
     before = everything(url)
 
     backup(url, file)
@@ -212,6 +213,15 @@ def test_what_is_wrong_is_said(migrated_sqlite: Path, tmp_path: Path) -> None:
     with DatabaseLock(full), pytest.raises(DatabaseLocked):
         restore(file, sqlite_url(full), now=NOW)
     assert not (tmp_path / "two.db").exists()
+
+
+def test_a_folder_that_is_away_is_not_made(migrated_sqlite: Path, tmp_path: Path) -> None:
+    away = tmp_path / "unmounted"
+
+    with pytest.raises(StorageError, match=r"there is no folder .*unmounted. Make it, or mount"):
+        backup(sqlite_url(migrated_sqlite), away / "one.db")
+
+    assert not away.exists()
 
 
 def test_the_commands(tmp_path: Path, postgres: PostgresDatabase, migrated_sqlite: Path) -> None:

@@ -1,8 +1,10 @@
 """What the logs never show, secrets, however somebody spells them; and what never ends them."""
 
 import ast
+import errno
 import io
 import json
+import logging
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -10,6 +12,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from router.logs import OWN, REDACTED, Redaction, configure
+from router.metrics import Metrics
 from router.settings.database import password_of
 
 #: A secret with something in it that every spelling writes in its own way.
@@ -140,3 +143,37 @@ def test_no_call_of_ours_names_a_value_as_a_line_names_its_own() -> None:
                     found += [f"{path}:{node.lineno}: {name}" for name in names & OWN]
 
     assert found == []
+
+
+class Unwritable(io.StringIO):
+    """A log that takes no line for a while."""
+
+    error: Exception | None = None
+
+    def write(self, text: str) -> int:
+        if self.error is not None:
+            raise self.error
+        return super().write(text)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        BrokenPipeError(errno.EPIPE, "Broken pipe"),
+        ValueError("I/O operation on closed file"),
+    ],
+)
+def test_a_line_that_cannot_be_written_ends_nothing_and_is_counted(error: Exception) -> None:
+    metrics, out = Metrics(), Unwritable()
+    log = configure(Redaction(), stream=out, lost=metrics.log_lines_lost.count)
+    assert metrics.log_lines_lost.values == {(): 0}
+
+    out.error = error
+    log.info("lost")
+    logging.getLogger("a.library").error("lost, too")
+    out.error = None
+    log.info("kept")
+
+    assert [json.loads(line)["event"] for line in out.getvalue().splitlines()] == ["kept"]
+    assert metrics.log_lines_lost.values == {(): 2}

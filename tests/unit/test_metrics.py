@@ -69,6 +69,7 @@ def test_names_are_a_promise() -> None:
     assert named == {
         "router_webhooks": ("tenant", "channel", "status"),
         "router_reloads": ("outcome",),
+        "router_log_lines_lost": (),
         "router_intake_seconds": ("tenant", "channel"),
         "router_duplicates": ("tenant", "channel"),
         "router_events": ("tenant", "type", "outcome"),

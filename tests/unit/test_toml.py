@@ -133,15 +133,15 @@ def test_a_syntax_error_has_a_place_and_words(text: str, expected: str) -> None:
 
 def test_what_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
     latin = tmp_path / "latin.toml"
-    latin.write_bytes("a = 'ñ'".encode("latin-1"))
+    latin.write_bytes("a = 'n'\nb = 'ñ'".encode("latin-1"))
 
     for path, reason in (
         (tmp_path / "none.toml", "there is no such file. Check the path."),
         (tmp_path, "the file cannot be read: Is a directory"),
-        (latin, "the file is not UTF-8. Save it as UTF-8."),
+        (f"{latin}:2:6", "the file is not UTF-8. Save it as UTF-8."),
     ):
         with pytest.raises(ConfigError) as caught:
-            load(path)
+            load(str(path).removesuffix(":2:6"))
         assert str(caught.value) == f"{path}: {reason}"
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,11 +11,11 @@ from router.clock import from_micros, to_micros
 from router.domain.decision import Outcome
 from router.errors import ConfigError
 from router.pipeline.replay.masking import Masking
-from router.private import private
 from router.storage import codec
 from router.storage.recordings import Line, RecordedEvent, RecordedTurn, Recording
 from router.storage.store import EventRef
 from router.toml import Problem
+from router.whole import PRIVATE, write_whole
 
 #: The first line says which form the others have.
 _FORM: Final = 1
@@ -33,13 +34,10 @@ def write(recording: Recording, path: Path) -> None:
         "left_out": dict(recording.left_out),
         "more": recording.more,
     }
+    rows = chain([head], (_turn(masking.turn(turn)) for turn in recording.turns))
+    lines = (f"{_encoder.encode(row)}\n".encode(errors="replace") for row in rows)
     try:
-        with open(
-            path, "w", encoding="utf-8", errors="replace", newline="\n", opener=private
-        ) as file:
-            file.write(f"{_encoder.encode(head)}\n")
-            turns = map(masking.turn, recording.turns)
-            file.writelines(f"{_encoder.encode(_turn(turn))}\n" for turn in turns)
+        write_whole(path, lines, mode=PRIVATE)
     except OSError as error:
         why = f"it cannot be written: {error.strerror}"
         raise ConfigError([Problem(path=path, message=why)]) from None

@@ -14,6 +14,7 @@ from router.rules.suites.reading import read_suite
 from router.rules.suites.running import case_facts, see_case
 from router.rules.suites.subjects import Subjects
 from router.toml import Problem, load, loads
+from router.whole import write_whole
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _ORDER = ("say", "event", "as", "channel", "at", "owner", "history", "answer", "given", "expect")
@@ -90,7 +91,7 @@ def append(file: Path, text: str, subject: Subject, subjects: Subjects) -> None:
         problems.append(suite.cases[-1].place.problem(about, "Name another file."))
     if suite is None or problems:
         raise ConfigError(problems)
-    file.write_text(after, encoding="utf-8")
+    write_whole(file, [after.encode()])
 
 
 # TOML ─────────────────────────────────────────────────────────────────────────────────────────

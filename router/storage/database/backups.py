@@ -14,7 +14,7 @@ from router.storage.database import moving
 from router.storage.database.holding import Held, hold_back
 from router.storage.database.migrating import ensure
 from router.storage.database.moving import Moved, Progress
-from router.storage.files import private_file, private_folder
+from router.storage.files import private_file
 from router.storage.sqlite.lock import DatabaseLock
 
 
@@ -27,10 +27,12 @@ def backup(url: str, path: Path, progress: Progress = lambda *_: None) -> None:
     """
     if path.exists():
         raise StorageError(f"{path} is there already. Name a new file")
+    if not path.parent.is_dir():
+        # A disk that is not mounted looks like this, and the root's is no place for its backups.
+        raise StorageError(f"there is no folder {path.parent}. Make it, or mount its disk")
     ensure(url, migrate=False)
     part = path.with_name(path.name + ".part")
     try:
-        private_folder(path.parent)
         part.unlink(missing_ok=True)
         private_file(part)
         _write(url, part, progress)

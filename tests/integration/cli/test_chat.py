@@ -71,6 +71,20 @@ def test_a_conversation_is_a_line_after_the_other(config: Path) -> None:
     assert "\n  rules: legal\n" in done.stdout
 
 
+@pytest.mark.parametrize("handler", ["strict", "surrogateescape"])
+def test_a_line_that_is_no_text_is_told_in_a_sentence(config: Path, handler: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "router", "-c", str(config), "chat"],
+        input="hola\n¿qué?\n".encode("latin-1"),
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": f"utf-8:{handler}"},
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert done.stderr.decode() == "the line is no text in UTF-8\n"
+
+
 def test_what_is_remembered_can_be_explained(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

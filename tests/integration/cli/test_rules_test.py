@@ -293,6 +293,15 @@ def test_a_suite_that_is_not_right_stays_as_it_is(desk: Path) -> None:
     assert file.read_text(encoding="utf-8") == before
 
 
+def test_a_suite_that_cannot_be_written_is_a_failure(desk: Path) -> None:
+    file = desk / "rules" / f"{'x' * 300}.test.toml"
+
+    done = chat(desk, "hola", "--save-test", str(file))
+
+    assert done.returncode == 1
+    assert done.stderr == f"  not saved in {file}: it cannot be written: File name too long\n"
+
+
 def test_a_folder_that_is_not_there_is_a_mistake(desk: Path) -> None:
     done = chat(desk, "hola", "--save-test", str(desk / "no" / "x.test.toml"))
 

@@ -78,6 +78,17 @@ def test_port_that_is_taken_is_named() -> None:
     )
 
 
+@pytest.mark.parametrize("host", ["no..such", "192.0.2.1"])
+def test_a_host_that_is_not_this_machine_is_named(host: str) -> None:
+    with pytest.raises(ServerError) as caught:
+        listen(host, 0)
+
+    assert str(caught.value).startswith(f"cannot listen on {host} port 0: ")
+    assert str(caught.value).endswith(
+        ". Name an address of this machine with --host or [server] host; 0.0.0.0 is every one"
+    )
+
+
 def test_webhooks_are_served_without_what_only_pages_need() -> None:
     heavy = {"alembic", "jinja2", "sqlalchemy", "sse_starlette", "starlette"}
     program = f"import sys, router.web.app; print(sorted({heavy!r} & set(sys.modules)))"

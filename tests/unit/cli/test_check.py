@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from router.cli.main import main
+from tests.fulldisk import files_end_at
 
 
 @pytest.fixture
@@ -243,4 +244,31 @@ def test_a_folder_in_place_of_a_configuration_is_told_with_the_file_in_it(
         f"{desk}: it is a folder. Name the file in it: --config {desk / 'router.toml'}.\n"
         f"{desk / 'rules'}: it is a folder. Write a router.toml with `router init`, or name "
         "another with --config.\n"
+    )
+
+
+def test_init_on_a_full_disk_leaves_no_half_of_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with files_end_at(100):
+        assert main(["init", str(tmp_path)]) == 1
+
+    config = tmp_path / "router.toml"
+    assert capsys.readouterr().err.startswith(f"{config}: cannot be written: File too large")
+    assert not config.exists()
+    assert main(["init", str(tmp_path)]) == 0
+    assert f"wrote {config}" in capsys.readouterr().out
+
+
+def test_a_configuration_without_a_channel_is_doubtful(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "router.toml"
+    config.write_text("", encoding="utf-8")
+
+    assert check(tmp_path) == 0
+
+    assert capsys.readouterr().err == (
+        f"warning: {config}: no channel is configured, and so nobody can write. "
+        "Add a table [channels.NAME].\n"
     )

@@ -1,5 +1,6 @@
 """The command line as a whole: one form for what goes wrong, three exit statuses, a quick start."""
 
+import json
 import os
 import subprocess
 import sys
@@ -176,3 +177,46 @@ def test_a_reader_that_leaves_early_is_not_complained_about(words: list[str]) ->
         )
 
     assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_an_output_that_is_full_is_told_in_a_sentence() -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "router", "check", "--schema"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert done.returncode == 1
+    assert done.stderr == "standard output cannot be written: No space left on device\n"
+
+
+@pytest.mark.parametrize("closed", ["1", "2"])
+def test_an_output_that_is_closed_is_nothing_to_end_for(closed: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" -m router check --schema {closed}>&-', sys.executable],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert bool(done.stdout) == (closed == "2")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_what_an_encoding_lacks_is_written_as_in_json(tmp_path: Path, encoding: str) -> None:
+    words = "¿Ñandú? 👍"
+
+    done = subprocess.run(
+        [sys.executable, "-m", "router", "init", str(tmp_path / words)],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    path = done.stdout.decode(encoding).splitlines()[0].removeprefix("wrote ")
+    assert json.loads(f'"{path}"') == str(tmp_path / words / "router.toml")

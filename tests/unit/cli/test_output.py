@@ -1,5 +1,8 @@
 """Printing: what customers wrote cannot move a cursor, and scripts get all of it."""
 
+import os
+import subprocess
+import sys
 from collections import OrderedDict
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -39,6 +42,31 @@ def test_a_table_in_a_pipe_is_not_cut_and_has_no_blanks_at_its_ends(
     print_table(("ID", "TEXT"), [("a", "x" * 300), ("bbbb", "[red]no[/red]")])
 
     assert capsys.readouterr().out == f"ID    TEXT\na     {'x' * 300}\nbbbb  [red]no[/red]\n"
+
+
+@pytest.mark.parametrize("columns", [20, 40, 200])
+def test_on_a_terminal_the_last_column_alone_is_cut(columns: int) -> None:
+    event, text = "main/tel:+573001234567#3", "x" * 300
+    program = (
+        "from router.cli.output import print_table; "
+        f"print_table(('EVENT', 'KIND', 'TEXT'), [({event!r}, 'message', {text!r})])"
+    )
+    reading, writing = os.openpty()
+    try:
+        subprocess.run(
+            [sys.executable, "-c", program],
+            stdout=writing,
+            env={**os.environ, "COLUMNS": str(columns), "TERM": "xterm"},
+            check=True,
+        )
+        printed = os.read(reading, 4096).decode().splitlines()[1]
+    finally:
+        os.close(writing)
+        os.close(reading)
+
+    assert printed.startswith(f"{event}  message  xx")
+    assert printed.endswith("x…")
+    assert len(printed) == max(columns, len(f"{event}  message  ") + 12)
 
 
 def test_an_empty_table_says_so(capsys: pytest.CaptureFixture[str]) -> None:

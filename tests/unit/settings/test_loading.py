@@ -51,6 +51,21 @@ def test_an_empty_file_is_a_router_with_every_default(tmp_path: Path) -> None:
     assert settings.warnings == ()
 
 
+@pytest.mark.parametrize("path", ["hooks", "hooks/whatsapp", "hooks/clinic/whatsapp/"])
+def test_a_public_url_that_is_a_webhooks_is_doubtful(tmp_path: Path, path: str) -> None:
+    text = f'[router]\npublic_url = "https://desk.example.org/shop/{path}"\n'
+
+    settings = settings_of(tmp_path, text)
+
+    assert [str(warning) for warning in settings.warnings] == [
+        (
+            f"{tmp_path / 'router.toml'}:2:14: public_url is the address of a webhook, and each "
+            'webhook\'s path is put behind it. Write "https://desk.example.org/shop".'
+        )
+    ]
+    assert settings_of(tmp_path, text.replace(path, "hooksmith")).warnings == ()
+
+
 @pytest.mark.parametrize(
     "written, url",
     [

@@ -165,6 +165,22 @@ def test_a_dotenv_file_that_is_not_utf_8_is_a_mistake_in_words(tmp_path: Path) -
     assert f"{tmp_path / '.env'} is not a text in UTF-8" in str(caught.value.problems[0])
 
 
+def test_lines_of_a_dotenv_file_that_are_not_understood_are_named_where_a_secret_is_missing(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "router.toml").write_text(SMS + '{ env = "T" }\n')
+    (tmp_path / ".env").write_text(f"# mine\nT: {TOKEN}\n\nA=1\nT\n")
+
+    with pytest.raises(ConfigError) as caught:
+        config(tmp_path, {})
+
+    [problem] = caught.value.problems
+    assert isinstance(problem, Problem)
+    told = problem.render()
+    assert f"T is not set, and lines 2, 5 of {tmp_path / '.env'} are not NAME=value. " in told
+    assert TOKEN not in told
+
+
 def test_a_dotenv_file_is_read_as_it_is_written(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_text(

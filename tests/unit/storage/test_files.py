@@ -50,7 +50,8 @@ def test_what_the_system_refuses_to_tell_is_said_in_words(ask: object, tmp_path:
     [
         (errno.EACCES, ". Let the user that runs the router write into data"),
         (errno.EROFS, ". Let the user that runs the router write into data"),
-        (errno.ENOSPC, ""),
+        (errno.ENOSPC, ". [router] database says where it is"),
+        (errno.EEXIST, ". [router] database says where it is"),
     ],
 )
 def test_a_folder_that_may_not_be_written_says_who_has_to(number: int, remedy: str) -> None:
