@@ -4,7 +4,7 @@ Texts are compared by what they mean: ``$45.000``, ``45,000 pesos`` and ``45 mil
 ``24/12`` and ``24 de diciembre`` one date. It is a check of what is stated, not of what is true.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -36,9 +36,24 @@ _SIGN: Final = r"(?:[$€£]|r\$|us\$|s/\.?|cop|mxn|ars|clp|pen|brl|eur|usd)"
 _UNIT: Final = (
     r"(?:€|pesos|soles|euros?|reais|real|dolares|dollars|usd|cop|mxn|ars|clp|pen|brl|eur)"
 )
-_PRICES: Final = (
-    rf"(?:{_SIGN}\s?({_NUMBER})(\s?mil\b|k\b)?|\b({_NUMBER})(\s?mil\b|k\b)?\s?(?:de\s)?{_UNIT})"
+#: What only a price follows: "of" three boxes a price may be, too, but then it is not stated yet.
+_COSTS: Final = (
+    r"(?:(?:cuestan?|costaria|costara|custam?|custaria|costs?)"
+    r"|(?:prices?|precios?|precos?|tarifas?|costo)(?:\s\w+){0,4}(?:\s(?:es|son|e|is|are)|:))"
 )
+#: What a price may follow as well as a time or how many there are: it has thousands, then.
+_MAKES: Final = (
+    r"(?:salen?|saldria|sai|saem|valen?|valdria|queda[ns]?|ficam?|total|cobramos|pagas?|pagaria)"
+)
+_LEAD: Final = (
+    r"(?:\s(?:es|de|en|a|por|con|e|em|is|are|of|at|just|only|solo|apenas|unos|total)){0,3}"
+)
+_PRICES: Final = (
+    rf"(?:{_SIGN}\s?({_NUMBER})(\s?mil\b|k\b)?|\b({_NUMBER})(\s?mil\b|k\b)?\s?(?:de\s)?{_UNIT}"
+    rf"|\b{_COSTS}{_LEAD}:?\s({_NUMBER})(\s?mil\b|k\b)?|\b{_MAKES}{_LEAD}:?\s({_NUMBER})(\s?mil\b|k\b)?)"
+)
+#: With so many digits and points a number is an amount: a year and a time have fewer.
+_MANY: Final = 5
 _NUMBERS: Final = rf"\b({_NUMBER})(\s?mil\b|k\b)?"
 _DATES: Final = (
     r"\b(?:(\d{4})-(\d{1,2})-(\d{1,2})|(\d{1,2})[/.-](\d{1,2})(?:[/.-](?:\d{4}|\d{2}))?"
@@ -100,17 +115,25 @@ def weigh(answer: str, sources: Iterable[str], country: str | None = None) -> Gr
     days = {_day(m) for m in _pattern(_DATES).finditer(known)}
     told = {(kind, value) for text in texts for kind, value in pii.values(text, country)}
     return Grounds(
-        prices=frozenset(
-            m[0].strip()
-            for m in _pattern(_PRICES).finditer(plain)
-            if _amount(m[1] or m[3], m[2] or m[4]) not in numbers
-        ),
+        prices=frozenset(price for price, amount in _prices(plain) if amount not in numbers),
         dates=frozenset(
             m[0].strip() for m in _pattern(_DATES).finditer(plain) if _day(m) not in days
         ),
         pii=frozenset(kind for kind, value in pii.values(answer, country) - told),
         grounding=_grounding(answer, source),
     )
+
+
+def _prices(plain: str) -> Iterator[tuple[str, int]]:
+    """Give each price as it is written, and its amount in hundredths."""
+    for match in _pattern(_PRICES).finditer(plain):
+        signed, signed_mil, named, named_mil, costs, costs_mil, makes, makes_mil = match.groups()
+        amount = _amount(
+            signed or named or costs or makes, signed_mil or named_mil or costs_mil or makes_mil
+        )
+        if makes and not (makes_mil or len(makes) >= _MANY):
+            continue
+        yield match[0].strip(), amount
 
 
 def _plain(text: str) -> str:

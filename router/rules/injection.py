@@ -15,29 +15,58 @@ from router.rules.text import fold
 _GAP: Final = r"\W+(?:\w+\W+){0,4}"
 #: What a model is told by: instructions, rules, its prompt.
 _ORDERS: Final = r"(?:instruc\w+|instructions?|prompts?|directrices|diretrizes|guidelines)"
-_RULES: Final = r"(?:tus|sus|las|vuestras|suas|as|your|all|the|previous)\W+(?:reglas|regras|rules)"
-_DROP: Final = r"(?:ignor\w*|desobedec\w*|descart\w*|desconsider\w*|disregard|override|bypass)"
-#: People forget instructions, too: only those that are a model's count after these.
-_FORGET: Final = r"(?:olvid\w*|esquec\w*|esqueca|forget)"
-_WHOSE: Final = r"(?:tus|sus|suas|your|all|todas|todo|previous|prior|previas|anteriores)"
+_RULES: Final = r"(?:reglas|regras|rules)"
+_ALL_RULES: Final = rf"(?:tus|sus|las|vuestras|suas|as|your|all|the|previous)\W+{_RULES}"
+#: Who orders something says so; that somebody else ignored instructions is told of couriers.
+_DROP: Final = (
+    r"(?:ignora|ignorad|ignoren|ignores|desobede[cz]\w*|descarta|descarten|desconsidere?"
+    r"|desconsiderem|disregard|override|bypass)"
+)
+#: Orders for one, and what people write of themselves: only a model's instructions count after it.
+_MAYBE: Final = r"(?:ignore|ignorem|ignorar|ignoring|desconsiderar|descart(?:ar|e))"
+_FORGET: Final = (
+    r"(?:olvida(?:te)?|olvide(?:se|n)?|olvidad|olvidar|esqueca(?:m|\W+se)?|esquece|forget)"
+)
+_WHOSE: Final = (
+    r"(?:tus|sus|suas|your|all|any|todas|todo|previous|prior|previas|anteriores|these|those)"
+)
+_EARLIER: Final = r"(?:anteriores|previas|previous|above)"
+#: All that was said before.
+_EVERYTHING: Final = (
+    r"(?:todo\W+lo\W+(?:anterior|de\W+arriba)|everything\W+(?:above|before|said)"
+    r"|tudo\W+(?:acima|isso\W+acima|o\W+que\W+veio\W+antes|que\W+foi\W+dito)"
+    r"|(?:todo\W+)?lo\W+que\W+te\W+(?:dijeron|han\W+dicho|hayan\W+dicho|ordenaron)"
+    r"|(?:tudo\W+)?o\W+que\W+te\W+(?:disseram|mandaram)|what\W+you\W+(?:were|have\W+been)\W+told)"
+)
 _SHOW: Final = (
-    r"(?:muestra\w*|mostra\w*|mostre|revel\w*|dime|dame|repit\w*|repet\w*|imprim\w*|escrib\w*"
-    r"|diga|show|reveal|print|repeat|tell|output|what\W+(?:is|are)|cual\w*\W+(?:es|son)"
-    r"|qual\W+e|quais\W+sao)"
+    r"(?:muestra\w*|mostra\w*|mostre|revel\w*|dime|dame|deci|decime|decinos|digame|contame|cuentame"
+    r"|repit\w*|repet\w*|imprim\w*|escrib\w*|diga|show|reveal|print|repeat|tell|output"
+    r"|what\W+(?:is|are)|cual\w*\W+(?:es|son)|qual\W+e|quais\W+sao)"
+)
+#: Here the instructions end: those "of delivery" are a shop's.
+_NO_MORE: Final = (
+    r"(?:\W*$|\s*[.,;:!?)\n]|\W+(?:anteriores|iniciales|iniciais|originales|originais|internas"
+    r"|completas|ahora|agora|now|please|por\W+favor|y|e|and|tal|exact\w*|palabra|word|verbatim)\b)"
 )
 #: Televisions have a developer mode, too: only who puts a model into it means that one.
 _SWITCH: Final = (
     r"(?:enter\w*|enabl\w*|activat\w*|switch\w*|in|into|entra\w*|activ\w*|ativ\w*|habilit\w*|en|em)"
 )
 _PATTERNS: Final = (
-    rf"\b{_DROP}{_GAP}(?:{_ORDERS}|{_RULES})\b",
-    rf"\b{_FORGET}{_GAP}{_WHOSE}\W+(?:\w+\W+){{0,2}}(?:{_ORDERS}|{_RULES})\b",
-    rf"\b{_FORGET}{_GAP}{_ORDERS}\W+(?:anteriores|previas|previous|above)\b",
+    rf"\b{_DROP}{_GAP}(?:{_ORDERS}|{_ALL_RULES})\b",
+    rf"\b(?:{_MAYBE}|{_FORGET})\W+(?:\w+\W+){{0,3}}{_WHOSE}\W+(?:\w+\W+){{0,2}}(?:{_ORDERS}|{_RULES})\b",
+    rf"\b(?:{_MAYBE}|{_FORGET}){_GAP}{_ORDERS}\W+{_EARLIER}\b",
+    rf"\bignore\W+(?:the|as)\W+(?:{_ORDERS}|{_RULES})\b",
+    rf"\b(?:{_DROP}|{_MAYBE}|{_FORGET})\W+(?:\w+\W+){{0,2}}{_EVERYTHING}\b",
+    (
+        r"\b(?:no\W+sigas|no\W+hagas\W+caso|ha[gz]\w*\W+caso\W+omiso|pasa\W+por\W+alto"
+        r"|deja\W+de\W+lado|nao\W+siga|don\W*t\W+follow|do\W+not\W+follow)"
+        rf"\W+(?:\w+\W+){{0,2}}(?:(?:tus|suas|your)\W+(?:{_ORDERS}|{_RULES})|{_ORDERS}\W+{_EARLIER})\b"
+    ),
     rf"\b{_SHOW}{_GAP}(?:system\W+prompt|prompt)\b",
     (
-        r"\b(?:muestra\w*|mostra\w*|mostre|revel\w*|repit\w*|show|reveal|print|repeat)"
-        r"\W+(?:me\W+)?(?:\w+\W+){0,2}(?:tus|sus|suas|your|initial|iniciales|originales)"
-        r"\W+(?:\w+\W+)?(?:instruc\w+|instructions)\b"
+        rf"\b{_SHOW}\W+(?:me\W+)?(?:\w+\W+){{0,3}}"
+        rf"(?:tus|sus|suas|your|initial|iniciales|originales)\W+(?:\w+\W+)?{_ORDERS}{_NO_MORE}"
     ),
     r"\b(?:system|developer)\W+(?:prompt|message)\b",
     rf"\b{_SWITCH}\W+(?:\w+\W+){{0,3}}(?:developer\W+mode|modo\W+(?:desarrollador|desenvolvedor))\b",
@@ -45,9 +74,11 @@ _PATTERNS: Final = (
     r"\bmodo\W+(?:dios|dan|sin\W+restricciones|sem\W+restricoes)\b",
     (
         r"\b(?:a\W+partir\W+de\W+(?:ahora|agora)|from\W+now\W+on)\W+(?:\w+\W+){0,2}"
-        r"(?:eres|seras|actuas|actuaras|voce\W+e|age\W+como|you\W+are|you\W+will\W+act|act\W+as)\b"
+        r"(?:(?:eres|sos|seras|voce\W+e|you\W+are)\W+(?:un|una|um|uma|an?|dan|chatgpt|otr[oa]|outr[oa]"
+        r"|another|libre|livre|free)|actuas|actuaras|age\W+como|you\W+will\W+act|act\W+as)\b"
     ),
-    r"\byou\W+are\W+(?:now|no\W+longer)\W+(?:a|an|bound|restricted|dan|chatgpt|my|the)\b",
+    r"\byou\W+are\W+(?:now|no\W+longer)\W+(?:an?|bound|restricted|dan|chatgpt)\b",
+    r"\b(?:asistente|assistant|assistente|ia|ai)\W+(?:sin|without|sem)\W+(?:restric\w+|filtros?|filters?)\b",
     (
         r"\b(?:actua|comportate|haz\W+de\W+cuenta|finge|aja|finja|pretend|act)\W+"
         r"(?:como\W+si\W+fueras|como\W+se\W+fosse|que\W+eres|que\W+voce\W+e|you\W+are|as\W+if\W+you)\b"

@@ -1,9 +1,11 @@
 """Personal data in texts: which kinds there are, and a text with it left out.
 
 What looks like a number of some kind counts only where its check digits are right, so that order
-numbers stay. Patterns are bounded and run on a linear-time engine: customers choose the text.
+numbers stay. Customers choose the text: patterns run on a linear-time engine, and of a run of
+groups only so many are tried as one number at a time as such a number may have.
 """
 
+import unicodedata
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,24 +18,87 @@ import re2
 from router.rules.operators import PII
 from router.rules.text import clean
 
-#: Words of a telephone number that are no digits.
-_BETWEEN = "[ ().-]{0,2}"
-
 #: No number of any kind has fewer digits.
 _FEWEST = 7
 
 _PATTERNS = {
     "email": r"[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}",
-    "iban": r"(?i)\b[a-z]{2}\d{2}(?: ?[a-z0-9]{4}){2,7}(?: ?[a-z0-9]{1,4})?\b",
-    "card": r"\b\d(?:[ .-]?\d){12,18}\b",
-    "cpf": r"\b\d{3}\.?\d{3}\.?\d{3}-?\d{2}\b",
+    "cpf": r"\b\d{3}[. ]?\d{3}[. ]?\d{3}[- ]?\d{2}\b",
     "curp": r"(?i)\b[a-z]{4}\d{6}[hmx][a-z]{5}[a-z0-9]\d\b",
-    "cuit": r"\b(?:20|23|24|25|26|27|30|33|34)-?\d{8}-?\d\b",
+    "cuit": r"\b(?:20|23|24|25|26|27|30|33|34)[- ]?\d{8}[- ]?\d\b",
     "rut": r"(?i)\b\d{1,2}\.?\d{3}\.?\d{3}-[\dk]\b",
     "nit": r"\b\d{3}\.?\d{3}\.?\d{3}-\d\b",
     "dni": r"(?i)\b[xyz]?\d{7,8}-?[a-z]\b",
-    "phone": rf"\+?\(?\d(?:{_BETWEEN}\d){{6,14}}\b",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class _Grouped:
+    """A number that is written in groups, and may have other numbers beside it.
+
+    :param run: as many groups as follow each other.
+    :param head: the group that it begins with.
+    :param lengths: how many letters and digits it has.
+    :param among: how many it has where the run has more: the fewer, the less is found by chance.
+    :param groups: how many groups it has at most where the run has more.
+    """
+
+    run: str
+    head: str
+    lengths: range
+    among: range
+    groups: int
+
+
+_GROUPED = {
+    "card": _Grouped(
+        run=r"\b\d+(?:[ .-]{1,3}\d+)*\b",
+        head=r"[2-6]",
+        lengths=range(13, 20),
+        among=range(15, 17),
+        groups=5,
+    ),
+    "iban": _Grouped(
+        run=r"(?i)\b[a-z]{2}\d{2}[a-z0-9]*(?:[ -]{1,3}[a-z0-9]+)*\b",
+        head=r"(?i)[a-z]{2}\d{2}",
+        lengths=range(15, 35),
+        among=range(15, 35),
+        groups=9,
+    ),
+    "phone": _Grouped(
+        run=r"\+?\(?\d+(?:[ ().-]{1,3}\d+)*\b",
+        head="",
+        lengths=range(7, 16),
+        among=range(7, 16),
+        groups=6,
+    ),
+}
+_GROUP: Final = r"[A-Za-z0-9]+"
+
+
+class _Plain(dict[int, int]):
+    """Digits, spaces and dashes of whatever alphabet as ASCII has them, one for one.
+
+    Places in the text stay what they are.
+    """
+
+    def __missing__(self, code: int) -> int:
+        character = chr(code)
+        category = unicodedata.category(character)
+        plain = code
+        if category == "Nd":
+            plain = ord(str(unicodedata.digit(character)))
+        elif category == "Zs" or character == "\t":
+            plain = ord(" ")
+        elif category == "Pd" or character == "\u2212":
+            plain = ord("-")
+        elif 0xFF01 <= code <= 0xFF5E:  # the wide forms of ASCII
+            plain = code - 0xFEE0
+        self[code] = plain
+        return plain
+
+
+_PLAIN: Final = _Plain()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +120,7 @@ def find(text: str, country: str | None = None) -> tuple[Found, ...]:
     :param country: where telephone numbers without a country code are from, such as ``CO``;
         without it only those with one are found.
     """
-    text = clean(text)
+    text = _plain(text)
     numbers = sum(map(str.isdigit, text)) >= _FEWEST
     found: list[Found] = []
     # What several kinds could be is the first of them.
@@ -84,8 +149,9 @@ def kinds(text: str, country: str | None = None) -> frozenset[str]:
 
 def values(text: str, country: str | None = None) -> frozenset[tuple[str, str]]:
     """Give each piece as its kind and its letters and digits, which compare across spellings."""
+    plain = _plain(text)
     return frozenset(
-        (each.kind, "".join(c for c in text[each.start : each.end].lower() if c.isalnum()))
+        (each.kind, "".join(c for c in plain[each.start : each.end].lower() if c.isalnum()))
         for each in find(text, country)
     )
 
@@ -121,21 +187,69 @@ def country_of(address: str) -> str | None:
     return str(code) if code else None
 
 
+def _plain(text: str) -> str:
+    return text if text.isascii() and "\t" not in text else clean(text).translate(_PLAIN)
+
+
 def _spans(kind: str, text: str, country: str | None) -> Iterator[tuple[int, int]]:
-    if kind == "phone":
-        yield from _phones(text, country)
+    if kind in _GROUPED:
+        yield from _grouped(kind, text, country)
         return
     valid = _valid(kind)
-    for match in _pattern(kind).finditer(text):
+    for match in _pattern(_PATTERNS[kind]).finditer(text):
         if valid(match.group()):
             yield match.span()
 
 
-def _phones(text: str, country: str | None) -> Iterator[tuple[int, int]]:
-    for match in _pattern("phone").finditer(text):
-        written = match.group()
-        if (written.startswith("+") or country) and _is_phone(written, country):
-            yield match.span()
+def _grouped(kind: str, text: str, country: str | None) -> Iterator[tuple[int, int]]:
+    """Give the numbers in runs of groups: what stands beside one does not hide it."""
+    shape = _GROUPED[kind]
+    valid = _phone(country) if kind == "phone" else _valid(kind)
+    head = _pattern(shape.head)
+    for match in _pattern(shape.run).finditer(text):
+        run, offset = match.group(), match.start()
+        groups = [each.span() for each in _pattern(_GROUP).finditer(run)]
+        at = 0
+        while at < len(groups):
+            start = groups[at][0]
+            if head.match(run[start : start + 4]):
+                start = _opened(run, start)
+                for last in _ends(groups, at, shape):
+                    end = groups[last][1]
+                    if valid(run[start:end]):
+                        yield offset + start, offset + end
+                        at = last
+                        break
+            at += 1
+
+
+def _opened(run: str, start: int) -> int:
+    """Give where a number begins whose first group may be in brackets, or have a plus before it."""
+    for sign in "(+":
+        if start and run[start - 1] == sign:
+            start -= 1
+    return start
+
+
+def _ends(groups: Sequence[tuple[int, int]], at: int, shape: _Grouped) -> list[int]:
+    """Give the groups that a number may end with which begins at one, the farthest first."""
+    found: list[int] = []
+    length = 0
+    for last in range(at, min(at + shape.lengths.stop, len(groups))):
+        length += groups[last][1] - groups[last][0]
+        if at == 0 and last == len(groups) - 1:
+            fits = length in shape.lengths
+        else:
+            fits = length in shape.among and last - at < shape.groups
+        if fits:
+            found.append(last)
+    return found[::-1]
+
+
+def _phone(country: str | None) -> Callable[[str], bool]:
+    return lambda written: (
+        (written.startswith("+") or bool(country)) and _is_phone(written, country)
+    )
 
 
 def _is_phone(written: str, country: str | None) -> bool:
@@ -149,10 +263,10 @@ def _is_phone(written: str, country: str | None) -> bool:
 
 
 @cache
-def _pattern(kind: str) -> Any:
+def _pattern(source: str) -> Any:
     options = re2.Options()
     options.log_errors = False
-    return re2.compile(_PATTERNS[kind], options)
+    return re2.compile(source, options)
 
 
 @cache
