@@ -52,7 +52,7 @@ USAGE = Usage(model="small-2", input_tokens=310, output_tokens=24)
 
 
 def reply(
-    content: object, *, finish: str = "stop", status: int = 200, **message: object
+    content: object, *, finish: object = "stop", status: int = 200, **message: object
 ) -> httpx.Response:
     """Give a server's reply whose message holds a text, or JSON as a text."""
     text = content if content is None or isinstance(content, str) else json.dumps(content)

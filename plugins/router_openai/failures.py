@@ -5,7 +5,7 @@ the key. Its codes, which are single words, are.
 """
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from router import plugin
 from router_openai.config import OpenAIConfig
@@ -20,6 +20,13 @@ _TOO_LONG = re.compile(
     re.IGNORECASE,
 )
 _FORMAT = re.compile(r"response_format|json_schema|structured output|guided", re.IGNORECASE)
+_TOOLS = re.compile(
+    r"tool[ -]choice|tool-call-parser|supports? (?:tools?|function)\b|tools? is not supported",
+    re.IGNORECASE,
+)
+#: Groq's: its "flex" capacity is taken, and the request was not worked.
+#: https://console.groq.com/docs/flex-processing
+_NO_CAPACITY: Final = 498
 _OUT_OF_CREDIT = "insufficient_quota"
 _MILLISECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
@@ -70,6 +77,11 @@ def _raise_by_status(response: "httpx.Response", status: int) -> None:
             _retry_after(response) if error.retry_after is None else error.retry_after
         )
         raise
+    except plugin.Refused as error:
+        if status != _NO_CAPACITY:
+            raise
+        wait = _retry_after(response)
+        raise plugin.Unavailable(error.reason, code=error.code, retry_after=wait) from None
 
 
 def _reason(status: int, words: str, code: str, about: str, config: OpenAIConfig) -> str | None:
@@ -82,6 +94,11 @@ def _reason(status: int, words: str, code: str, about: str, config: OpenAIConfig
         return "the server does not accept the key. Check api_key"
     if status == 403:
         return f'the key may not use the model "{config.model}". Check api_key and model'
+    if status in {400, 404, 422} and (about in {"tools", "tool_choice"} or _TOOLS.search(words)):
+        return (
+            "the server or its model takes no tools. Leave tools out of the table, or set the "
+            "server up for them (vLLM: --enable-auto-tool-choice and --tool-call-parser)"
+        )
     if status == 404:
         return f'there is no model "{config.model}" here. Check model and base_url'
     if status == 413 or (status in {400, 422} and _TOO_LONG.search(f"{code} {words}")):

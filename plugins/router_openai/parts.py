@@ -23,8 +23,9 @@ def shown(
     parts = list(_parts(files, config))
     if not parts:
         return turns
-    said = {"type": "text", "text": turns[-1]["content"]}
-    return [*turns[:-1], {**turns[-1], "content": [said, *parts]}]
+    if (said := turns[-1]["content"]).strip():  # several servers refuse a text without words
+        parts.insert(0, {"type": "text", "text": said})
+    return [*turns[:-1], {**turns[-1], "content": parts}]
 
 
 def _parts(files: tuple[plugin.File, ...], config: OpenAIConfig) -> Iterator[dict[str, Any]]:

@@ -8,14 +8,39 @@ from typing import Any, Final
 from router import plugin
 from router_openai.request import NONE
 
-_SAYS_NONE = re.compile(rf"\W*{NONE}\b")
+# As the first word or the last, as it was asked for; written otherwise only where it stands alone.
+_SAYS_NONE = re.compile(rf"[\W_]*{NONE}\b")
+_ENDS_IN_NONE = re.compile(rf"\b{NONE}[\W_]*\Z")
+_ALONE = re.compile(r"[\W_]*(none|null)[\W_]*", re.IGNORECASE)
 # Only from where the spaces begin: looked at from each of them, many would take their square.
 _BRACKETS = re.compile(r"(?<!\s)\s*[\[【]([^\[\]【】]{1,400})[\]】]")
-_THOUGHTS = ("<think>", "</think>")
+_THOUGHTS: Final = (
+    ("<think>", "</think>"),
+    ("<thinking>", "</thinking>"),
+    ("<reasoning>", "</reasoning>"),
+    ("[THINK]", "[/THINK]"),
+    ("◁think▷", "◁/think▷"),
+    ("<|channel|>analysis", "<|channel|>final<|message|>"),
+)
+#: What a server should have taken off the end.
+_ENDS: Final = ("</s>", "<|im_end|>", "<|end|>", "<|eot_id|>", "<|endoftext|>", "<|return|>")
+# What models are trained to write for their servers, and the mark around a passage.
+_INTERNAL = re.compile(
+    r"<[|\uff5c]\w|</?(?:s|think|thinking|reasoning|tool_calls?|tool_response)>|<function=|[◁▷]"
+    r"|\[/?(?:THINK|TOOL_CALLS|TOOL_RESULTS|INST)\]|(?:<<<|>>>) [0-9a-f]{12}\b"
+)
 _JSON_BEGINS = re.compile(r"(```\w*\s*)?\{\s*[\"'}]")
 _MEMBER_BEGINS = re.compile(r"\{\s*\"")
 #: What the host takes a category for that is not on its list.
 _OTHER: Final = "OTHER"
+
+#: How servers say that an answer is whole. A word that nobody knows is no such word.
+_WHOLE: Final = frozenset(
+    {"stop", "stop_sequence", "end_turn", "eos", "eos_token", "complete"}
+    | {"tool_calls", "tool_use", "function_call"}
+)
+_CUT_OFF: Final = frozenset({"length", "model_length", "max_tokens", "max_output_tokens"})
+_FILTERED: Final = frozenset({"content_filter", "safety", "recitation", "sensitive"})
 
 
 def completion(
@@ -40,7 +65,7 @@ def completion(
     answer, category, cited = _answered(text, prompt.categories)
     ids = [passage.id for passage in prompt.passages]
     answer, marked = _without_marks(answer, ids)
-    if _SAYS_NONE.match(answer):
+    if _says_none(answer):
         answer = ""
     known = [one for one in ids if one in {*cited, *marked}]
     return plugin.Completion(
@@ -53,17 +78,18 @@ def completion(
 
 
 def _check_finished(reason: Any, message: Mapping[str, Any]) -> None:
-    if reason == "length":
+    ended = "stop" if reason is None or reason == "" else str(reason).casefold()
+    if ended in _CUT_OFF:
         raise plugin.Refused(
             "the answer was cut off at the limit of tokens. Raise max_tokens, or choose a model "
             "that thinks less",
             code="length",
         )
-    if reason == "content_filter":
-        raise plugin.Refused("the server's content filter stopped the answer", code=reason)
+    if ended in _FILTERED:
+        raise plugin.Refused("the server's content filter stopped the answer", code=ended)
     if message.get("refusal"):
         raise plugin.Refused("the model refused to answer", code="refusal")
-    if reason == "error":
+    if ended not in _WHOLE:
         raise plugin.OutcomeUnknown("the server failed half-way through the answer")
 
 
@@ -78,17 +104,25 @@ def _text(content: Any) -> str:
 
 
 def _without_thoughts(text: str) -> str:
-    begin, end = _THOUGHTS
-    if end in text:
-        # Some servers leave the beginning in the template, and only the end arrives.
-        text = text.rpartition(end)[2]
-    elif text.lstrip().startswith(begin):
-        return ""
-    return text.strip()
+    text = text.strip()
+    for begin, end in _THOUGHTS:
+        if end in text:
+            # Some servers leave the beginning in the template, and only the end arrives.
+            text = text.rpartition(end)[2].strip()
+        elif text.startswith(begin):
+            return ""
+    for end in _ENDS:
+        text = text.removesuffix(end).rstrip()
+    return text
 
 
 def _answered(text: str, categories: Sequence[str]) -> tuple[str, str | None, list[str]]:
-    """Give the answer, its category and the ids that it names."""
+    """Give the answer, its category and the ids that it names.
+
+    :raises OutcomeUnknown: for what was meant for the server, or is JSON that cannot be read.
+    """
+    if _INTERNAL.search(text):
+        raise plugin.OutcomeUnknown("the answer holds marks of the model's own")
     found = _object(text, "answer")
     if found is None:
         return text, None, []
@@ -100,6 +134,11 @@ def _answered(text: str, categories: Sequence[str]) -> tuple[str, str | None, li
         _category(found.get("category"), categories),
         [one.strip("[] ") for one in named if isinstance(one, str)],
     )
+
+
+def _says_none(answer: str) -> bool:
+    last = answer.rpartition("\n")[2]
+    return bool(_SAYS_NONE.match(answer) or _ENDS_IN_NONE.search(answer) or _ALONE.fullmatch(last))
 
 
 def _classified(text: str, categories: Sequence[str]) -> tuple[str | None, str]:

@@ -39,6 +39,7 @@ _UNKNOWN = 0.5
 _SQLITE = """
 SELECT p.id FROM passage_fts CROSS JOIN passage AS p ON p.id = passage_fts.rowid
 WHERE passage_fts MATCH :query AND p.tenant = :tenant
+    AND (:everywhere OR p.article IN :among)
 ORDER BY bm25(passage_fts, 3.0, 1.0), p.id LIMIT :limit
 """
 _SQLITE_COUNT = """
@@ -54,12 +55,17 @@ _VECTOR = (
 _POSTGRESQL = f"""
 SELECT p.id FROM passage AS p, to_tsquery('simple', :query) AS asked
 WHERE {_VECTOR} @@ asked AND p.tenant = :tenant
+    AND (:everywhere OR p.article IN :among)
 ORDER BY ts_rank_cd('{{0, 0, 0.333, 1}}', {_VECTOR}, asked) DESC, p.id LIMIT :limit
 """  # noqa: S608 - put together from our own constants
 _POSTGRESQL_COUNT = f"""
 SELECT count(*) FROM passage AS p
 WHERE {_VECTOR} @@ to_tsquery('simple', :query) AND p.tenant = :tenant
 """  # noqa: S608 - put together from our own constants
+_AMONG = (
+    sa.bindparam("everywhere", type_=sa.Boolean),
+    sa.bindparam("among", type_=sa.BigInteger, expanding=True),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,7 @@ def search(
     *,
     limit: int = 5,
     language: str | None = None,
+    articles: Iterable[str] | None = None,
 ) -> tuple[Passage, ...]:
     """Find the passages that fit a question, best first.
 
@@ -86,12 +93,14 @@ def search(
 
     :param language: the customer's. Passages in it go before others that fit as well; if the
         question's own small words tell another language, that one counts.
+    :param articles: the names of those to look into; ``None``: into all.
     """
     languages = _languages(connection, tenant)
     terms = question_terms(query, languages)
     if not languages or not terms:
         return ()
-    candidates = _candidates(connection, tenant, terms)
+    among = None if articles is None else _named(connection, tenant, articles)
+    candidates = _candidates(connection, tenant, terms, among)
     if not candidates:
         return ()
     worth = _worth(connection, tenant, terms)
@@ -125,13 +134,29 @@ def _languages(connection: sa.Connection, tenant: str) -> Sequence[str | None]:
     ).all()
 
 
-def _candidates(connection: sa.Connection, tenant: str, terms: Sequence[Term]) -> list[_Candidate]:
+def _named(connection: sa.Connection, tenant: str, names: Iterable[str]) -> Sequence[int]:
+    """Give the articles of these names."""
+    passage = tables.passage
+    firsts = {f"{name}#1" for name in names}
+    return connection.scalars(
+        sa.select(passage.c.article).where(passage.c.tenant == tenant, passage.c.ref.in_(firsts))
+    ).all()
+
+
+def _candidates(
+    connection: sa.Connection, tenant: str, terms: Sequence[Term], among: Sequence[int] | None
+) -> list[_Candidate]:
     sqlite = connection.dialect.name == "sqlite"
-    statement = _SQLITE if sqlite else _POSTGRESQL
-    values = {"query": _any_of(terms, sqlite=sqlite), "tenant": tenant, "limit": _CANDIDATES}
-    order = {
-        number: place for place, number in enumerate(connection.scalars(sa.text(statement), values))
+    statement = sa.text(_SQLITE if sqlite else _POSTGRESQL).bindparams(*_AMONG)
+    values = {
+        "query": _any_of(terms, sqlite=sqlite),
+        "tenant": tenant,
+        # In the index itself: what was chosen may fit worse than many a candidate that was not.
+        "everywhere": among is None,
+        "among": among or (),
+        "limit": _CANDIDATES,
     }
+    order = {number: place for place, number in enumerate(connection.scalars(statement, values))}
     if not order:
         return []
     passage, article = tables.passage, tables.article

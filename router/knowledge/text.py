@@ -1,7 +1,8 @@
 """What the full-text index sees of a text, and of a question: folded, stemmed, telling words."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
+from itertools import pairwise
 from threading import Lock
 from typing import Any, Final
 
@@ -14,18 +15,21 @@ STEMMED: Final = {"en": "english", "es": "spanish", "pt": "portuguese"}
 # question. Lists are per language because they also tell the languages apart.
 _SPANISH = """
 a aca ademas ahi ahora al algo algun alguna algunas alguno algunos alla alli ante antes aqui asi aun
-aunque ayuda ayudan ayudar ayudarme bien buena buenas bueno buenos cada casi como con conmigo
-consulta contra cual cuales dame dan dar das de decir del desde deseo dia dias dice diga dime
-disculpa disculpe donde e el ella ellas ellos en entonces entre era eres es esa esas ese eso esos
-esta estaba estan estar estas este esto estos estoy estuve favor fue fueron gracias gustaria ha
-haber habia hace hacen hacer hago han has hasta hay he hemos hola hoy igual informacion ir la las le
-les lo los mas me mi mis mucha muchas mucho muchos muy nada necesita necesito ni ningun ninguna
-ninguno no noches nos nosotros nuestra nuestro o os otra otras otro otros para pero poco podemos
-podria podrian por porfa porfavor porque pregunta puede pueden puedes puedo pues que quiere quieren
-quieres quiero quisiera saber sabes se sea segun ser si sido siempre sin sobre sois solo somos son
-soy su sus tal tambien tampoco tan tanto tarde tardes te tenemos tener tengo ti tiene tienen tienes
-toda todas todavia todo todos tu tus un una unas uno unos usted ustedes va vamos van vez vosotros
-voy y ya yo
+aunque avisame ayuda ayudan ayudar ayudarme bien buena buenas bueno buenos cada casi che como con
+conmigo consulta contame contra cual cuales dame dan dar darme darnos das de decime decinos decir
+decirme decirnos decis del desde deseo dia dias dice dicen dices diga dime dinos disculpa disculpe
+donde e el ella ellas ellos en entonces entre era eres es esa esas ese eso esos esta estaba estan
+estar estas este esto estos estoy estuve favor fue fueron gracias gustaria ha haber habia hace
+haceis haceme hacen hacer haces hago han has hasta hay he hemos hola hoy igual informacion ir la las
+le les lo los mandame mas me mi mis mucha muchas mucho muchos muy nada necesita necesitamos
+necesitan necesitas necesito ni ningun ninguna ninguno no noches nos nosotros nuestra nuestro o os
+otra otras otro otros para pasame pasas pero poco podeis podemos podes podran podras podria podrian
+podrias por porfa porfavor porque pregunta pudiera pudieras puede pueden puedes puedo pues que
+quereis queremos queres quiere quieren quieres quiero quisiera quisieramos quisieras sabe saben
+saber sabes sabrias se sea segun ser si sido siempre sin sobre sois solo somos son sos soy su sus
+tal tambien tampoco tan tanto tarde tardes te tendran tendrias teneis tenemos tener tenes tenga
+tengan tengas tengo ti tiene tienen tienes toda todas todavia todo todos tu tus un una unas uno unos
+usted ustedes va vamos van vez vos vosotros voy y ya yo
 """
 _PORTUGUESE = """
 a agora ai ainda ajuda alguem algum alguma algumas alguns ali ao aos apos aquela aquele aqui as
@@ -33,10 +37,10 @@ assim ate bem boa boas bom com como da dar das de dela dele depois desculpa desc
 deste dia dias diz do dos e ela elas ele eles em entao entre era essa esse esta estao estar estas
 este estou eu favor faz fazem fazer foi foram gostaria ha hoje informacao ir isso isto ja la lhe
 mais mas me mesmo meu meus minha minhas muita muito na nada nao nas nem no noite nos nossa nosso num
-numa o obrigada obrigado oi ola os ou para pela pelas pelo pelos pode podem poderia podia por porque
-posso pra preciso pro quais qual que quem quer queria quero saber sao se seja sem ser seu seus sim
-so sobre sua suas tambem tao tarde te tem tenho ter teu ti toda todas todo todos tu tua tudo um uma
-umas uns vai vc vcs voce voces vou
+numa o obrigada obrigado oi ola os ou para pela pelas pelo pelos pode podem poderia podes podia por
+porque posso pra preciso pro quais qual que quem quer queres queria quero sabe saber sao se seja sem
+ser seu seus sim so sobre sua suas tambem tao tarde te tem tenho ter teu ti toda todas todo todos tu
+tua tudo um uma umas uns vai vc vcs voce voces vou
 """
 _ENGLISH = """
 a about after afternoon all also am an and any are as at be been before being but by can cannot
@@ -61,6 +65,8 @@ _ASKING: Final = frozenset(_ASKING_WORDS.split())
 _GREETINGS: Final = {("buen", "dia"), ("buenos", "dias"), ("bom", "dia"), ("bons", "dias")}
 
 _VERB_ENDINGS: Final = ("am", "an", "ar", "em", "en", "er", "im", "ir")
+# The Spanish stemmer takes these off where the word is long enough, and "is" with its accent only.
+_SECOND_PERSON: Final = ("as", "es", "is")
 
 
 def tokens(text: str) -> list[str]:
@@ -100,25 +106,27 @@ def question_terms(
 ) -> tuple[Term, ...]:
     """Give the telling words of a question, each once, stemmed for each language of the articles.
 
-    :param limit: at most so many; the rest of a very long message is not looked at.
+    :param limit: at most so many. Of a very long message, half of them are its first and half its
+        last: before a story or behind it stands what is asked.
     """
     stemmers = [_stemmer(language) for language in sorted({base(one) for one in languages})]
     found: dict[frozenset[str], Term] = {}
-    before = ""
-    for token in tokens(text):
-        greeting, before = (before, token) in _GREETINGS, token
-        asking = token in _ASKING
-        if (
-            greeting
-            or (token in _ALL_STOP_WORDS and not asking)
-            or (len(token) == 1 and not token.isdigit())
-        ):
-            continue
-        forms = frozenset(stem(token) for stem in stemmers)
-        found.setdefault(forms, Term(token, forms, 0.4 if asking else 1.0))
-        if len(found) == limit:
-            break
+    told = list(_telling(text))
+    for most, ordered in ((limit // 2, told), (limit, reversed(told))):
+        for token in ordered:
+            if len(found) == most:
+                break
+            forms = frozenset(stem(token) for stem in stemmers)
+            found.setdefault(forms, Term(token, forms, 0.4 if token in _ASKING else 1.0))
     return tuple(found.values())
+
+
+def _telling(text: str) -> Iterator[str]:
+    for before, token in pairwise(["", *tokens(text)]):
+        greeting = (before, token) in _GREETINGS
+        chatter = token in _ALL_STOP_WORDS and token not in _ASKING
+        if not (greeting or chatter or (len(token) == 1 and not token.isdigit())):
+            yield token
 
 
 def spoken(text: str) -> str | None:
@@ -154,6 +162,8 @@ def _stemmer(language: str) -> Any:
         with lock:
             found = stemmer.stemWord(_respelt(token) if language == "pt" else token)
         stemmed = fold(str(found))
+        if language == "es" and stemmed == token:
+            stemmed = _second_person(token)
         return stemmed if language == "en" else _romance(stemmed, language)
 
     return stem
@@ -166,6 +176,11 @@ def _romance(stem: str, language: str) -> str:
     if len(stem) >= 5 and stem.endswith(_VERB_ENDINGS):  # abren, abrimos, abrir; abrem, abre
         return stem[:-2]
     return stem[:-1] if len(stem) >= 4 and stem[-1] in "aeo" else stem
+
+
+def _second_person(token: str) -> str:
+    """Bring ``abres`` and ``abrís`` together with the other forms of their verb."""
+    return token[:-2] if len(token) >= 5 and token.endswith(_SECOND_PERSON) else token
 
 
 def _respelt(token: str) -> str:

@@ -312,6 +312,29 @@ CITED = ("A las 9:00.", "INFO", ("horarios#1",))
         ("**NONE**.", ("", None, ())),
         ("NONE. The passages do not say.", ("", None, ())),
         ("None of our shops opens on Sunday.", ("None of our shops opens on Sunday.", None, ())),
+        ('{"answer": "None", "citations": ["horarios#1"]}', ("", None, ())),
+        ('{"answer": "none.", "category": "INFO"}', ("", "INFO", ())),
+        ("null", ("", None, ())),
+        ("_None_", ("", None, ())),
+        ("No lo sé.\nNONE", ("", None, ())),
+        ("No lo sé.\n\n**None**", ("", None, ())),
+        ("No tengo esa información. NONE.", ("", None, ())),
+        ("De estas, none.", ("De estas, none.", None, ())),
+        ("[THINK]Hours?[/THINK]A las 9:00.", ("A las 9:00.", None, ())),
+        ("[THINK]Hours", ("", None, ())),
+        ("<thinking>Hours?</thinking>\nA las 9:00.", ("A las 9:00.", None, ())),
+        ("◁think▷Hours?◁/think▷A las 9:00.", ("A las 9:00.", None, ())),
+        (
+            (
+                '<|channel|>analysis<|message|>{"answer": "A las 8:00."}?<|end|>'
+                "<|start|>assistant<|channel|>final<|message|>A las 9:00.<|return|>"
+            ),
+            ("A las 9:00.", None, ()),
+        ),
+        ("<|channel|>analysis<|message|>Hours", ("", None, ())),
+        ("A las 9:00.</s>", ("A las 9:00.", None, ())),
+        ("A las 9:00. <|im_end|>\n", ("A las 9:00.", None, ())),
+        ("Pulse [PAUSA] < 3 s | fin >", ("Pulse [PAUSA] < 3 s | fin >", None, ())),
         (
             "A las 9:00 [horarios#1, direccion#1].",
             ("A las 9:00.", None, ("horarios#1", "direccion#1")),
@@ -349,7 +372,60 @@ async def test_no_customer_is_sent_pieces_of_json(text: str) -> None:
         await complete(QUESTION, reply(text))
 
 
-@pytest.mark.parametrize("piece", [" ", "[", "[a ", "[horarios#1] "])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<tool_call>{"name": "quote", "arguments": {"chairs": 2}}</tool_call>',
+        '[TOOL_CALLS][{"name": "quote", "arguments": {"chairs": 2}}]',
+        "<function=quote>{}</function>",
+        "<｜tool▁calls▁begin｜>quote",
+        "<|channel|>commentary to=functions.quote<|message|>{}",
+        "Cuesta 5.<think>Or is it 6?",
+        "Cuesta 5.\n<<< 0123456789ab passage, id horarios#1, title: Horarios",
+        '{"answer": "<|start|>assistant A las 9:00."}',
+    ],
+)
+async def test_no_customer_is_sent_what_stands_between_a_model_and_its_server(text: str) -> None:
+    with pytest.raises(plugin.OutcomeUnknown, match="marks of the model's own"):
+        await complete(QUESTION, reply(text))
+
+
+ENDINGS: dict[type[plugin.ProviderError] | None, list[Any]] = {
+    None: [
+        *("stop", "STOP", "eos", "eos_token", "end_turn", "stop_sequence", "COMPLETE"),
+        *("tool_calls", "function_call", "", None),
+    ],
+    plugin.Refused: [
+        *("length", "model_length", "max_tokens", "MAX_TOKENS"),
+        *("content_filter", "SAFETY", "recitation", "sensitive"),
+    ],
+    plugin.OutcomeUnknown: [
+        *("error", "abort", "insufficient_system_resource", "network_error", "cancelled"),
+        *("¿qué?", 7, []),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    "finish, expected",
+    [(finish, expected) for expected, endings in ENDINGS.items() for finish in endings],
+)
+async def test_only_what_the_server_calls_whole_is_an_answer(
+    finish: Any, expected: type[plugin.ProviderError] | None
+) -> None:
+    cut_off = reply("A las 9:00 y los sáb", finish=finish)
+
+    if expected is None:
+        answered, _ = await complete(QUESTION, cut_off)
+        assert answered.text == "A las 9:00 y los sáb"
+    else:
+        with pytest.raises(plugin.ProviderError) as caught:
+            await complete(QUESTION, cut_off)
+        assert type(caught.value) is expected
+        assert "¿qué?" not in caught.value.reason
+
+
+@pytest.mark.parametrize("piece", [" ", "[", "[a ", "[horarios#1] ", "NONE ", "\n", "_", "< "])
 def test_marks_are_taken_out_in_time_in_proportion(piece: str) -> None:
     def read(text: str) -> plugin.Completion:
         given = {"choices": [{"message": {"content": f"{text}."}}]}
@@ -572,6 +648,12 @@ async def ask(server: HTTPServer, *, timeout: float = 5.0, **keys: Any) -> plugi
 SAYS = "Your prompt '¿A qué hora abren?' with key " + KEY
 
 
+NO_TOOLS = (
+    "answered {}: the server or its model takes no tools. Leave tools out of the table, or set "
+    "the server up for them (vLLM: --enable-auto-tool-choice and --tool-call-parser)"
+)
+
+
 def openai_error(code: str | None, kind: str = "invalid_request_error", **more: Any) -> Any:
     return {"error": {"message": SAYS, "type": kind, "param": None, "code": code, **more}}
 
@@ -652,6 +734,42 @@ def openai_error(code: str | None, kind: str = "invalid_request_error", **more: 
                 "answered 422: the server does not understand the request. Check model, "
                 "temperature, max_tokens_parameter and structured"
             ),
+        ),
+        (
+            400,
+            {},
+            {
+                "error": {
+                    "message": '"auto" tool choice requires --enable-auto-tool-choice and '
+                    f"--tool-call-parser to be set. {SAYS}",
+                    "type": "BadRequestError",
+                    "param": None,
+                    "code": 400,
+                }
+            },
+            plugin.Refused(code="BadRequestError"),
+            NO_TOOLS.format(400),
+        ),
+        (
+            400,
+            {},
+            {"error": {"message": "registry.example/library/small does not support tools"}},
+            plugin.Refused(code="400"),
+            NO_TOOLS.format(400),
+        ),
+        (
+            404,
+            {},
+            {"error": {"message": "No endpoints found that support tool use.", "code": 404}},
+            plugin.Refused(code="404"),
+            NO_TOOLS.format(404),
+        ),
+        (
+            498,
+            {"retry-after-ms": "3000"},
+            {"error": {"message": SAYS, "type": "capacity_exceeded"}},
+            plugin.Unavailable(code="498", retry_after=3.0),
+            "answered 498 UNKNOWN",
         ),
         (
             402,

@@ -225,6 +225,15 @@ async def test_a_picture_goes_beside_the_words_that_it_came_with() -> None:
     ]
 
 
+@pytest.mark.parametrize("caption", ["", " \n"])
+async def test_a_picture_without_words_goes_alone(caption: str) -> None:
+    prompt = replace(SHOWN, turns=(plugin.PromptTurn("user", caption),))
+
+    (message,) = await asked(prompt, vision=True)
+
+    assert [part["type"] for part in message["content"]] == ["image_url"]
+
+
 async def test_a_document_goes_there_too_under_a_name_of_ours() -> None:
     prompt = replace(SHOWN, files=(PRICES, PRICES))
 

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 #: Earlier lines of the conversation that a model sees.
 HISTORY: Final = 20
+#: And their characters together; the newest are kept.
+LONGEST: Final = 8_000
 PASSAGES: Final = 5
 #: Files of the open turn that a model sees, and their bytes together.
 MOST_FILES: Final = 5
 MOST_BYTES: Final = 15 * 1024 * 1024
 #: How long ago a call may be that a model is told of.
 RECENT_CALLS: Final = timedelta(days=14)
-#: Passages that are looked at where a rule leaves only some articles.
-_MANY: Final = 60
 
 
 class Prompts:
@@ -76,15 +76,19 @@ class Prompts:
             from router.storage.history import calls, card, turns
 
             before = turns(connection, item.tenant, conversation, question["asked_seq"], HISTORY)
-            limit = PASSAGES if articles is None else _MANY
             found: tuple[Passage, ...] = ()
             if tenant.knowledge_folders:
-                found = search(connection, item.tenant, text, limit=limit, language=language)
-            if articles is not None:
-                found = tuple(it for it in found if it.id.partition("#")[0] in articles)
+                found = search(
+                    connection,
+                    item.tenant,
+                    text,
+                    limit=PASSAGES,
+                    language=language,
+                    articles=articles,
+                )
             who = card(connection, item.tenant, conversation)
             spoken = calls(connection, item.tenant, conversation, since)
-            return before, who, found[:PASSAGES], spoken
+            return before, who, found, spoken
 
         articles = question.get("knowledge")
         history, contact, passages, spoken = await self._store.read(look_up)
@@ -96,7 +100,7 @@ class Prompts:
         told = instructions(configuration, item.tenant, item.destination, question.get("prompt"))
         return Prompt(
             system=told,
-            turns=(*history, PromptTurn("user", text)),
+            turns=(*_newest(history), PromptTurn("user", text)),
             passages=passages,
             contact=contact,
             language=language,
@@ -133,6 +137,18 @@ class Prompts:
             left -= len(data)
             files.append(File(known.content_type or "", data))
         return tuple(files)
+
+
+def _newest(history: tuple[PromptTurn, ...]) -> tuple[PromptTurn, ...]:
+    """Give the newest lines, up to the bound; of the one that goes beyond it, the end."""
+    kept: list[PromptTurn] = []
+    left = LONGEST
+    for turn in reversed(history):
+        if left <= 0:
+            break
+        kept.append(replace(turn, text=turn.text[-left:]))
+        left -= len(turn.text)
+    return tuple(reversed(kept))
 
 
 def _redacted(call: CallSummary, kinds: frozenset[str], country: str | None) -> CallSummary:

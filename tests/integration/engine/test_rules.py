@@ -164,6 +164,33 @@ async def test_a_rule_chooses_what_a_model_is_told_and_given(
     assert usual.system != chosen.system
 
 
+async def test_articles_that_a_rule_chose_are_found_among_many(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    folder = tmp_path / "articles"
+    (folder / "garantia.md").write_text("# Cuidado\n\nHay un año de garantía.", encoding="utf-8")
+    for number in range(80):
+        (folder / f"otra-{number}.md").write_text("# Garantía\n\nGarantía.", encoding="utf-8")
+    await refresh(pipeline.engine.store, "main", (folder,), language="es")
+
+    await say(pipeline, "¿qué garantia hay?")
+
+    (asked,) = pipeline.provider.asked
+    assert [passage.id for passage in asked.passages] == ["garantia#1"]
+
+
+async def test_of_a_long_conversation_a_model_is_shown_the_newest(pipeline: Pipeline) -> None:
+    older, newer = (f"{word} {'largo ' * 750}fin" for word in ("uno", "dos"))
+    await say(pipeline, older, newer, "¿y bien?")
+
+    turns = pipeline.provider.asked[-1].turns
+
+    assert sum(len(turn.text) for turn in turns[:-1]) == 8_000
+    first, second, last = (turn.text for turn in turns if turn.role == "user")
+    assert older.endswith(first)
+    assert (second, last) == (newer, "¿y bien?")
+
+
 @pytest.mark.parametrize("name", list(DATABASES))
 async def test_articles_of_folders_that_the_settings_no_longer_name_are_not_used(
     name: str, tmp_path: Path

@@ -116,6 +116,64 @@ def test_eight_in_ten_questions_find_their_passage_in_the_first_place(
     assert missing == []
 
 
+@pytest.mark.parametrize(
+    "plain, addressed",
+    [
+        ("los horarios?", "podés decirme los horarios?"),
+        ("los horarios?", "puedes decirme los horarios?"),
+        ("el horario", "decime el horario"),
+        ("el horario", "¿me dices el horario?"),
+        ("el horario", "¿me decís el horario?"),
+        ("envíos?", "¿hacés envíos?"),
+        ("hacen envíos?", "haces envíos?"),
+        ("envíos a Rosario?", "tenés envíos a Rosario?"),
+        ("¿abren los domingos?", "¿abrís los domingos?"),
+        ("¿abren los domingos?", "¿abres los domingos?"),
+        ("¿reciben efectivo?", "¿recibís efectivo?"),
+    ],
+)
+def test_however_a_customer_addresses_the_shop_the_answer_is_the_same(
+    knowledge: Knowledge, plain: str, addressed: str
+) -> None:
+    knowledge.load(data_path("config", "knowledge"))
+
+    (expected, *_), (found, *_) = knowledge.find(plain), knowledge.find(addressed)
+
+    assert (found.id, found.score) == (expected.id, expected.score)
+
+
+@pytest.mark.parametrize("question", ["{ask} {story}", "{story} {ask}"])
+def test_a_question_is_found_at_either_end_of_a_long_story(
+    knowledge: Knowledge, question: str
+) -> None:
+    knowledge.load(data_path("config", "knowledge"))
+    story = (
+        "Mire, le cuento que el martes pasado mi hermana Carolina vino al comedor con mi cuñado y "
+        "la camioneta roja, subimos tres pisos por la escalera porque el ascensor estaba roto, el "
+        "vecino protestó por el ruido, después almorzamos empanadas con limonada y mi sobrina "
+        "rompió un florero antiguo de la abuela, qué lío, en fin, ya todos contentos viendo fútbol."
+    )
+
+    found = knowledge.find(question.format(ask="¿A qué hora abren el sábado?", story=story))
+
+    assert "horarios#1" in [it.id for it in found[:2]]
+
+
+def test_articles_that_were_chosen_are_found_among_many_that_fit_better(
+    knowledge: Knowledge, folder: Path
+) -> None:
+    for number in range(80):
+        (folder / f"plan-{number}.md").write_text("# Precio de los planes\n\nPrecio. Planes.")
+    (folder / "planes.md").write_text("# Suscripciones\n\nHay dos planes. ¿El precio? Veinte.")
+    (folder / "otros.md").write_text("# Otros\n\nOtros planes.")
+    knowledge.load(folder)
+
+    found = knowledge.find("precio de los planes", articles=["planes", "otros", "gone", "plan_1"])
+
+    assert [it.id for it in found] == ["planes#1", "otros#1"]
+    assert knowledge.find("precio de los planes", articles=[]) == ()
+
+
 def test_the_score_tells_what_the_articles_answer_from_what_they_do_not(
     knowledge: Knowledge,
 ) -> None:

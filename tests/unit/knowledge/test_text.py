@@ -29,7 +29,9 @@ def test_words_are_folded(text: str, expected: list[str]) -> None:
     [
         ("es", "envío envíos envian enviamos ENVIAR"),
         ("es", "devolución devoluciones devolucion"),
-        ("es", "abren abrimos abrir"),
+        ("es", "abren abrimos abrir abres abrís"),
+        ("es", "recibís reciben recibes"),
+        ("es", "isla islas"),
         ("es", "cierra cerramos cerrado"),
         ("es", "cuesta cuestan costo costos"),
         ("es-CO", "factura facturas facturación facturar"),
@@ -55,6 +57,8 @@ def test_other_languages_are_only_folded(language: str | None) -> None:
         ("buenos dias", []),
         ("bom dia, tudo bem?", []),
         ("cuántos días tarda el envío, el ENVIO", ["cuantos", "dias", "tarda", "envio"]),
+        ("che, ¿me podés decir si hacés envíos?", ["envios"]),
+        ("¿puedes decirme si tienes garantía?", ["garantia"]),
         ("pedido 7 x", ["pedido", "7"]),
         ("ok", ["ok"]),
     ],
@@ -74,11 +78,21 @@ def test_a_very_long_message_is_looked_at_up_to_a_limit() -> None:
     assert len(question_terms(" ".join(map(str, range(5_000))), ["es"])) == 32
 
 
+def test_of_a_very_long_message_both_ends_are_looked_at() -> None:
+    numbers = [str(number) for number in range(100)]
+
+    found = {term.word for term in question_terms(" ".join(numbers), ["es"])}
+
+    assert found == {*numbers[:16], *numbers[-16:]}
+
+
 @pytest.mark.parametrize(
     "text, language",
     [
         ("¿cuál es el horario de la tienda?", "es"),
         ("qual é o horário de vocês?", "pt"),
+        ("você sabe o horário?", "pt"),
+        ("¿podés decirme el horario?", "es"),
         ("what are your opening hours?", "en"),
         ("horario", None),
         ("", None),
