@@ -111,6 +111,7 @@ CATALOGUE: Final = (
         type=Type.NUMBER,
         doc="How upset the customer sounds, 0 to 1: words, capitals, signs, asking again.",
         kinds=_MESSAGE,
+        bounds=(0, 1),
     ),
     Field(
         path="history.messages.WINDOW",
@@ -148,6 +149,7 @@ CATALOGUE: Final = (
         path="contact.country",
         type=Type.WORD,
         doc="The country of the customer's telephone number, such as `CO`.",
+        names="countries",
     ),
     Field(
         path="contact.attribute.NAME",
@@ -416,6 +418,7 @@ CATALOGUE: Final = (
         doc="How sure the model is of its category, 0 to 1.",
         kinds=_MESSAGE,
         known=Stage.CLASSIFIED,
+        bounds=(0, 1),
     ),
     Field(
         path="ai.reason",
@@ -437,6 +440,7 @@ CATALOGUE: Final = (
         doc="How sure the backend is of its answer, 0 to 1; 0 for an empty answer.",
         kinds=_MESSAGE,
         known=Stage.ANSWER,
+        bounds=(0, 1),
     ),
     Field(
         path="answer.category",
@@ -524,5 +528,6 @@ CATALOGUE: Final = (
         doc="How much of what the answer says the passages hold, 0 to 1.",
         kinds=_MESSAGE,
         known=Stage.ANSWER,
+        bounds=(0, 1),
     ),
 )

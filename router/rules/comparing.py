@@ -119,6 +119,8 @@ class Comparing:
         if field.names == "categories" and word not in self.known.categories:
             self.source.unknown_category(path, word)
             return False
+        if field.names == "countries":
+            return self.source.is_country(path, word)
         return field.names != "languages" or self.source.is_language(path, word)
 
     def _text(
@@ -136,6 +138,16 @@ class Comparing:
             return None
         places = [(*path, i) if isinstance(value, list) else path for i in range(len(wanted))]
         if operator in {"contains", "equals", "starts_with"}:
+            for text, place in zip(wanted, places, strict=True):
+                if not conditions.sought(text, exact=exact):
+                    self.source.problem(
+                        place,
+                        f'nothing of "{text}" is compared: accents and what cannot be seen are '
+                        "left out",
+                        "Add exact = true, which keeps them.",
+                        part="value",
+                    )
+                    return None
             return conditions.compared(dotted, operator, wanted, exact=exact, missing=missing)
         if operator == "matches":
             return self._matches(dotted, wanted, places, exact=exact, missing=missing)
@@ -216,6 +228,14 @@ class Comparing:
                     part="value",
                 )
                 return None
+            if low == high and field.type is Type.TIME:
+                self.source.problem(
+                    path,
+                    f'"{called}" never holds: it ends where it begins',
+                    "For the whole day, leave it out.",
+                    part="value",
+                )
+                return None
             return conditions.between(dotted, low, high, missing=missing)
         if operator in {"any_of", "none_of"}:
             if not isinstance(value, list) or not value:
@@ -248,9 +268,14 @@ class Comparing:
         """Give one number, duration, time or date, or ``None`` after noting what is wrong."""
         if field.type is Type.NUMBER:
             number = isinstance(value, int | float) and not isinstance(value, bool)
-            if number and not math.isnan(float(value)):  # type: ignore[arg-type]
+            low, high = field.bounds or (-math.inf, math.inf)
+            if number and low <= float(value) <= high:  # type: ignore[arg-type]
                 return value
-            takes = "a number"
+            takes = "a number" if field.bounds is None else f"a number from {low:g} to {high:g}"
+            if number and not math.isnan(float(value)):  # type: ignore[arg-type]
+                message = f'"{called}" takes {takes}, not {shown(value)}'
+                self.source.problem(path, message, part="value")
+                return None
         elif field.type is Type.DURATION:
             if isinstance(value, str) and (duration := parse_duration(value)) is not None:
                 return duration

@@ -134,12 +134,17 @@ _COMPARE: dict[str, Callable[[str, str], bool]] = {
 }
 
 
+def sought(text: str, *, exact: bool) -> str:
+    """Give what is looked for where a rule states this text."""
+    return squeeze(clean(text) if exact else fold(text))
+
+
 def compared(
     path: str, operator: str, wanted: Sequence[str], *, exact: bool, missing: bool
 ) -> Test:
     """Hold if the text contains, equals or starts with any of these."""
     compare = _COMPARE[operator]
-    sought = [squeeze(clean(each) if exact else fold(each)) for each in wanted]
+    parts = [sought(each, exact=exact) for each in wanted]
 
     def test(facts: Facts) -> bool:
         text = facts.folded(path)
@@ -147,7 +152,7 @@ def compared(
             return missing
         if exact:
             text = squeeze(clean(str(facts.get(path))))
-        return any(compare(text, each) for each in sought)
+        return any(compare(text, each) for each in parts)
 
     return test
 

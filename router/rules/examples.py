@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from router.domain.answer import Completion
-from router.domain.decision import Decision
+from router.domain.decision import Decision, Outcome, TicketRequest
+from router.domain.record import changed
 from router.rules import signals
 from router.rules.decide import conclude
 from router.rules.engine import Reading, read
@@ -16,12 +17,12 @@ from router.rules.facts import MISSING, Facts
 from router.rules.grounds import FIELDS as GROUNDS
 from router.rules.grounds import weigh
 from router.rules.inputs import INPUTS, example_facts, read_inputs
-from router.rules.model import Example, RuleSet
+from router.rules.model import DEFAULT_QUEUE, Example, RuleSet
 from router.rules.policy import Policy
 from router.rules.source import Source
 from router.rules.steps import Added
 from router.rules.text import fold, squeeze
-from router.rules.trace import Trace, cut
+from router.rules.trace import Trace, cut, decision_values
 from router.toml import KeyPath, Problem
 
 __all__ = [
@@ -42,6 +43,7 @@ _EXPECT = ("rule", "decision", "category", "tag", "reply")
 DECISIONS = ("ignore", "reply", "draft", "ticket", "escalate", "answer", "classify")
 #: How many messages a turn has that is read once.
 _ALONE = (MISSING, 1)
+_SHUT = "the channel takes no free text any more, and there is no template"
 
 
 # Reading ──────────────────────────────────────────────────────────────────────────────────────
@@ -177,11 +179,33 @@ def see(rules: RuleSet, policy: Policy, facts: Facts, answer: Mapping[str, Any] 
             grounds = weigh(answer["text"], texts, signals.country(facts))
         completion = Completion(**given)
         conclusion = conclude(rules, policy, facts, reading, completion, grounds=grounds)
-        return _seen(conclusion.trace, conclusion.decision, None)
-    return _seen(reading.trace, reading.decision, reading)
+        return _seen(conclusion.trace, conclusion.decision, None, facts)
+    return _seen(reading.trace, reading.decision, reading, facts)
 
 
-def _seen(trace: Trace, decision: Decision | None, reading: Reading | None) -> Seen:
+def _sayable(decision: Decision, facts: Facts) -> Decision:
+    """Give a decision that says what the channel takes: outside of its window a text is a ticket.
+
+    What leaves through another channel is let be: nobody knows the window of that one here.
+    """
+    shut = facts.get("conversation.window_open") is False and decision.channel is None
+    if not shut or all(reply.template is not None for reply in decision.replies):
+        return decision
+    return changed(
+        decision,
+        outcome=max(decision.outcome, Outcome.TICKET),
+        because=_SHUT,
+        replies=(),
+        ticket=decision.ticket
+        or TicketRequest(queue=DEFAULT_QUEUE, title=_SHUT, priority=decision.priority or "normal"),
+    )
+
+
+def _seen(trace: Trace, decision: Decision | None, reading: Reading | None, facts: Facts) -> Seen:
+    if decision is not None:
+        said, decision = decision, _sayable(decision, facts)
+        if decision is not said:
+            trace = {**trace, "decision": decision_values(decision)}
     matched = [
         entry[0]
         for part in ("input", "triage", "guards")

@@ -175,6 +175,8 @@ class _Reader:
         if read is None or id_ is None:
             return
         effects, decider = read
+        if len(source.problems) == before:
+            matching.shows(table["then"], (*path, "then"))
         self._asks_about_messages(source, path, gate, effects, decider)
         if len(source.problems) > before:
             # It may have lost a condition, and would seem to decide about everything.

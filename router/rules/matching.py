@@ -8,8 +8,9 @@ from router.rules import conditions
 from router.rules.comparing import Comparing
 from router.rules.conditions import Condition, Needs
 from router.rules.durations import duration_text, parse_duration
-from router.rules.fields import FIELDS, LONGEST_WINDOW, Field, Stage, Type, find, is_prefix
+from router.rules.fields import FIELDS, KINDS, LONGEST_WINDOW, Field, Stage, Type, find, is_prefix
 from router.rules.source import Known, Source, last_key
+from router.rules.texts import check, looked_at
 from router.toml import KeyPath, suggest
 
 #: How deep ``any``, ``all`` and ``unless`` may be nested.
@@ -57,6 +58,18 @@ class Matching:
         if "unless" in table:
             found += self._unless(table["unless"], (*path, "unless"), 0, negated=False)
         return tuple(found)
+
+    def shows(self, then: object, path: KeyPath) -> None:
+        """Note what texts look at that is not known where they are filled in."""
+        if isinstance(then, str):
+            # Not every text is filled in, so that one which cannot be may be none of these.
+            for dotted in sorted(looked_at(then)) if check(then) is None else ():
+                if (field := find(dotted)) is not None:
+                    self._is_known(field, dotted, path)
+        elif isinstance(then, dict | list):
+            below = then.items() if isinstance(then, dict) else enumerate(then)
+            for key, each in below:
+                self.shows(each, (*path, key))
 
     @property
     def _known(self) -> Known:
@@ -192,12 +205,30 @@ class Matching:
         exact: bool,
         negated: bool,
     ) -> list[Condition]:
+        if field.path == "event.kind" and not negated and not self._may_be(operator, value, path):
+            return []
         # In a guardrail a missing value is what makes it hold: true, and false inside `unless`.
         missing = self.guard and not negated
         comparing = Comparing(self.source)
         return comparing.condition(
             field, dotted, operator, value, path, exact=exact, missing=missing
         )
+
+    def _may_be(self, operator: str, value: object, path: KeyPath) -> bool:
+        """Note kinds of events that the rule is not read for at all."""
+        stated = value if isinstance(value, list) else [value]
+        named = [each for each in stated if each in KINDS]
+        if operator not in {"equals", "any_of"} or not named or len(named) < len(stated):
+            return True
+        if not self.kinds.isdisjoint(named):
+            return True
+        self.source.problem(
+            path,
+            f"this is read for {' and '.join(sorted(self.kinds))} events only",
+            f'Add on = "{named[0]}" in place of the condition.',
+            part="value",
+        )
+        return False
 
     def _unknown_field(self, dotted: str, path: KeyPath) -> None:
         stem, dot, _ = dotted.rpartition(".")
@@ -218,6 +249,13 @@ class Matching:
         )
 
     def _may_look(self, field: Field, dotted: str, path: KeyPath) -> bool:
+        if not self._is_known(field, dotted, path) or not self._is_produced(field, dotted, path):
+            return False
+        self._known.fields.add(dotted)
+        return True
+
+    def _is_known(self, field: Field, dotted: str, path: KeyPath) -> bool:
+        """Note a field that has no value yet, or never has one where this is read."""
         if _STAGES.index(field.known) > _STAGES.index(self.known_until):
             where = "answer guardrail" if field.known is Stage.ANSWER else "rule"
             self.source.problem(
@@ -236,9 +274,6 @@ class Matching:
                 f'Add on = "{kinds[0]}".',
             )
             return False
-        if not self._is_produced(field, dotted, path):
-            return False
-        self._known.fields.add(dotted)
         return True
 
     def _is_produced(self, field: Field, dotted: str, path: KeyPath) -> bool:

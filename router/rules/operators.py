@@ -67,7 +67,8 @@ class Field:
     :param kinds: the kinds of events that have it.
     :param known: from when on it is known.
     :param choices: every value it can have; ``None`` where they are not fixed.
-    :param names: which of the configured names its values are, such as ``channels``.
+    :param names: what its values are names of, such as ``channels``.
+    :param bounds: the smallest and the greatest number that it can be.
     """
 
     path: str
@@ -77,6 +78,7 @@ class Field:
     known: Stage = Stage.EVENT
     choices: tuple[str, ...] | None = None
     names: str | None = None
+    bounds: tuple[float, float] | None = None
 
     @property
     def operators(self) -> tuple[str, ...]:

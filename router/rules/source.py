@@ -28,6 +28,8 @@ TABLES = (
 
 # BCP 47 as far as it tells a tag from a word: a language of two or three letters, then more.
 _TAG = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})*", re.IGNORECASE)
+#: As telephone numbers tell it; 001 and the like are numbers of no country.
+_COUNTRY = re.compile("[A-Z]{2}|[0-9]{3}")
 
 
 @dataclass(slots=True)
@@ -144,9 +146,10 @@ class Source:
         """Give a text that says something."""
         if isinstance(value, str) and value.strip():
             return value
-        if value == "":
+        if isinstance(value, str):
+            empty = "has nothing but spaces in it" if value else "is empty"
             self.problem(
-                path, f'"{name or last_key(path)}" is empty', "Say something.", part="value"
+                path, f'"{name or last_key(path)}" {empty}', "Say something.", part="value"
             )
         else:
             self.wrong(path, name or last_key(path), "a text", value)
@@ -207,6 +210,14 @@ class Source:
             return True
         remedy = 'Write it as in "es", "es-MX" or "pt-BR".'
         self.problem(path, f'"{tag}" is no tag of a language', remedy, part=part)
+        return False
+
+    def is_country(self, path: KeyPath, code: str) -> bool:
+        """Say whether a text is the code of a country, after noting that it is not."""
+        if _COUNTRY.fullmatch(code) is not None:
+            return True
+        remedy = 'Write the code of a country, "CO".'
+        self.problem(path, f'"{code}" is no code of a country', remedy, part="value")
         return False
 
     def text(self, path: KeyPath, value: object) -> Text | None:

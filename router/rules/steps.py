@@ -147,15 +147,18 @@ class Setting:
         known = (self.facts.get(path) for path in ("language", "contact.language"))
         return (*(str(v) if v is not MISSING else None for v in known), self.policy.language)
 
-    def text(self, plan: Plan, text: Text | None) -> str:
-        """Fill in a text; one that cannot be is a ticket, never a broken sentence."""
+    def text(self, plan: Plan, text: Text | None, *, gaps: bool = False) -> str:
+        """Fill in a text; one that cannot be is a ticket, never a broken sentence.
+
+        :param gaps: whether it may lack a value, because no customer reads it.
+        """
         if text is None:
             return ""
-        return self.filled(plan, text.pick(*self.languages))
+        return self.filled(plan, text.pick(*self.languages), gaps=gaps)
 
-    def filled(self, plan: Plan, text: str) -> str:
+    def filled(self, plan: Plan, text: str, *, gaps: bool = False) -> str:
         try:
-            return _some(text, self.facts)
+            return _some(text, self.facts, gaps=gaps)
         except TextError as error:
             because = f"a text of the rules cannot be filled in: {error}"
             plan.steps.append(because)
@@ -177,7 +180,7 @@ class Setting:
         """Make it a ticket."""
         priority = self.facts.get("priority")
         stated = ticket.priority or ("normal" if priority is MISSING else str(priority))
-        title = self.text(plan, ticket.title).strip() or self.title()
+        title = self.text(plan, ticket.title, gaps=True).strip() or self.title()
         plan.ticket = TicketRequest(queue=ticket.queue, title=title, priority=stated)
         self.tell(plan, ticket.say)
 
@@ -265,8 +268,8 @@ def _on_one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _some(text: str, facts: Facts) -> str:
-    filled = render(text, facts)
+def _some(text: str, facts: Facts, *, gaps: bool) -> str:
+    filled = render(text, facts, gaps=gaps)
     if is_template(text) and not filled.strip():
         raise TextError("nothing is left of it")
     return filled
@@ -318,7 +321,7 @@ def _filled(value: Mapping[str, Any], facts: Facts, failures: list[str]) -> dict
 def _fill(value: Any, facts: Facts, failures: list[str]) -> Any:
     if isinstance(value, str) and is_template(value):
         try:
-            return render(value, facts)
+            return render(value, facts, gaps=True)
         except TextError as error:
             failures.append(f"a text of the rules cannot be filled in: {error}")
             return ""

@@ -57,6 +57,8 @@ _DRAWN_OUT = tuple(letter * 3 for letter in "abcdefghijklmnopqrstuvwxyz")
 #: In a phrase: any words, up to so many.
 _GAP = "..."
 _WIDEST_GAP = 4
+#: Ranges of a pattern's class with more characters than this have no accents worth looking for.
+_WIDEST_RANGE = 512
 
 
 def fold(text: str) -> str:
@@ -350,7 +352,8 @@ def fold_pattern(pattern: str) -> str:
     while at < len(pattern):
         end = _special_end(pattern, at)
         if end > at:
-            folded.append(pattern[at:end])
+            special = pattern[at:end]
+            folded.append(_fold_class(special) if special[0] == "[" else special)
             at = end
             continue
         folded.append(_fold_literal(pattern[at]))
@@ -404,6 +407,34 @@ def _class_end(pattern: str, at: int) -> int:
         else:
             stop += 1
     return stop + 1
+
+
+def _fold_class(class_: str) -> str:
+    """Add to a character class what its characters are folded to: no text has these any more."""
+    at, last = 2 if class_.startswith("[^") else 1, len(class_) - 1
+    made = [class_[:at]]
+    while at < len(class_):
+        end = at + 1
+        if class_[at] == "\\":
+            end = _special_end(class_, at)
+        elif class_.startswith("[:", at):
+            end = class_.find(":]", at) + 2
+        elif class_.startswith("-", end) and end + 1 < last:
+            end = max(end + 2, _special_end(class_, end + 1) if class_[end + 1] == "\\" else 0)
+        made += [class_[at:end], _fold_members(class_[at:end])]
+        at = end
+    return "".join(made)
+
+
+@lru_cache(maxsize=512)
+def _fold_members(member: str) -> str:
+    """Give what a character of a class, or a range of them, is folded to and does not hold."""
+    first, last = ord(member[0]), ord(member[-1])
+    if member.isascii() or last - first > _WIDEST_RANGE or len(member) > 3:
+        return ""
+    folded = {fold(chr(code)) for code in range(first, last + 1)}
+    kept = sorted(it for it in folded if len(it) == 1 and not first <= ord(it) <= last)
+    return "".join(str(re2.escape(it)) for it in kept)
 
 
 def _options() -> "re2.Options":

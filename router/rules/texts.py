@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, time, timedelta
+from enum import Enum, auto
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -56,9 +57,7 @@ class Text:
     def render(self, facts: Facts, *languages: str | None) -> str:
         """Give the text for these languages, filled in from the facts.
 
-        A value that is missing is empty.
-
-        :raises TextError: if it cannot be filled in.
+        :raises TextError: if it cannot be filled in, for want of a value too.
         """
         return render(self.pick(*languages), facts)
 
@@ -68,19 +67,20 @@ def is_template(text: str) -> bool:
     return "{{" in text or "{%" in text
 
 
-def render(text: str, facts: Facts) -> str:
+def render(text: str, facts: Facts, *, gaps: bool = False) -> str:
     """Fill in one text.
 
+    :param gaps: whether a value that is missing is empty; else nothing may be shown without one.
     :raises TextError: if it cannot be filled in.
     """
     if not is_template(text):
         return text
-    return _fill(_template(text, strict=False), nested(facts.values))
+    return _fill(_template(text, _Missing.GAP if gaps else _Missing.TOLD), nested(facts.values))
 
 
 def prepare() -> None:
     """Load what filling in a text needs; else the first text to be filled in waits for it."""
-    _environment(strict=False)
+    _environment(_Missing.TOLD)
 
 
 def check(text: str) -> str | None:
@@ -91,10 +91,10 @@ def check(text: str) -> str | None:
     from jinja2.exceptions import TemplateError
 
     try:
-        tree = _environment(strict=True).parse(text)
+        tree = _environment(_Missing.REFUSED).parse(text)
         unknown = _unknown(tree)
         if unknown is None:
-            _fill(_template(text, strict=True), nested(_samples(tree)))
+            _fill(_template(text, _Missing.REFUSED), nested(_samples(tree)))
     except TemplateSyntaxError as error:
         return f"the text cannot be filled in: {error.message}"
     except (TemplateError, TextError) as error:
@@ -106,7 +106,7 @@ def looked_at(text: str) -> frozenset[str]:
     """Give the paths of what a text is filled in from."""
     if not is_template(text):
         return frozenset()
-    return frozenset(_paths(_environment(strict=True).parse(text)))
+    return frozenset(_paths(_environment(_Missing.REFUSED).parse(text)))
 
 
 def nested(values: Mapping[str, object]) -> dict[str, Any]:
@@ -131,6 +131,14 @@ class _Number(int):
     """A number that has fields below it."""
 
 
+class _Missing(Enum):
+    """What becomes of a value that is missing: a gap, a reason where it is shown, or a mistake."""
+
+    GAP = auto()
+    TOLD = auto()
+    REFUSED = auto()
+
+
 def _fill(template: "Template", values: Mapping[str, Any]) -> str:
     from jinja2.exceptions import TemplateError
 
@@ -142,20 +150,29 @@ def _fill(template: "Template", values: Mapping[str, Any]) -> str:
         raise TextError(type(error).__name__) from None
 
 
-@lru_cache(maxsize=2)
-def _environment(*, strict: bool) -> "Environment":
+@lru_cache(maxsize=3)
+def _environment(missing: _Missing) -> "Environment":
     from jinja2 import ChainableUndefined, StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+    class Untold(ChainableUndefined):
+        """A value that may be asked about, and replaced by another, but not shown."""
+
+        def __str__(self) -> str:
+            raise TextError(f'there is no value for "{self._undefined_name}"')
+
+    undefined = {
+        _Missing.GAP: ChainableUndefined,
+        _Missing.TOLD: Untold,
+        _Missing.REFUSED: StrictUndefined,
+    }
     # Texts go to telephones, not to browsers: nothing is escaped.
-    return ImmutableSandboxedEnvironment(
-        autoescape=False, undefined=StrictUndefined if strict else ChainableUndefined
-    )
+    return ImmutableSandboxedEnvironment(autoescape=False, undefined=undefined[missing])
 
 
 @lru_cache(maxsize=1024)
-def _template(text: str, *, strict: bool) -> "Template":
-    return _environment(strict=strict).from_string(text)
+def _template(text: str, missing: _Missing) -> "Template":
+    return _environment(missing).from_string(text)
 
 
 def _unknown(tree: "nodes.Template") -> str | None:

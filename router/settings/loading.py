@@ -14,6 +14,7 @@ from router.rules.loading import load_rules
 from router.rules.model import CallPerson, Decider, Names, Place, RuleSet, Verdict
 from router.settings.database import database_url, password_of
 from router.settings.fingerprint import fingerprint
+from router.settings.idle import check_idle
 from router.settings.instances import Instances
 from router.settings.model import (
     MediaSettings,
@@ -128,6 +129,7 @@ class _Reading:
         for draft in drafts:
             self._check_policy(draft, rules[draft.name])
             self._check_queues(rules[draft.name], names)
+            check_idle(draft, rules[draft.name], self._instances.kind, self._found)
         if examples and not self._found.problems:
             for draft in drafts:
                 self._run_examples(router, draft, rules[draft.name])

@@ -112,6 +112,8 @@ class Given:
         if field.names == "categories" and word not in source.known.categories:
             source.unknown_category(path, word)
             return False
+        if field.names == "countries":
+            return source.is_country(path, word)
         return field.names != "languages" or source.is_language(path, word)
 
 

@@ -382,6 +382,35 @@ def test_a_text_of_which_nothing_is_left_is_a_ticket(rules_of: Rules) -> None:
     assert decided(read(rules, ASSISTED, facts()))["outcome"] == "ticket"
 
 
+def test_a_text_that_lacks_a_value_is_a_ticket_and_no_broken_sentence(rules_of: Rules) -> None:
+    rules = rules_of(
+        '[[rule]]\nid = "r"\nthen.reply.text = "Hola {{ contact.name }}, su pedido está listo."'
+    )
+
+    named = decided(read(rules, ASSISTED, facts(contact__name="Ana")))
+    unnamed = decided(read(rules, ASSISTED, facts()))
+
+    assert named["say"] == ["Hola Ana, su pedido está listo."]
+    assert "say" not in unnamed
+    assert unnamed["outcome"] == "ticket"
+    assert 'there is no value for "name"' in unnamed["because"]
+
+
+def test_what_no_customer_reads_may_lack_a_value(rules_of: Rules) -> None:
+    rules = rules_of(
+        '[[rule]]\nid = "r"\n'
+        'then.set.contact.attribute.who = "name: {{ contact.name }}"\n'
+        'then.ticket = { title = "Pedido de {{ contact.name }}" }'
+    )
+
+    reading = read(rules, ASSISTED, facts())
+
+    assert decided(reading)["ticket"]["title"] == "Pedido de"
+    assert reading.decision is not None
+    assert reading.decision.contact_attributes == {"who": "name: "}
+    assert "steps" not in reading.trace
+
+
 def test_a_ticket_stays_one_where_its_text_cannot_be_filled_in(rules_of: Rules) -> None:
     rules = rules_of(
         f'[[rule]]\nid = "r"\nthen.set.contact.attribute.x = "{BROKEN_LATER}"\n'

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from router.errors import ConfigError
-from router.rules.examples import run_example, run_examples
+from router.rules.examples import example_facts, run_example, run_examples, see
 from router.rules.model import RuleSet
 from router.rules.policy import Policy
 
@@ -232,3 +232,29 @@ def test_an_example_states_what_a_channel_tells_besides(rules_of: Rules) -> None
     )
 
     assert run_examples(rules, Policy()) == []
+
+
+@pytest.mark.parametrize(
+    ("then", "window_open", "decision", "texts"),
+    [
+        ('reply.text = "¿Seguimos?"', True, "reply", ("¿Seguimos?",)),
+        ('reply.text = "¿Seguimos?"', False, "ticket", ()),
+        ('reply.template = "t"', False, "reply", ("¿Seguimos?",)),
+        ('escalate = { to = "pager", because = "x", say = "Ya." }', False, "escalate", ()),
+        ('message = { channel = "whatsapp", text = "Ya." }', False, "reply", ("Ya.",)),
+        ('ticket.title = "x"', False, "ticket", ()),
+    ],
+)
+def test_a_text_outside_of_the_window_is_a_ticket_as_it_is_in_the_host(
+    rules_of: Rules, then: str, window_open: bool, decision: str, texts: tuple[str, ...]
+) -> None:
+    rules = rules_of(
+        '[template.t]\nref = "HX1"\ntext = "¿Seguimos?"\n'
+        f'[[rule]]\nid = "r"\non = "idle"\nthen.{then}\n'
+    )
+    stated = {"event.kind": "idle", "conversation.window_open": window_open}
+
+    seen = see(rules, Policy(), example_facts(stated, Policy()), None)
+
+    assert (seen.decision, seen.texts) == (decision, texts)
+    assert seen.trace["decision"]["outcome"] == decision

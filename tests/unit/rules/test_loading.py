@@ -62,6 +62,26 @@ def mistakes(build: Callable[[], object]) -> list[str]:
         ("when.clock.date.any_of = 2026-12-24", '"clock.date.any_of" takes a list'),
         ("when.clock.date.any_of = [3]", '"clock.date.any_of" takes a date such as'),
         ("when.delivery.code = 'x'", '"delivery.code" exists for delivery events only.'),
+        ("when.text.contains = ' '", '"text.contains" has nothing but spaces in it.'),
+        ("when.text.contains = ['x', '´']", 'nothing of "´" is compared: accents and what'),
+        ("when.text.starts_with = '\u200b'", "is compared: accents and what cannot be seen are"),
+        ("when.frustration.above = 60", '"frustration.above" takes a number from 0 to 1, not 60'),
+        ("when.frustration.between = [0, 2]", '"frustration.between" takes a number from 0 to 1'),
+        ("when.ai.confidence.below = -1", '"ai.confidence.below" takes a number from 0 to 1'),
+        ("when.ai.confidence.below = nan", '"ai.confidence.below" takes a number from 0 to 1'),
+        ("when.contact.country = 'co'", '"co" is no code of a country. Write the code of a'),
+        ("when.contact.country.any_of = ['Chile']", '"Chile" is no code of a country.'),
+        (
+            "when.event.kind = 'idle'",
+            'this is read for message events only. Add on = "idle" in place of the condition.',
+        ),
+        ("when.any = [{ event.kind.any_of = ['idle', 'echo'] }]", "is read for message events"),
+        ("when.event.kind.any_of = []", 'the list of "event.kind.any_of" is empty.'),
+        ("when.event.kind = 'mesage'", '"event.kind" is never "mesage". Did you mean "message"?'),
+        (
+            "when.clock.time.between = ['22:00', '22:00']",
+            '"clock.time.between" never holds: it ends where it begins. For the whole day, leave',
+        ),
         ("channels = 3", '"channels" takes a text or a list of texts, not a number'),
         ("channels = 'x'", 'no channel "x" in router.toml. Known: phone, whatsapp'),
         ("languages = 'french'", '"french" is no tag of a language.'),
@@ -75,6 +95,44 @@ def test_a_mistake_in_a_condition_is_told(rules_of: Rules, when: str, message: s
     id_ = "" if when.startswith("id") else 'id = "r"\n'
 
     (told,) = mistakes(lambda: rules_of(f'[[rule]]\n{id_}{when}\nthen.tag = "t"'))
+
+    assert message in told
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "when.text = { contains = '´', exact = true }",
+        "when.frustration.between = [0, 1]",
+        "when.contact.country.any_of = ['CO', '001']",
+        "unless.event.kind = 'idle'",
+        "when.event.kind.none_of = ['idle']",
+        "on = ['idle', 'message']\nwhen.event.kind = 'idle'",
+    ],
+)
+def test_what_can_hold_is_no_mistake(rules_of: Rules, when: str) -> None:
+    assert rules_of(f'[[rule]]\nid = "r"\n{when}\nthen.tag = "t"').rules
+
+
+@pytest.mark.parametrize(
+    ("then", "message"),
+    [
+        ("reply.text = '{{ call.summary }}'", '"call.summary" exists for call.ended events only'),
+        ("reply.text.pt = '{{ answer.text }}'", '"answer.text" is known only once a backend'),
+        ("run = [{ action = 'anything', x = ['{{ delivery.code }}'] }]", '"delivery.code" exists'),
+        ("ticket.title = '{{ contact.name }}{{ ai.reason }}'", None),
+        ("ignore = 'asks for {{ what'", None),
+    ],
+)
+def test_a_text_shows_only_what_its_rule_can_know(
+    rules_of: Rules, then: str, message: str | None
+) -> None:
+    text = f'[[rule]]\nid = "r"\nthen.{then}'
+    if message is None:
+        assert rules_of(text).rules
+        return
+
+    (told,) = mistakes(lambda: rules_of(text))
 
     assert message in told
 

@@ -47,7 +47,8 @@ def test_a_text_is_picked_by_language(
         ("no braces {here}", "no braces {here}"),
         ("Hola {{ contact.name }}", "Hola Ana"),
         ("{{ contact.attribute.city }}", "Cali"),
-        ("{{ contact.attribute.zip }}{{ contact.language }}{{ delivery.code }}", ""),
+        ("{{ contact.attribute.zip or '' }}{{ delivery.code | default('x') }}", "x"),
+        ("{% if contact.language == 'es' or contact.attribute.zip %}x{% endif %}", ""),
         ("{% if contact.name %}x{% endif %}", "x"),
         ("{{ contact.tag | join(', ') }}", "b2b, vip"),
         ("{{ attachments }} {{ attachments.kind | first }}", "2 image"),
@@ -90,6 +91,18 @@ def test_what_fails_later_is_a_text_error() -> None:
     assert check(text) is None
     with pytest.raises(TextError, match="by zero"):
         render(text, FACTS)
+
+
+@pytest.mark.parametrize(
+    "shown", ["zip", "zip | upper", "zip | trim", "zip ~ '.'", "zip.of.what", "city or zip"]
+)
+def test_a_value_that_is_missing_is_a_gap_only_where_one_may_be(shown: str) -> None:
+    facts = Facts({"contact.attribute.age": "7"})
+    text = f"{{{{ contact.attribute.{shown.replace('or ', 'or contact.attribute.')} }}}}"
+
+    with pytest.raises(TextError, match='there is no value for "zip"'):
+        render(text, facts)
+    assert render(text, facts, gaps=True).strip(".") == ""
 
 
 def test_a_number_with_fields_below_stays_a_number() -> None:

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from router import plugin
 from router.errors import ConfigError
+from router.plugin.registry import Source
 from router.settings.loading import load_settings, plugin_files
 from router.settings.model import Settings
 from router.toml import Problem
-from tests.unit.settings.kinds import kinds
+from tests.unit.settings.kinds import Acme, kinds
 
 SMS = """
 [channels.sms]
@@ -337,6 +339,41 @@ def test_a_debounce_that_its_cap_cuts_short_is_a_warning(tmp_path: Path) -> None
 
     assert [(problem.line, problem.message) for problem in settings.warnings] == [
         (4, "debounce is longer than debounce_cap, which therefore is the whole wait")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("policy", "then", "told"),
+    [
+        ("", 'then.reply.text = "¿Seguimos?"', ["1d"]),
+        ('idle_close = "3d"', 'then.reply.text = "¿Seguimos?"', ["3d"]),
+        ('idle_close = "23h"', 'then.reply.text = "¿Seguimos?"', []),
+        ("", 'channels = "open"\nthen.reply.text = "¿Seguimos?"', []),
+        ("", 'then.reply.template = "t"', []),
+        ("", 'then.ticket.title = "x"', []),
+    ],
+)
+def test_a_text_for_when_the_window_is_shut_is_a_warning(
+    tmp_path: Path, policy: str, then: str, told: list[str]
+) -> None:
+    class Shuts(Acme):
+        capabilities = plugin.Capabilities(window=timedelta(hours=24))
+
+    registry = kinds()
+    with registry.registering(Source(plugin="shuts")):
+        registry.channel("shuts", Shuts, config=plugin.NoConfig)
+    rules = '[template.t]\nref = "HX"\ntext = "x"\n[default]\nignore = "x"\n'
+    files = {
+        "router.toml": '[channels.shut]\ntype = "shuts"\n[channels.open]\ntype = "simulator"\n'
+        f'[router]\nrules = ["r.toml"]\n[policy]\n{policy}\n',
+        "r.toml": f'{rules}[[rule]]\nid = "r"\non = "idle"\n{then}\n',
+    }
+
+    settings = load_settings(write(tmp_path, files), registry, run=True, environ={})
+
+    assert [problem.message for problem in settings.warnings] == [
+        f'this text never leaves by "shut": its window shuts after 1d, and idle_close is {quiet}'
+        for quiet in told
     ]
 
 

@@ -164,7 +164,7 @@ SAMPLES = {
     Type.TIME: ('"23:30"', time(23, 30)),
     Type.DATE: ('"2026-12-24"', None),
 }
-NAMED = {"channels": "phone", "categories": "OTHER", "languages": "pt"}
+NAMED = {"channels": "phone", "categories": "OTHER", "languages": "pt", "countries": "CO"}
 EVENTS = {"message": 'say = "hola"', "echo": 'event = { kind = "echo", text = "hola" }'}
 
 
