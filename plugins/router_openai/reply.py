@@ -40,7 +40,19 @@ _WHOLE: Final = frozenset(
     | {"tool_calls", "tool_use", "function_call"}
 )
 _CUT_OFF: Final = frozenset({"length", "model_length", "max_tokens", "max_output_tokens"})
-_FILTERED: Final = frozenset({"content_filter", "safety", "recitation", "sensitive"})
+_FILTERED: Final = frozenset(
+    (
+        "blocklist",
+        "content_filter",
+        "content_filtered",
+        "guardrail_intervened",
+        "prohibited_content",
+        "recitation",
+        "refusal",
+        "safety",
+        "sensitive",
+    )
+)
 
 
 def completion(

@@ -24,6 +24,7 @@ NOTICES = (
     *(
         said(f"nobody said it: {word}", body="", _data={"type": word})
         for word in (
+            "album",
             "e2e_notification",
             "notification",
             "notification_template",
@@ -43,6 +44,7 @@ NOTICES = (
             _data={"message": {"messageContextInfo": {}, word: {"type": "REVOKE"}}},
         )
         for word in (
+            "albumMessage",
             "protocolMessage",
             "editedMessage",
             "reactionMessage",

@@ -14,6 +14,7 @@ from router_waha.payload import Message
 # taken for a repeat. So are calls, which WAHA tells by events of their own.
 _SORTS: Final = frozenset(
     {
+        "album",
         "broadcast_notification",
         "call_log",
         "ciphertext",
@@ -27,10 +28,11 @@ _SORTS: Final = frozenset(
     }
 )
 
-# Deleted and changed messages, reactions (which have an event of their own), calls, pins and
-# settings.
+# The cover of an album, whose pictures follow one by one; deleted and changed messages, reactions
+# (which have an event of their own), calls, pins and settings.
 _PARTS: Final = frozenset(
     {
+        "albumMessage",
         "bcallMessage",
         "call",
         "callLogMessage",

@@ -23,7 +23,7 @@ estar estas este esto estos estoy estuve favor fue fueron gracias gustaria ha ha
 haceis haceme hacen hacer haces hago han has hasta hay he hemos hola hoy igual informacion ir la las
 le les lo los mandame mas me mi mis mucha muchas mucho muchos muy nada necesita necesitamos
 necesitan necesitas necesito ni ningun ninguna ninguno no noches nos nosotros nuestra nuestro o os
-otra otras otro otros para pasame pasas pero poco podeis podemos podes podran podras podria podrian
+otra otras otro otros para pasame pero poco podeis podemos podes podran podras podria podrian
 podrias por porfa porfavor porque pregunta pudiera pudieras puede pueden puedes puedo pues que
 quereis queremos queres quiere quieren quieres quiero quisiera quisieramos quisieras sabe saben
 saber sabes sabrias se sea segun ser si sido siempre sin sobre sois solo somos son sos soy su sus

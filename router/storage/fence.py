@@ -81,7 +81,6 @@ def withdraw_closed(
     """
     waits = sa.exists().where(
         outbox.c.conversation == conversation.c.id,
-        outbox.c.tenant == tenant,
         outbox.c.kind == ItemKind.MESSAGE,
         outbox.c.state == ItemState.WAITING,
         outbox.c.author != "person",
@@ -90,7 +89,6 @@ def withdraw_closed(
         sa.update(conversation)
         .where(
             conversation.c.contact == contact_id,
-            conversation.c.tenant == tenant,
             conversation.c.status == ConversationStatus.CLOSED,
             waits,
         )
@@ -115,7 +113,6 @@ def withdraw(
     """
     stale = sa.and_(
         outbox.c.conversation == conversation_id,
-        outbox.c.tenant == tenant,
         outbox.c.kind == ItemKind.MESSAGE,
         outbox.c.state == ItemState.WAITING,
         outbox.c.author != "person",
@@ -153,7 +150,6 @@ def withdraw_held(
         sa.update(outbox)
         .where(
             outbox.c.conversation == conversation_id,
-            outbox.c.tenant == tenant,
             outbox.c.kind == ItemKind.MESSAGE,
             outbox.c.state == ItemState.WAITING,
             outbox.c.author != "person",

@@ -273,8 +273,10 @@ async def roll_back(raw: "Raw[Any]") -> None:
     A cancellation above all: whoever waits for its end would wait for ever.
     """
     if not raw.is_closed():
-        with suppress(Exception):
+        try:
             await raw.execute("ROLLBACK")
+        except Exception:  # noqa: BLE001 - nobody may use it again; the server rolls back by itself
+            raw.terminate()
 
 
 def _guarded(

@@ -351,7 +351,7 @@ class Node:
                 self._heard(what)
 
     async def _tell(self) -> None:
-        while True:
+        while not self._leaving:
             await self._said.wait()
             await asyncio.sleep(_COALESCE)
             self._said.clear()

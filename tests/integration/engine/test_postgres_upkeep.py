@@ -168,8 +168,13 @@ async def test_a_row_that_a_frozen_process_holds_costs_nobody_else_an_answer(
 class _Confused:
     """A driver's connection that a cancelled statement has left busy."""
 
+    closed = False
+
     def is_closed(self) -> bool:
-        return False
+        return self.closed
+
+    def terminate(self) -> None:
+        self.closed = True
 
     async def execute(self, statement: str) -> None:
         if statement == "ROLLBACK":
@@ -182,6 +187,8 @@ async def test_a_node_that_is_to_leave_is_not_kept_by_what_its_driver_says(
 ) -> None:
     async with node_of(place) as first:
         heart = store_of(first)._node
+        raw = _Confused()
         with pytest.raises(asyncio.CancelledError):
-            async with heart._transaction(cast("Any", _Confused())):
+            async with heart._transaction(cast("Any", raw)):
                 raise asyncio.CancelledError
+        assert raw.closed

@@ -32,6 +32,7 @@ then.ignore = "too many messages"
 [[guardrail]]
 id = "invented-price"
 when.answer.prices.empty = false
+unless.answer.text.equals = "Cuesta 5."
 then.draft = "a price that no article states"
 
 [prompt.warranty]

@@ -6,13 +6,16 @@ from datetime import timedelta
 from pathlib import Path
 
 from router import plugin
+from router.domain.draft import DraftState
 from router.domain.event import DeliveryReported, MessageReceived
 from router.domain.identity import Address
 from router.errors import Refusal, Refused
 from router.pipeline.instances.configuration import Configuration
 from router.plugin.testing import RecordingLog
 from router.settings.loading import load_settings
+from router.storage.drafts import list_drafts, resolve_draft
 from router.storage.recordings import Recording, recorded
+from router.storage.store import Tx
 from tests.integration.engine.harness import ANA, LUIS
 from tests.integration.engine.pipeline import (
     RULES,
@@ -91,6 +94,7 @@ then.draft = "poca confianza"
 [[guardrail]]
 id = "invented"
 when.answer.prices.empty = false
+unless.answer.text.equals = "Cuesta 5."
 then.ticket = { queue = "legal" }
 """
 
@@ -160,8 +164,17 @@ async def _live(pipeline: Pipeline) -> None:
     provider.script = []
     await _turn(pipeline, "baja", who=ANA)
     await _turn(pipeline, "¿sigue ahí?", who=ANA)
+    # While a draft waits, its conversation stays open.
+    await pipeline.engine.store.write(_reject_drafts)
     for _ in range(4):
         await pipeline.pass_time(25 * 3600)
+
+
+def _reject_drafts(tx: Tx) -> None:
+    for draft in list_drafts(tx.connection, "main"):
+        resolve_draft(
+            tx.connection, "main", draft.id, state=DraftState.DISCARDED, by="ana", now=tx.now
+        )
 
 
 async def recording(pipeline: Pipeline) -> Recording:

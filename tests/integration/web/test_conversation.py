@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -337,26 +338,28 @@ async def test_page_shows_drafts_that_wait_and_no_others(world: World) -> None:
     path = await world.called()
     (thread,) = {row.conversation for row in await world.rows(link)}
 
-    def write(tx: Tx) -> None:
-        for draft, text in (("d1", "Le devolvemos todo."), ("d2", "Ni hablar.")):
-            open_draft(
-                tx.connection,
-                id=draft,
-                tenant="main",
-                conversation=thread,
-                event=EventRef(f"main/tel:{ANA}", 1),
-                request=DraftRequest(text=text, because="a rule wants a person's word"),
-                now=tx.now,
-            )
+    def write(tx: Tx, draft: str, text: str) -> None:
+        open_draft(
+            tx.connection,
+            id=draft,
+            tenant="main",
+            conversation=thread,
+            event=EventRef(f"main/tel:{ANA}", 1),
+            request=DraftRequest(text=text, because="a rule wants a person's word"),
+            now=tx.now,
+        )
 
-    await world.write(write)
+    for draft, text in (("d0", "Quizá."), ("d2", "Ni hablar.")):
+        await world.write(partial(write, draft=draft, text=text))
     await world.act("drafts.reject", id="d2")
+    await world.write(partial(write, draft="d1", text="Le devolvemos todo."))
 
     page = (await world.get(path)).text
     assert "Le devolvemos todo." in page
     assert "router drafts approve d1" in page
     assert "una regla pide que lo apruebe una persona" in page
     assert "Ni hablar." not in page
+    assert "Quizá." not in page  # the next one took its place
 
 
 async def test_every_notice_about_one_ticket_leads_to_it(world: World) -> None:

@@ -232,6 +232,26 @@ def test_the_silence_alarm_looks_through_what_waits(database: Database) -> None:
     ]
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_what_a_person_takes_over_is_found_by_the_conversation(database: Database) -> None:
+    """It is looked for while the only writer waits: not among all that the tenant ever sent."""
+    found: set[str] = set()
+
+    def ask(connection: sa.Connection) -> None:
+        for question in (
+            lambda it: fence.withdraw(it, "main", "c", 2, "a person", NOW),
+            lambda it: fence.withdraw_closed(it, "main", "c", "a person", NOW),
+        ):
+            for statement, values in asked(connection, question):
+                plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+                found.update(line[3] for line in plan if "outbox" in line[3])
+
+    database.run(ask)
+
+    assert found
+    assert [line for line in found if "outbox_recent" in line] == []
+
+
 def test_every_big_table_and_short_index_is_one_of_the_schema() -> None:
     indexes = {index.name for table in metadata.tables.values() for index in table.indexes}
 
