@@ -40,7 +40,7 @@ default.ignore = "nobody asked"
 [[rule]]
 id = "greeting"
 when.text.contains = "hola"
-then.reply = { text = "{{ text }}, {{ contact.name }}" }
+then.reply = { text = "{{ text }}, {{ contact.name or 'cliente' }}" }
 """
 
 TENANT = """
